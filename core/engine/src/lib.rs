@@ -1,0 +1,1 @@
+//! Shards: a thread, epoll, sockets and every system call.

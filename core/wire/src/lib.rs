@@ -1,0 +1,12 @@
+//! Pure formats: bytes in, typed values out, and back. No sockets, no clocks, no state about a
+//! remote end (that is `peer`) and none about a stream (that is `fanout`).
+#![forbid(unsafe_code)]
+
+pub mod digest;
+pub mod h264;
+pub mod rtcp;
+pub mod rtp;
+pub mod rtsp;
+pub mod sdp;
+pub mod srtp;
+pub mod stun;
