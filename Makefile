@@ -1,0 +1,81 @@
+# Every target installs what it needs; `make help` lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+UV := .cache/uv/bin/uv
+BIN := .venv/bin
+RUST_SOURCES := $(shell find core -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock pyproject.toml
+WEB_SOURCES := $(shell find web -path web/node_modules -prune -o -type f -print 2>/dev/null)
+STAMPS := .cache/stamps
+
+.PHONY: help demo test check core web setup fmt wheel install clean test-rust test-python test-web
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: core web ## the demo district on 127.0.0.1:8080, until Ctrl-C
+	@exec $(BIN)/streamhub demo
+
+test: test-rust test-web test-python ## every test, the real-browser ones included
+
+check: core $(STAMPS)/web-deps ## lint, types, import order, formatting, clippy
+	scripts/check
+
+setup: $(STAMPS)/python $(STAMPS)/rust ## what `make core` needs
+
+core: $(STAMPS)/core ## the native core, the camera farm, the Python package
+
+web: $(STAMPS)/web ## the page
+
+test-rust: $(STAMPS)/rust
+	cargo test --workspace --exclude streamhub-py --quiet
+
+test-web: $(STAMPS)/web-deps
+	scripts/web-build test
+
+test-python: core web $(STAMPS)/media
+	$(BIN)/pytest
+
+fmt: setup ## format everything
+	cargo fmt --all
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+wheel: web core ## one wheel in dist/
+	@rm -f dist/*.whl
+	$(UV) build --wheel --out-dir dist --quiet
+
+install: wheel ## a self-contained environment in DEST, e.g. make install DEST=/opt/streamhub
+	scripts/install "$(DEST)"
+
+clean: ## remove everything built
+	rm -rf target .venv .cache dist web/node_modules streamhub/*.so
+	find streamhub/_web streamhub/_bin -mindepth 1 ! -name .gitkeep -delete
+
+$(STAMPS)/python: uv.lock pyproject.toml scripts/bootstrap
+	@mkdir -p $(STAMPS)
+	scripts/bootstrap python
+	@touch $@
+
+$(STAMPS)/rust: scripts/bootstrap
+	@mkdir -p $(STAMPS)
+	scripts/bootstrap rust
+	@touch $@
+
+$(STAMPS)/media: scripts/bootstrap
+	@mkdir -p $(STAMPS)
+	scripts/bootstrap media browser
+	@touch $@
+
+$(STAMPS)/core: $(STAMPS)/python $(STAMPS)/rust $(RUST_SOURCES)
+	cargo build --release --locked -p farm
+	install -D target/release/farm streamhub/_bin/farm
+	$(UV) sync --frozen --inexact
+	@touch $@
+
+$(STAMPS)/web-deps: $(STAMPS)/python web/package-lock.json
+	scripts/web-build deps
+	@touch $@
+
+$(STAMPS)/web: $(STAMPS)/web-deps $(WEB_SOURCES)
+	scripts/web-build build
+	@touch $@

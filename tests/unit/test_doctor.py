@@ -1,0 +1,49 @@
+"""The doctor finds what is wrong and names the command that mends it."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from streamhub.cli import doctor
+from streamhub.settings import HttpSettings, Settings
+
+
+def test_a_taken_port_fails_with_the_command_that_finds_its_owner(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        settings = Settings(data_dir=tmp_path, http=HttpSettings(port=port))
+        finding = doctor.check_http_port(settings)
+    assert finding.status == "fail"
+    assert f":{port}" in finding.mend
+    assert doctor.check_http_port(settings).status == "ok"
+
+
+def test_a_key_that_others_can_read_fails(tmp_path: Path) -> None:
+    key = tmp_path / "secret.key"
+    key.write_text("k")
+    key.chmod(0o644)
+    assert doctor.check_data_dir(Settings(data_dir=tmp_path)).mend == f"chmod 600 {key}"
+    key.chmod(0o600)
+    assert doctor.check_data_dir(Settings(data_dir=tmp_path)).status != "fail"
+
+
+def test_every_check_answers_and_what_is_not_ok_says_what_mends_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STREAMHUB_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("STREAMHUB_HTTP__PORT", "0")
+    app = typer.Typer()
+    app.command()(doctor.doctor)
+    result = CliRunner().invoke(app, ["--json"])
+    findings = json.loads(result.stdout)
+    assert len(findings) == len(doctor.CHECKS)
+    assert all(f["status"] == "ok" or f["mend"] for f in findings)
+    assert result.exit_code == 0
