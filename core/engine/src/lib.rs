@@ -1,1 +1,22 @@
-//! Shards: a thread, epoll, sockets and every system call.
+//! Shards: a thread, epoll, sockets and every system call. It drives the sans-IO machines of
+//! `peer` and `fanout` and holds no protocol rule of its own.
+//!
+//! What does not belong here: parsing (that is `wire`), what one remote end remembers (`peer`),
+//! what one stream remembers (`fanout`), and any policy (Python's control plane).
+//! Who calls it: `core/py` alone, through [`Engine`].
+
+pub mod command;
+mod dial;
+pub mod event;
+mod handle;
+mod outbox;
+mod shard;
+mod slots;
+mod source;
+pub mod stats;
+mod stream;
+mod sys;
+mod timers;
+mod viewer;
+
+pub use handle::{Engine, EngineConfig, EngineError, SourceRequest, ViewerRequest};

@@ -1,3 +1,36 @@
 //! Sans-IO machines, one per stream: from a camera's RTP to access units, the GOP cache and ring,
 //! and each subscriber's cursor and header rewriting. No sockets, clocks, threads or crypto.
+//!
+//! Belongs here: what is remembered about one stream. Does not: policy, addresses, keys (those are
+//! `peer`), system calls (`engine`). Only `engine` calls it; it calls only `wire`.
+//!
+//! The walk: [`Intake`] undoes camera quirks and closes [`AccessUnit`]s; [`Timeline`] gives them one
+//! time that never goes back; [`packetize`] makes the RTP payloads once; [`Ring`] keeps them as
+//! shared bytes; each [`Subscriber`] hands out [`Run`]s whose headers are its own. [`Stream`] is the
+//! first four in one, as the engine uses them.
 #![forbid(unsafe_code)]
+
+mod intake;
+mod packetize;
+mod parameter_sets;
+mod ring;
+mod stream;
+mod subscriber;
+mod timeline;
+
+pub use intake::{
+    AccessUnit, Intake, IntakeConfig, IntakeCounters, IntakeError, MAX_ACCESS_UNIT_BYTES,
+    MAX_READY_BYTES, VideoInfo,
+};
+pub use packetize::{MAX_RTP_PAYLOAD_BYTES, PackedUnit, packetize};
+pub use parameter_sets::ParameterSets;
+pub use ring::{GOP_MAX_BYTES, GOP_MAX_UNITS, Ring, TAIL_MS};
+pub use stream::{Received, Stream};
+pub use subscriber::{
+    CATCH_UP_MS, MAX_LAG_BYTES, MAX_LAG_MS, PACKETS_PER_MS, Run, SenderTime, Subscriber,
+    SubscriberConfig, SubscriberCounters,
+};
+pub use timeline::Timeline;
+
+/// Units of `media_time` and of RTP time towards browsers.
+pub const MEDIA_CLOCK_HZ: u64 = 90_000;

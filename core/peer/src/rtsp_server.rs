@@ -1,1 +1,393 @@
-//! (to be written)
+//! The server side of one RTSP 1.0 connection (RFC 2326): one video stream per connection,
+//! interleaved TCP only, digest MD5 (FFmpeg's clients know no other), keep-alive and timeout.
+//!
+//! Belongs here: the dialogue. Does not: which streams exist (the caller's [`Mounts`]), media and
+//! its pacing, sockets, clocks. Called by the camera simulator (`core/farm`).
+//!
+//! Bytes in by [`RtspServer::receive`]; answers out by [`RtspServer::poll_transmit`]; what the
+//! driver must do by [`RtspServer::poll_event`], in order. Every answer that precedes an event is
+//! already in the transmit queue when the event appears.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::mem;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use wire::digest::{Algorithm, Authorization, DigestChallenge};
+use wire::rtsp::{Item, Message, Reader, Request, Response, RtspIdHeader, RtspUrl, Transport};
+
+/// What the only track is called below its stream's URL.
+pub const TRACK_CONTROL: &str = "trackID=0";
+
+const PUBLIC_METHODS: &str =
+    "OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, TEARDOWN, GET_PARAMETER, SET_PARAMETER";
+
+/// Who may ask. `Debug` does not show the password.
+#[derive(Clone)]
+pub struct Credentials {
+    pub username: String,
+    pub password: String,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials")
+            .field("username", &self.username)
+            .field("password", &"***")
+            .finish()
+    }
+}
+
+/// What all connections of one server have in common.
+#[derive(Debug, Clone)]
+pub struct ServerConfig {
+    /// The `Server` header.
+    pub server_name: String,
+    pub realm: String,
+    /// `None`: nobody is asked for a password.
+    pub credentials: Option<Credentials>,
+    /// Announced with the RTSP session id; a client that is silent for longer is closed.
+    pub rtsp_session_timeout: Duration,
+}
+
+/// The random values of one connection, drawn by the driver.
+#[derive(Debug, Clone, Copy)]
+pub struct ConnectionSeeds {
+    pub nonce: u128,
+    pub rtsp_session_id: u64,
+    pub ssrc: u32,
+    pub first_seq: u16,
+    pub first_rtp_ts: u32,
+}
+
+/// What stands at a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mount {
+    /// A stream, with its SDP.
+    Stream { sdp: String },
+    /// Any refusal with a status code of its own: 404, 453, 503.
+    Refused { status: u16 },
+    /// 401 whatever the client offers.
+    Unauthorized,
+    /// The request is never answered.
+    Mute,
+    /// The connection is to be reset: [`ServerEvent::Reset`].
+    Reset,
+}
+
+/// The streams of a server, asked anew at every request: a stream may change between two.
+pub trait Mounts {
+    /// `path` begins with `/`, without the track's name and without a slash at its end.
+    fn look_up(&mut self, path: &str) -> Mount;
+}
+
+/// What the driver has to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ServerEvent {
+    /// Send the stream at `path`: RTP on `rtp_channel`, RTCP on the next.
+    Play { path: String, rtp_channel: u8 },
+    /// Send no more media, keep the connection.
+    Stop,
+    /// Close after all answers were sent.
+    Close(CloseCause),
+    /// Close at once with a TCP reset.
+    Reset,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CloseCause {
+    /// No request and no RTCP for the announced timeout.
+    TimedOut,
+    /// What came was not RTSP.
+    NotRtsp,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Phase {
+    Idle,
+    Ready { path: String, rtp_channel: u8 },
+    Playing { path: String, rtp_channel: u8 },
+}
+
+/// One connection's machine; see the module.
+#[derive(Debug)]
+pub struct RtspServer {
+    // given
+    config: Arc<ServerConfig>,
+    seeds: ConnectionSeeds,
+    // owned
+    reader: Reader,
+    phase: Phase,
+    heard: Instant,
+    played_before: bool,
+    closed: bool,
+    transmits: VecDeque<Vec<u8>>,
+    events: VecDeque<ServerEvent>,
+    // derived
+    nonce: String,
+    rtsp_session_id: String,
+}
+
+impl RtspServer {
+    #[must_use]
+    pub fn new(config: Arc<ServerConfig>, seeds: ConnectionSeeds, now: Instant) -> Self {
+        Self {
+            nonce: format!("{:032x}", seeds.nonce),
+            rtsp_session_id: format!("{:016X}", seeds.rtsp_session_id),
+            config,
+            seeds,
+            reader: Reader::new(),
+            phase: Phase::Idle,
+            heard: now,
+            played_before: false,
+            closed: false,
+            transmits: VecDeque::new(),
+            events: VecDeque::new(),
+        }
+    }
+
+    /// Take bytes from the client. Bytes after a close are ignored.
+    pub fn receive(&mut self, now: Instant, bytes: &[u8], mounts: &mut dyn Mounts) {
+        let mut taken_bytes = 0;
+        let mut reader = mem::take(&mut self.reader);
+        while !self.closed {
+            let mut input = &bytes[taken_bytes..];
+            let Some(item) = reader.next(&mut input) else {
+                break;
+            };
+            taken_bytes = bytes.len() - input.len();
+            match item {
+                Item::Message(Message::Request(request)) => {
+                    self.heard = now;
+                    self.answer(&request, mounts);
+                }
+                // RTCP receiver reports count as a sign of life; answers are to nothing of ours.
+                Item::Interleaved { .. } | Item::Message(Message::Response(_)) => self.heard = now,
+                Item::Desync(_) => {
+                    self.transmit(Response::new(400));
+                    self.close(CloseCause::NotRtsp);
+                }
+            }
+        }
+        self.reader = reader;
+    }
+
+    pub fn poll_transmit(&mut self) -> Option<Vec<u8>> {
+        self.transmits.pop_front()
+    }
+
+    pub fn poll_event(&mut self) -> Option<ServerEvent> {
+        self.events.pop_front()
+    }
+
+    /// When [`Self::handle_timeout`] wants to be called; moves with every sign of life.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        (!self.closed).then(|| self.heard + self.config.rtsp_session_timeout)
+    }
+
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.poll_timeout().is_some_and(|due| now >= due) {
+            self.close(CloseCause::TimedOut);
+        }
+    }
+
+    fn close(&mut self, cause: CloseCause) {
+        self.closed = true;
+        self.phase = Phase::Idle;
+        self.events.push_back(ServerEvent::Close(cause));
+    }
+
+    fn transmit(&mut self, response: Response) {
+        let response = response.header("Server", &self.config.server_name);
+        self.transmits.push_back(response.encode());
+    }
+
+    fn answer(&mut self, request: &Request, mounts: &mut dyn Mounts) {
+        let path = stream_path(&request.uri);
+        let mount = path.as_deref().map(|path| mounts.look_up(path));
+        let mut response = match mount {
+            Some(Mount::Mute) => return,
+            Some(Mount::Reset) => {
+                self.closed = true;
+                self.events.push_back(ServerEvent::Reset);
+                return;
+            }
+            Some(Mount::Unauthorized) => self.challenge(),
+            _ if request.method != "OPTIONS" && !self.is_authorized(request) => self.challenge(),
+            Some(Mount::Refused { status }) => Response::new(status),
+            Some(Mount::Stream { sdp }) => self.dispatch(request, path.as_deref(), Some(&sdp)),
+            None => self.dispatch(request, None, None),
+        };
+        if let Some(cseq) = request.headers.get("CSeq") {
+            response = response.header("CSeq", cseq);
+        }
+        self.transmit(response);
+        // Events come after the answer they belong to, so PLAY is announced here.
+        if let Phase::Playing { path, rtp_channel } = &self.phase
+            && request.method == "PLAY"
+        {
+            self.events.push_back(ServerEvent::Play {
+                path: path.clone(),
+                rtp_channel: *rtp_channel,
+            });
+        }
+    }
+
+    fn dispatch(&mut self, request: &Request, path: Option<&str>, sdp: Option<&str>) -> Response {
+        if let Some(feature) = request.headers.get("Require") {
+            return Response::new(551).header("Unsupported", feature);
+        }
+        match (request.method.as_str(), path, sdp) {
+            ("OPTIONS", ..) => Response::new(200).header("Public", PUBLIC_METHODS),
+            ("DESCRIBE", Some(_), Some(sdp)) => {
+                let base = format!("{}/", request.uri.trim_end_matches('/'));
+                Response::new(200)
+                    .header("Content-Base", &base)
+                    .body("application/sdp", sdp.as_bytes().to_vec())
+            }
+            ("SETUP", Some(path), Some(_)) => self.set_up(request, path),
+            ("PLAY" | "PAUSE" | "TEARDOWN" | "GET_PARAMETER" | "SET_PARAMETER", ..) => {
+                self.control(request)
+            }
+            ("DESCRIBE" | "SETUP", ..) => Response::new(404),
+            _ => Response::new(501),
+        }
+    }
+
+    fn set_up(&mut self, request: &Request, path: &str) -> Response {
+        if matches!(self.phase, Phase::Playing { .. }) {
+            return Response::new(455);
+        }
+        let offered = request.headers.get("Transport").unwrap_or_default();
+        let Some(transport) = Transport::parse_list(offered)
+            .into_iter()
+            .find(|transport| transport.is_interleaved() && !transport.multicast)
+        else {
+            return Response::new(461);
+        };
+        // The client names its channels; without a wish it gets the first pair.
+        let rtp_channel = transport.interleaved.map_or(0, |(rtp, _)| rtp);
+        let answer = Transport {
+            ssrc: Some(self.seeds.ssrc),
+            ..Transport::tcp(rtp_channel)
+        };
+        self.phase = Phase::Ready {
+            path: path.to_owned(),
+            rtp_channel,
+        };
+        self.with_rtsp_session(Response::new(200), true)
+            .header("Transport", &answer.to_string())
+    }
+
+    /// Requests that need the RTSP session that SETUP made.
+    fn control(&mut self, request: &Request) -> Response {
+        let method = request.method.as_str();
+        let named = request
+            .headers
+            .get("Session")
+            .and_then(RtspIdHeader::parse)
+            .map(|header| header.rtsp_session_id);
+        if named
+            .as_ref()
+            .is_some_and(|id| *id != self.rtsp_session_id)
+            || (named.is_some() && self.phase == Phase::Idle)
+        {
+            return Response::new(454);
+        }
+        if matches!(method, "GET_PARAMETER" | "SET_PARAMETER") {
+            return match named {
+                Some(_) => self.with_rtsp_session(Response::new(200), false),
+                None => Response::new(200),
+            };
+        }
+        match (method, mem::replace(&mut self.phase, Phase::Idle)) {
+            (
+                "PLAY",
+                Phase::Ready { path, rtp_channel } | Phase::Playing { path, rtp_channel },
+            ) => {
+                self.phase = Phase::Playing { path, rtp_channel };
+                let mut response = self.with_rtsp_session(Response::new(200), false);
+                response = response.header("Range", "npt=0.000-");
+                // True only of the first PLAY: later ones go on counting.
+                if !mem::replace(&mut self.played_before, true) {
+                    let base = request.uri.trim_end_matches('/');
+                    let (seq, rtp_ts) = (self.seeds.first_seq, self.seeds.first_rtp_ts);
+                    let info = format!("url={base}/{TRACK_CONTROL};seq={seq};rtptime={rtp_ts}");
+                    response = response.header("RTP-Info", &info);
+                }
+                response
+            }
+            (
+                "PAUSE",
+                Phase::Ready { path, rtp_channel } | Phase::Playing { path, rtp_channel },
+            ) => {
+                self.phase = Phase::Ready { path, rtp_channel };
+                self.events.push_back(ServerEvent::Stop);
+                self.with_rtsp_session(Response::new(200), false)
+            }
+            ("TEARDOWN", Phase::Ready { .. } | Phase::Playing { .. }) => {
+                self.events.push_back(ServerEvent::Stop);
+                self.with_rtsp_session(Response::new(200), false)
+            }
+            (_, phase) => {
+                self.phase = phase;
+                Response::new(455)
+            }
+        }
+    }
+
+    fn with_rtsp_session(&self, response: Response, with_timeout: bool) -> Response {
+        let timeout_s = self.config.rtsp_session_timeout.as_secs();
+        let header = RtspIdHeader {
+            rtsp_session_id: self.rtsp_session_id.clone(),
+            timeout_s: with_timeout.then(|| u32::try_from(timeout_s).unwrap_or(u32::MAX)),
+        };
+        response.header("Session", &header.to_string())
+    }
+
+    fn challenge(&self) -> Response {
+        let challenge = DigestChallenge {
+            realm: self.config.realm.clone(),
+            nonce: self.nonce.clone(),
+            algorithm: Algorithm::Md5,
+            algorithm_named: true,
+            ..DigestChallenge::default()
+        };
+        Response::new(401).header("WWW-Authenticate", &challenge.header_value())
+    }
+
+    /// The nonce is this connection's own and lives as long as it, so it needs no expiry.
+    fn is_authorized(&self, request: &Request) -> bool {
+        let Some(credentials) = &self.config.credentials else {
+            return true;
+        };
+        let Some(Ok(offered)) = request
+            .headers
+            .get("Authorization")
+            .map(Authorization::parse)
+        else {
+            return false;
+        };
+        offered.nonce() == Some(self.nonce.as_str())
+            && offered.uri() == Some(request.uri.as_str())
+            && offered.verify(
+                &credentials.username,
+                &credentials.password,
+                &self.config.realm,
+                &request.method,
+            )
+    }
+}
+
+/// The path of the stream that a request's URI names; `None` for `*` and for what is no URL.
+fn stream_path(uri: &str) -> Option<String> {
+    let path = RtspUrl::parse(uri).ok()?.path;
+    let path = path.trim_end_matches('/');
+    let path = path
+        .strip_suffix(TRACK_CONTROL)
+        .unwrap_or(path)
+        .trim_end_matches('/');
+    Some(if path.is_empty() { "/" } else { path }.to_owned())
+}

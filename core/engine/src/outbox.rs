@@ -1,0 +1,262 @@
+//! What waits to leave by the UDP socket: sealed bytes and their messages.
+//!
+//! A datagram enters once and is handed to the kernel at most once: a full socket keeps the rest
+//! here as it was sealed, so no (key, SSRC, index) is ever sealed again.
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+
+use crate::stats::Totals;
+use crate::sys::{self, Message, SendScratch};
+
+/// Sealed bytes kept while the socket is full. Above it no more media is sealed: the viewers'
+/// cursors wait, and then drop whole access units. 1 MiB is about 50 viewers' share of one
+/// millisecond at the pacing limit.
+pub const OUTBOX_MEDIA_BYTES: usize = 1 << 20;
+/// The kernel's limit of one UDP GSO message.
+const GSO_MAX_BYTES: usize = 65_000;
+/// Segments in one GSO message that every kernel since 4.18 takes.
+const GSO_MAX_SEGMENTS: usize = 64;
+
+/// Who takes the messages: the socket, or a test's stand-in.
+pub trait Sink {
+    /// As [`sys::send_messages`].
+    fn send(&mut self, buffer: &[u8], messages: &[Message]) -> io::Result<usize>;
+}
+
+pub struct UdpSink {
+    pub socket: UdpSocket,
+    scratch: SendScratch,
+}
+
+impl UdpSink {
+    pub fn new(socket: UdpSocket) -> Self {
+        Self {
+            socket,
+            scratch: SendScratch::default(),
+        }
+    }
+}
+
+impl Sink for UdpSink {
+    fn send(&mut self, buffer: &[u8], messages: &[Message]) -> io::Result<usize> {
+        sys::send_messages(&self.socket, &mut self.scratch, buffer, messages)
+    }
+}
+
+#[derive(Default)]
+pub struct Outbox {
+    // given
+    gso_off: bool,
+    // owned
+    buffer: Vec<u8>,
+    messages: Vec<Message>,
+    /// Messages before this one have left.
+    sent: usize,
+}
+
+impl Outbox {
+    /// May more media be sealed into it now?
+    pub fn has_room(&self) -> bool {
+        self.buffer.len() < OUTBOX_MEDIA_BYTES
+    }
+
+    /// Where sealing appends; call [`Outbox::close_datagram`] after each datagram.
+    pub fn buffer_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.buffer
+    }
+
+    /// Makes the bytes since `start` one datagram to `to`, joined to the message before it where
+    /// GSO allows: same address, contiguous, no shorter segment yet.
+    pub fn close_datagram(&mut self, to: SocketAddr, start: usize) {
+        let end = self.buffer.len();
+        let size = end - start;
+        let pending = self.messages.len() > self.sent;
+        if let Some(last) = self.messages.last_mut()
+            && pending
+            && !self.gso_off
+            && last.to == to
+            && last.end == start
+            && last.len().is_multiple_of(usize::from(last.segment_bytes))
+            && size <= usize::from(last.segment_bytes)
+            && last.datagrams() < GSO_MAX_SEGMENTS
+            && end - last.start <= GSO_MAX_BYTES
+        {
+            last.end = end;
+            return;
+        }
+        self.messages.push(Message {
+            to,
+            start,
+            end,
+            segment_bytes: u16::try_from(size).unwrap_or(u16::MAX),
+        });
+    }
+
+    pub fn push(&mut self, to: SocketAddr, datagram: &[u8]) {
+        let start = self.buffer.len();
+        self.buffer.extend_from_slice(datagram);
+        self.close_datagram(to, start);
+    }
+
+    /// Hands over all it can. Returns true when the socket is full and the caller should wait for
+    /// it to become writable.
+    pub fn flush(&mut self, sink: &mut impl Sink, totals: &Totals) -> bool {
+        while self.sent < self.messages.len() {
+            match sink.send(&self.buffer, &self.messages[self.sent..]) {
+                Ok(taken) => {
+                    for message in &self.messages[self.sent..self.sent + taken] {
+                        totals.datagrams_sent.add(message.datagrams() as u64);
+                        totals.bytes_sent.add(message.len() as u64);
+                    }
+                    totals.messages_sent.add(taken as u64);
+                    self.sent += taken;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    totals.send_blocked.add(1);
+                    self.compact();
+                    return true;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if self.is_gso_refusal(&error) => {
+                    totals.gso_refused.add(1);
+                    self.turn_gso_off();
+                }
+                // This destination's own trouble (unreachable, refused): its datagrams are lost on
+                // the wire, the others' are not.
+                Err(_) => {
+                    totals.send_failed.add(1);
+                    self.sent += 1;
+                }
+            }
+        }
+        self.buffer.clear();
+        self.messages.clear();
+        self.sent = 0;
+        false
+    }
+
+    fn is_gso_refusal(&self, error: &io::Error) -> bool {
+        !self.gso_off
+            && self.messages[self.sent].is_segmented()
+            && matches!(error.raw_os_error(), Some(libc::EIO | libc::EINVAL))
+    }
+
+    /// Drops what has left, so that a long-blocked socket does not grow the buffer.
+    fn compact(&mut self) {
+        let from = self.messages[self.sent].start;
+        self.buffer.drain(..from);
+        self.messages.drain(..self.sent);
+        self.sent = 0;
+        for message in &mut self.messages {
+            message.start -= from;
+            message.end -= from;
+        }
+    }
+
+    fn turn_gso_off(&mut self) {
+        self.gso_off = true;
+        let rest = self.messages.split_off(self.sent);
+        for message in rest {
+            let step = usize::from(message.segment_bytes).max(1);
+            let mut start = message.start;
+            while start < message.end {
+                let end = (start + step).min(message.end);
+                self.messages.push(Message {
+                    to: message.to,
+                    start,
+                    end,
+                    segment_bytes: message.segment_bytes,
+                });
+                start = end;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Keeps every datagram it takes; fails as scripted.
+    #[derive(Default)]
+    struct FakeSink {
+        calls: usize,
+        block_every: usize,
+        refuse_gso: bool,
+        datagrams: Vec<Vec<u8>>,
+    }
+
+    impl Sink for FakeSink {
+        fn send(&mut self, buffer: &[u8], messages: &[Message]) -> io::Result<usize> {
+            self.calls += 1;
+            if self.block_every != 0 && self.calls.is_multiple_of(self.block_every) {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            if self.refuse_gso && messages[0].is_segmented() {
+                return Err(io::Error::from_raw_os_error(libc::EIO));
+            }
+            let first = messages[0];
+            for chunk in buffer[first.start..first.end].chunks(first.segment_bytes.into()) {
+                self.datagrams.push(chunk.to_vec());
+            }
+            Ok(1)
+        }
+    }
+
+    fn address(port: u16) -> SocketAddr {
+        ([127, 0, 0, 1], port).into()
+    }
+
+    fn fill(outbox: &mut Outbox, sizes: &[usize]) -> Vec<Vec<u8>> {
+        let mut expected = Vec::new();
+        for (i, size) in sizes.iter().enumerate() {
+            let datagram = vec![i as u8; *size];
+            outbox.push(address(9), &datagram);
+            expected.push(datagram);
+        }
+        expected
+    }
+
+    #[test]
+    fn equal_datagrams_join_and_a_shorter_one_ends_the_run() {
+        let mut outbox = Outbox::default();
+        fill(&mut outbox, &[100, 100, 40, 40, 100]);
+        let runs: Vec<usize> = outbox.messages.iter().map(Message::datagrams).collect();
+        assert_eq!(runs, [3, 1, 1]);
+    }
+
+    #[test]
+    fn a_socket_full_at_every_third_send_gets_each_datagram_once_and_in_order() {
+        let mut outbox = Outbox::default();
+        let totals = Totals::default();
+        let mut sink = FakeSink {
+            block_every: 3,
+            ..FakeSink::default()
+        };
+        let mut expected = Vec::new();
+        for round in 0..50 {
+            expected.extend(fill(&mut outbox, &[100 + round, 90, 80, 110, 110]));
+            outbox.flush(&mut sink, &totals);
+        }
+        while outbox.flush(&mut sink, &totals) {}
+        assert_eq!(sink.datagrams, expected);
+        assert!(totals.send_blocked.get() > 0);
+    }
+
+    #[test]
+    fn refused_gso_falls_back_to_single_datagrams_for_good() {
+        let mut outbox = Outbox::default();
+        let totals = Totals::default();
+        let mut sink = FakeSink {
+            refuse_gso: true,
+            ..FakeSink::default()
+        };
+        let mut expected = fill(&mut outbox, &[100, 100, 100, 7]);
+        assert!(!outbox.flush(&mut sink, &totals));
+        expected.extend(fill(&mut outbox, &[50, 50]));
+        assert!(!outbox.flush(&mut sink, &totals));
+        assert_eq!(sink.datagrams, expected);
+        assert_eq!(totals.gso_refused.get(), 1);
+    }
+}

@@ -1,0 +1,272 @@
+//! One stream in a shard: its source (if any), its cache, who watches it and who waits for a still.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use bytes::Bytes;
+use fanout::{IntakeConfig, Stream};
+use peer::rtsp_client::{ClientEvent, Failure, Received};
+
+use crate::event::{EventBody, EventQueue};
+use crate::source::Source;
+use crate::stats::{SourceFigures, SourceState, unix_ms};
+
+/// Stills that wait for one stream's next keyframe; more are refused by silence, and end at their
+/// caller's deadline.
+const MAX_KEYFRAME_WAITERS: usize = 64;
+/// A keyframe older than this is no answer for a still: the camera's GOP is longer than that only
+/// where it is broken, and the next one is waited for.
+const KEYFRAME_FRESH_MS: u64 = 10_000;
+
+/// What the shard must do after a source handled something.
+pub(crate) enum SourceOutcome {
+    Goes,
+    Lost(Failure),
+    Redial { host: String, port: u16 },
+}
+
+pub(crate) struct StreamSlot {
+    // given
+    pub id: String,
+    pub figures: Arc<SourceFigures>,
+    // owned
+    pub stream: Stream,
+    pub source: Option<Source>,
+    pub viewers: Vec<usize>,
+    keyframe_waiters: Vec<String>,
+    // derived
+    /// `SourceLive` was said of the present source.
+    told_live: bool,
+    /// New units are in the ring that viewers have not been visited for.
+    pub dirty: bool,
+}
+
+impl StreamSlot {
+    pub fn new(id: String, figures: Arc<SourceFigures>) -> Self {
+        Self {
+            id,
+            figures,
+            stream: Stream::new(IntakeConfig::default()),
+            source: None,
+            viewers: Vec::new(),
+            keyframe_waiters: Vec::new(),
+            told_live: false,
+            dirty: false,
+        }
+    }
+
+    /// Nothing needs it any more.
+    pub fn is_idle(&self) -> bool {
+        self.source.is_none() && self.viewers.is_empty()
+    }
+
+    pub fn attach(&mut self, source: Source) {
+        self.source = Some(source);
+        self.told_live = false;
+    }
+
+    /// The source is gone; viewers stay, and nobody joins at the past.
+    pub fn detach(&mut self) -> Option<Source> {
+        let source = self.source.take()?;
+        self.stream.source_lost();
+        Some(source)
+    }
+
+    /// Reads the socket and everything that follows from it. A panic in a machine is this
+    /// source's end and nobody else's.
+    pub fn readable(
+        &mut self,
+        now: Instant,
+        scratch: &mut [u8],
+        events: &EventQueue,
+    ) -> SourceOutcome {
+        let Some(source) = &mut self.source else {
+            return SourceOutcome::Goes;
+        };
+        let stream = &mut self.stream;
+        let figures = &self.figures;
+        let mut bytes = 0;
+        let mut packets = 0;
+        let mut malformed = 0;
+        let mut units = 0;
+        let mut keyframe = false;
+        let read = catch_unwind(AssertUnwindSafe(|| {
+            source.readable(now, scratch, &mut |received| {
+                if let Received::Rtp { packet, .. } = received {
+                    packets += 1;
+                    bytes += packet.len() as u64;
+                    match stream.receive(now, packet) {
+                        Ok(done) => {
+                            units += done.units as u64;
+                            keyframe |= done.keyframe;
+                        }
+                        Err(_) => malformed += 1,
+                    }
+                }
+            })
+        }));
+        figures.bytes.add(bytes);
+        figures.packets.add(packets);
+        figures.packets_malformed.add(malformed);
+        figures.access_units.add(units);
+        self.dirty |= units > 0;
+        if packets > 0 {
+            figures.last_packet_unix_ms.set(unix_ms(SystemTime::now()));
+        }
+        let outcome = match read {
+            Ok(Ok(())) => self.settle(events),
+            Ok(Err(failure)) => SourceOutcome::Lost(failure),
+            Err(_) => SourceOutcome::Lost(fault(events, &self.id)),
+        };
+        // After the machine's own steps, so that the trace tells them in their order.
+        if keyframe {
+            self.figures.keyframes.add(1);
+            self.tell_live(events);
+            self.answer_waiters(now, events);
+        }
+        outcome
+    }
+
+    pub fn writable(&mut self, now: Instant, events: &EventQueue) -> SourceOutcome {
+        self.drive(events, |source| source.writable(now))
+    }
+
+    pub fn handle_timeout(&mut self, now: Instant, events: &EventQueue) -> SourceOutcome {
+        self.drive(events, |source| source.handle_timeout(now))
+    }
+
+    fn drive(
+        &mut self,
+        events: &EventQueue,
+        act: impl FnOnce(&mut Source) -> Result<(), Failure>,
+    ) -> SourceOutcome {
+        let Some(source) = &mut self.source else {
+            return SourceOutcome::Goes;
+        };
+        match catch_unwind(AssertUnwindSafe(|| act(source))) {
+            Ok(Ok(())) => self.settle(events),
+            Ok(Err(failure)) => SourceOutcome::Lost(failure),
+            Err(_) => SourceOutcome::Lost(fault(events, &self.id)),
+        }
+    }
+
+    /// Sends what the machine wants sent and tells its events.
+    fn settle(&mut self, events: &EventQueue) -> SourceOutcome {
+        let Some(source) = &mut self.source else {
+            return SourceOutcome::Goes;
+        };
+        let flushed = source.flush();
+        let mut outcome = SourceOutcome::Goes;
+        while let Some(event) = source.client.poll_event() {
+            match event {
+                ClientEvent::Step(step) => {
+                    events.push(&self.id, EventBody::Step { step: step.code() });
+                }
+                ClientEvent::Tracks(tracks) => {
+                    if let Some(video) = tracks.into_iter().next() {
+                        let sets: Vec<Bytes> =
+                            video.parameter_sets.into_iter().map(Bytes::from).collect();
+                        let payload_type = Some(video.payload_type);
+                        self.stream
+                            .source_resumed(video.clock_rate, payload_type, &sets);
+                    }
+                }
+                ClientEvent::Playing { .. } => {}
+                ClientEvent::Redial { host, port } => {
+                    outcome = SourceOutcome::Redial { host, port };
+                }
+                ClientEvent::Failed(failure) => return SourceOutcome::Lost(failure),
+            }
+        }
+        match flushed {
+            Ok(()) => outcome,
+            Err(failure) => SourceOutcome::Lost(failure),
+        }
+    }
+
+    /// Answers with the cached keyframe, or keeps the request for the next one.
+    pub fn take_keyframe(&mut self, now: Instant, request_id: String, events: &EventQueue) {
+        let age_ms = self.keyframe_age_ms(now);
+        if self.source.is_some() && age_ms.is_some_and(|age_ms| age_ms <= KEYFRAME_FRESH_MS) {
+            self.tell_keyframe(now, request_id, events);
+        } else if self.keyframe_waiters.len() < MAX_KEYFRAME_WAITERS {
+            self.keyframe_waiters.push(request_id);
+        }
+    }
+
+    fn answer_waiters(&mut self, now: Instant, events: &EventQueue) {
+        for request_id in std::mem::take(&mut self.keyframe_waiters) {
+            self.tell_keyframe(now, request_id, events);
+        }
+    }
+
+    fn keyframe_age_ms(&self, now: Instant) -> Option<u64> {
+        let at = self.stream.ring().keyframe_recv_time()?;
+        let age = now.saturating_duration_since(at).as_millis();
+        Some(u64::try_from(age).unwrap_or(u64::MAX))
+    }
+
+    fn tell_keyframe(&self, now: Instant, request_id: String, events: &EventQueue) {
+        let (Some(annexb), Some(age_ms)) = (
+            self.stream.ring().keyframe_annexb(),
+            self.keyframe_age_ms(now),
+        ) else {
+            return;
+        };
+        events.push(
+            &self.id,
+            EventBody::KeyframeTaken {
+                request_id,
+                annexb,
+                age_ms,
+                width: u32::try_from(self.figures.width.get()).unwrap_or(0),
+                height: u32::try_from(self.figures.height.get()).unwrap_or(0),
+            },
+        );
+    }
+
+    fn tell_live(&mut self, events: &EventQueue) {
+        let Some(video) = self.stream.intake().video() else {
+            return;
+        };
+        self.figures.width.set(video.width.into());
+        self.figures.height.set(video.height.into());
+        let counters = self.stream.intake().counters();
+        self.figures.packets_lost.set(counters.packets_lost);
+        self.figures.units_with_b_slices.set(counters.b_slice_units);
+        if self.told_live {
+            return;
+        }
+        self.told_live = true;
+        self.figures.state.set(SourceState::Live as u64);
+        let body = EventBody::SourceLive {
+            codec: "H264",
+            width: video.width,
+            height: video.height,
+            profile: video.profile,
+            has_b_slices: counters.b_slice_units > 0,
+        };
+        self.tell_step(events, "first_keyframe");
+        events.push(&self.id, body);
+    }
+
+    fn tell_step(&self, events: &EventQueue, step: &'static str) {
+        events.push(&self.id, EventBody::Step { step });
+    }
+}
+
+fn fault(events: &EventQueue, stream_id: &str) -> Failure {
+    let detail = "a camera's input made its machine panic; the pull was dropped".to_owned();
+    events.push(
+        stream_id,
+        EventBody::WorkerFault {
+            detail: detail.clone(),
+        },
+    );
+    Failure::new(
+        peer::rtsp_client::FailureKind::BadResponse,
+        peer::rtsp_client::Step::Streaming,
+        detail,
+    )
+}

@@ -1,0 +1,293 @@
+//! One viewer as a shard drives it: its transport, its cursor, its lease.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use fanout::{Ring, Subscriber, SubscriberConfig};
+use peer::webrtc::{DatagramError, PeerEvent, WebrtcPeer};
+use wire::rtcp::{self, RtcpItem, SenderReport};
+use wire::rtp::RTP_HEADER_BYTES;
+
+use crate::command::OpenViewer;
+use crate::event::{EventBody, EventQueue};
+use crate::outbox::Outbox;
+use crate::stats::{ViewerFigures, ViewerRow, unix_ms};
+use crate::timers::Armed;
+
+/// RFC 3550 section 6.2 allows 5 s at least; browsers map RTP to wall time from these.
+const SENDER_REPORT_EVERY: Duration = Duration::from_secs(2);
+/// Packets handed to one viewer in one visit; the subscriber's own pacing is at most as much.
+const RUN_BUDGET_PACKETS: usize = 32;
+/// NTP counts from 1900, Unix from 1970 (RFC 5905).
+const NTP_UNIX_OFFSET_S: u64 = 2_208_988_800;
+/// A lagging viewer is told of at most this often.
+const LAG_TOLD_EVERY: Duration = Duration::from_secs(5);
+
+/// What a shard must do after a viewer handled something.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Goes,
+    Ended(String),
+}
+
+/// Routes that a viewer's validated addresses open and close in the shard.
+#[derive(Debug)]
+pub(crate) enum RouteChange {
+    Add(SocketAddr),
+    Remove(SocketAddr),
+}
+
+pub(crate) struct Viewer {
+    // given
+    pub id: String,
+    pub channel_id: String,
+    pub subject_id: String,
+    pub local_ufrag: String,
+    pub stream: usize,
+    ssrc: u32,
+    row: Arc<ViewerRow>,
+    // owned
+    pub peer: WebrtcPeer,
+    subscriber: Subscriber,
+    pub until: Instant,
+    pub armed: Armed,
+    pub pace_armed: Armed,
+    // derived
+    connected: bool,
+    sent_first: bool,
+    next_report: Option<Instant>,
+    dropped_told: (u64, Option<Instant>),
+}
+
+impl Viewer {
+    pub fn new(command: OpenViewer, stream: usize, now: Instant) -> Self {
+        Self {
+            subscriber: Subscriber::new(SubscriberConfig {
+                ssrc: command.ssrc,
+                payload_type: command.payload_type,
+                first_seq: command.first_seq,
+                first_rtp_ts: command.first_rtp_ts,
+            }),
+            peer: WebrtcPeer::new(command.peer, now),
+            id: command.viewer_id,
+            channel_id: command.channel_id,
+            subject_id: command.subject_id,
+            local_ufrag: command.local_ufrag,
+            stream,
+            ssrc: command.ssrc,
+            row: command.row,
+            until: command.until,
+            armed: None,
+            pace_armed: None,
+            connected: false,
+            sent_first: false,
+            next_report: None,
+            dropped_told: (0, None),
+        }
+    }
+
+    pub fn figures(&self) -> &ViewerFigures {
+        &self.row.figures
+    }
+
+    pub fn renew(&mut self, until: Instant, now: Instant) {
+        self.until = until;
+        let wall = SystemTime::now() + until.saturating_duration_since(now);
+        self.figures().until_unix_ms.set(unix_ms(wall));
+    }
+
+    /// Takes one datagram that was routed here.
+    pub fn receive(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        datagram: &[u8],
+    ) -> Result<(), DatagramError> {
+        self.peer.handle_datagram(now, from, datagram)
+    }
+
+    /// Moves what the transport wants sent into the outbox and tells its events.
+    pub fn settle(
+        &mut self,
+        now: Instant,
+        outbox: &mut Outbox,
+        events: &EventQueue,
+        routes: &mut Vec<RouteChange>,
+    ) -> Outcome {
+        while let Some((to, datagram)) = self.peer.poll_transmit() {
+            outbox.push(to, &datagram);
+        }
+        let mut outcome = Outcome::Goes;
+        while let Some(event) = self.peer.poll_event() {
+            match event {
+                PeerEvent::AddrValidated(address) => routes.push(RouteChange::Add(address)),
+                PeerEvent::AddrForgotten(address) => routes.push(RouteChange::Remove(address)),
+                PeerEvent::IceConnected(_) => self.tell_step(events, "ice"),
+                PeerEvent::DtlsConnected { profile } => {
+                    self.connected = true;
+                    self.figures().connected.set(1);
+                    self.tell_step(events, "dtls");
+                    let srtp_cipher = profile.name();
+                    events.push(&self.id, EventBody::ViewerConnected { srtp_cipher });
+                    self.next_report = Some(now + SENDER_REPORT_EVERY);
+                }
+                PeerEvent::RemoteAddrChanged(_) => {}
+                PeerEvent::Rtcp(items) => self.count_feedback(&items),
+                PeerEvent::Closed(cause) => outcome = Outcome::Ended(cause.code().to_owned()),
+            }
+        }
+        outcome
+    }
+
+    /// Seals what may go now. A sequence number is spent here, whatever becomes of the send.
+    pub fn pump(&mut self, now: Instant, ring: &Ring, outbox: &mut Outbox, events: &EventQueue) {
+        if !self.connected {
+            return;
+        }
+        let Some(to) = self.peer.remote_addr() else {
+            return;
+        };
+        let mut packets = 0u64;
+        let mut bytes = 0u64;
+        while outbox.has_room() {
+            let Some(run) = self.subscriber.next_run(now, ring, RUN_BUDGET_PACKETS) else {
+                break;
+            };
+            let Some(sealer) = self.peer.sealer_mut() else {
+                break;
+            };
+            let mut header = [0u8; RTP_HEADER_BYTES];
+            let mut sealed = 0;
+            for packet in run.packets.clone() {
+                run.header_for(packet).write(&mut header);
+                let buffer = outbox.buffer_mut();
+                let start = buffer.len();
+                if sealer.seal(&header, run.payload(packet), buffer).is_err() {
+                    // Refused (an index spent before): nothing was appended, nothing leaves.
+                    buffer.truncate(start);
+                    continue;
+                }
+                bytes += (buffer.len() - start) as u64;
+                outbox.close_datagram(to, start);
+                sealed += 1;
+            }
+            packets += sealed;
+            let all = run.packets.len();
+            self.subscriber.commit(now, run, all);
+        }
+        if packets > 0 {
+            let figures = self.figures();
+            figures.packets.add(packets);
+            figures.bytes.add(bytes);
+            figures.last_sent_unix_ms.set(unix_ms(SystemTime::now()));
+            if !self.sent_first {
+                self.sent_first = true;
+                self.tell_step(events, "first_sent");
+                self.next_report = Some(now);
+            }
+        }
+        self.tell_lag(now, events);
+    }
+
+    /// Lease, transport timers and reports.
+    pub fn handle_timeout(&mut self, now: Instant, outbox: &mut Outbox) -> Outcome {
+        if now >= self.until {
+            return Outcome::Ended("lease_expired".to_owned());
+        }
+        self.peer.handle_timeout(now);
+        if self.next_report.is_some_and(|at| now >= at) {
+            self.next_report = Some(now + SENDER_REPORT_EVERY);
+            self.send_report(now, outbox, false);
+        }
+        Outcome::Goes
+    }
+
+    /// BYE, then close_notify; both are in the outbox afterwards.
+    pub fn say_goodbye(&mut self, now: Instant, outbox: &mut Outbox) {
+        self.send_report(now, outbox, true);
+        self.peer.close(now);
+        while let Some((to, datagram)) = self.peer.poll_transmit() {
+            outbox.push(to, &datagram);
+        }
+    }
+
+    /// When [`Viewer::handle_timeout`] is due.
+    pub fn next_timeout(&self) -> Option<Instant> {
+        [Some(self.until), self.peer.poll_timeout(), self.next_report]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// When [`Viewer::pump`] has something again without a new access unit.
+    pub fn next_pace(&self, now: Instant, ring: &Ring) -> Option<Instant> {
+        if !self.connected {
+            return None;
+        }
+        self.subscriber.next_wake(now, ring)
+    }
+
+    fn send_report(&mut self, now: Instant, outbox: &mut Outbox, goodbye: bool) {
+        let (Some(to), Some(time)) = (self.peer.remote_addr(), self.subscriber.sender_time(now))
+        else {
+            return;
+        };
+        let mut compound = Vec::with_capacity(96);
+        let report = SenderReport {
+            ssrc: self.ssrc,
+            ntp: ntp(SystemTime::now()),
+            rtp_ts: time.rtp_ts,
+            packets: time.packets,
+            octets: time.octets,
+        };
+        rtcp::write_sender_report(&report, &self.id, &mut compound);
+        if goodbye {
+            rtcp::write_bye(self.ssrc, &mut compound);
+        }
+        let start = outbox.buffer_mut().len();
+        if self.peer.seal_rtcp(&compound, outbox.buffer_mut()) {
+            outbox.close_datagram(to, start);
+        }
+    }
+
+    fn count_feedback(&self, items: &[RtcpItem]) {
+        let figures = self.figures();
+        for item in items {
+            match item {
+                RtcpItem::Pli { .. } | RtcpItem::Fir { .. } => figures.keyframe_requests.add(1),
+                RtcpItem::Nack { .. } => figures.nacks.add(1),
+                RtcpItem::ReceiverReport { blocks, .. } => {
+                    for block in blocks.iter().filter(|block| block.ssrc == self.ssrc) {
+                        let lost = u64::try_from(block.cumulative_lost).unwrap_or(0);
+                        figures.packets_lost_remote.set(lost);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn tell_lag(&mut self, now: Instant, events: &EventQueue) {
+        let dropped = self.subscriber.counters().units_dropped;
+        let (told, at) = self.dropped_told;
+        if dropped > told && at.is_none_or(|at| now >= at + LAG_TOLD_EVERY) {
+            self.figures().units_dropped.set(dropped);
+            self.dropped_told = (dropped, Some(now));
+            let dropped = dropped - told;
+            events.push(&self.id, EventBody::ViewerLagging { dropped });
+        }
+    }
+
+    fn tell_step(&self, events: &EventQueue, step: &'static str) {
+        events.push(&self.id, EventBody::Step { step });
+    }
+}
+
+/// 32.32 fixed point seconds since 1900 (RFC 3550 section 4).
+fn ntp(at: SystemTime) -> u64 {
+    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let seconds = since.as_secs() + NTP_UNIX_OFFSET_S;
+    let fraction = (u64::from(since.subsec_nanos()) << 32) / 1_000_000_000;
+    seconds << 32 | fraction
+}

@@ -1,0 +1,159 @@
+//! The shared past of one stream: the cached GOP for joiners, a short tail for those a little
+//! behind, and the newest keyframe for stills.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use crate::PackedUnit;
+
+/// Largest GOP kept for joining: 16 s of a 4 Mbit/s main stream. At 32 packets per millisecond it
+/// takes 230 ms to send, so a joiner is still live within 300 ms.
+pub const GOP_MAX_BYTES: usize = 8 * 1024 * 1024;
+/// Largest GOP kept for joining, in units: 24 s at 25 pictures a second. A browser decodes some
+/// hundreds of pictures a second; a longer backlog would not be live soon anyway.
+pub const GOP_MAX_UNITS: usize = 600;
+/// What stays before the newest keyframe, for subscribers that have not finished the GOP before.
+pub const TAIL_MS: u64 = 1_000;
+/// The tail's bound in bytes, should a second hold more than any camera sends.
+const TAIL_MAX_BYTES: usize = 2 * 1024 * 1024;
+/// The tail's bound in units.
+const TAIL_MAX_UNITS: usize = 64;
+
+/// The units of one stream since at least its newest keyframe, bounded.
+///
+/// A GOP over [`GOP_MAX_BYTES`] or [`GOP_MAX_UNITS`] is given up as a place to join: only the tail
+/// stays, for the subscribers that are already live, and joiners wait for the next keyframe. The
+/// keyframe itself stays for stills.
+#[derive(Debug, Default)]
+pub struct Ring {
+    units: VecDeque<Arc<PackedUnit>>,
+    next_index: u64,
+    /// Payload bytes ever pushed.
+    stream_bytes: u64,
+    /// Payload bytes in `units`.
+    held_bytes: usize,
+    keyframe: Option<Arc<PackedUnit>>,
+    joinable: bool,
+}
+
+impl Ring {
+    /// Adds the next unit, gives it its index, and lets go of what nobody needs any more.
+    pub fn push(&mut self, mut unit: PackedUnit) -> Arc<PackedUnit> {
+        unit.index = self.next_index;
+        unit.stream_offset_bytes = self.stream_bytes;
+        self.next_index += 1;
+        self.stream_bytes += unit.data.len() as u64;
+        self.held_bytes += unit.data.len();
+        let unit = Arc::new(unit);
+        self.units.push_back(Arc::clone(&unit));
+        if unit.keyframe {
+            self.keyframe = Some(Arc::clone(&unit));
+            self.joinable = true;
+        }
+        self.evict(unit.recv_time);
+        unit
+    }
+
+    /// Index of the newest keyframe from which all units are held: where a subscriber joins.
+    pub fn newest_keyframe(&self) -> Option<&Arc<PackedUnit>> {
+        self.keyframe.as_ref().filter(|_| self.joinable)
+    }
+
+    /// The newest keyframe as a start-code byte stream with SPS and PPS, for stills. It outlives
+    /// its GOP and its source; see [`Self::keyframe_recv_time`].
+    pub fn keyframe_annexb(&self) -> Option<Bytes> {
+        self.keyframe.as_ref().map(|unit| unit.to_annexb())
+    }
+
+    /// When the newest keyframe arrived.
+    pub fn keyframe_recv_time(&self) -> Option<Instant> {
+        self.keyframe.as_ref().map(|unit| unit.recv_time)
+    }
+
+    /// The unit of that index, if it is held.
+    pub fn get(&self, index: u64) -> Option<&Arc<PackedUnit>> {
+        let place = index.checked_sub(self.first_index()?)?;
+        self.units.get(usize::try_from(place).ok()?)
+    }
+
+    /// Oldest unit held.
+    pub fn first_index(&self) -> Option<u64> {
+        self.units.front().map(|unit| unit.index)
+    }
+
+    /// Newest unit held.
+    pub fn last_index(&self) -> Option<u64> {
+        self.units.back().map(|unit| unit.index)
+    }
+
+    /// Index that the next unit will get.
+    pub fn next_index(&self) -> u64 {
+        self.next_index
+    }
+
+    /// Newest unit held.
+    pub fn newest(&self) -> Option<&Arc<PackedUnit>> {
+        self.units.back()
+    }
+
+    /// Payload bytes from `unit` (included) to the newest.
+    pub fn bytes_since(&self, unit: &PackedUnit) -> u64 {
+        self.stream_bytes.saturating_sub(unit.stream_offset_bytes)
+    }
+
+    /// Payload bytes held, the keyframe kept for stills not counted twice.
+    pub fn held_bytes(&self) -> usize {
+        self.held_bytes
+    }
+
+    /// Units held.
+    pub fn len(&self) -> usize {
+        self.units.len()
+    }
+
+    /// No unit is held.
+    pub fn is_empty(&self) -> bool {
+        self.units.is_empty()
+    }
+
+    /// The source went away: what is held is no place to join any more, for it would show the past
+    /// as live. Subscribers finish what they have begun; joiners wait for the next keyframe.
+    pub fn source_lost(&mut self) {
+        self.joinable = false;
+    }
+
+    fn evict(&mut self, now: Instant) {
+        if let Some(keyframe) = self.newest_keyframe() {
+            let gop_bytes = self.bytes_since(keyframe);
+            let gop_units = self.next_index - keyframe.index;
+            if gop_bytes > GOP_MAX_BYTES as u64 || gop_units > GOP_MAX_UNITS as u64 {
+                self.joinable = false;
+            }
+        }
+        // With a place to join, the tail is what lies before it; without one, it is all there is.
+        let (tail_end, tail_ends_at, gop_bytes) = match self.newest_keyframe() {
+            Some(keyframe) => (
+                keyframe.index,
+                keyframe.recv_time,
+                self.bytes_since(keyframe),
+            ),
+            None => (self.next_index, now, 0),
+        };
+        let oldest_kept = tail_ends_at.checked_sub(Duration::from_millis(TAIL_MS));
+        while let Some(front) = self.units.front() {
+            let tail_units = tail_end.saturating_sub(front.index);
+            let tail_bytes = self.held_bytes as u64 - gop_bytes;
+            let newest_of_tail = tail_units <= 1;
+            let too_old = oldest_kept.is_some_and(|oldest| front.recv_time < oldest);
+            let too_much = tail_bytes > TAIL_MAX_BYTES as u64 || tail_units > TAIL_MAX_UNITS as u64;
+            if front.index >= tail_end || newest_of_tail || !(too_old || too_much) {
+                break;
+            }
+            self.held_bytes -= front.data.len();
+            self.units.pop_front();
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! Offer to answer, once per viewer (RFC 9429, RFC 8839, RFC 9143, WHEP): one video section that
+//! we send, everything else refused.
+//!
+//! What is left out on purpose: REMB and transport-wide feedback (a camera cannot adapt, and each
+//! viewer would send 10 to 20 packets a second), generic NACK and its RTX (the engine answers none
+//! yet: `Negotiated::offered_rtx_payload_type` is where they will start from), trickled candidates
+//! (all of ours are in the answer; a lite agent needs none of theirs).
+
+use std::net::SocketAddr;
+
+use wire::sdp::{Media, Sdp};
+
+use super::identity::Fingerprint;
+use super::offer::Offer;
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NegotiateError {
+    /// 400: not an offer that could be answered. The reason is ours, never the offer's text.
+    #[error("malformed offer: {0}")]
+    Malformed(String),
+    /// 422: no video section offers H.264 with packetization-mode 1.
+    #[error("the offer has no H.264 with packetization-mode=1")]
+    NoCommonCodec,
+}
+
+/// What is ours in an answer.
+#[derive(Clone, Copy, Debug)]
+pub struct AnswerParams<'a> {
+    pub local_ufrag: &'a str,
+    pub local_pwd: &'a str,
+    pub fingerprint: &'a Fingerprint,
+    /// UDP addresses a viewer may reach us at, the preferred one first.
+    pub candidates: &'a [SocketAddr],
+    pub video_ssrc: u32,
+    pub cname: &'a str,
+    /// `a=msid` of the one stream and its track.
+    pub stream_id: &'a str,
+    pub track_id: &'a str,
+    /// Numeric id of the `o=` line; unique per viewer.
+    pub origin_id: u64,
+    /// profile_idc of the stream where it is known before it flows, e.g. 0x4D for Main.
+    pub profile_idc: Option<u8>,
+    /// Header extensions the sender will write, by URI. Only those the offer has are answered.
+    pub extensions: &'a [&'a str],
+}
+
+/// An answer, and what both sides have agreed on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Negotiated {
+    /// The text, with CR LF.
+    pub answer: String,
+    /// The offer's number for H.264.
+    pub h264_payload_type: u8,
+    /// Six hex digits of the chosen format, where the offer gave them.
+    pub profile_level_id: Option<String>,
+    /// The offer's RTX for it. Not answered yet.
+    pub offered_rtx_payload_type: Option<u8>,
+    pub mid: Option<String>,
+    pub remote_ufrag: String,
+    pub remote_pwd: String,
+    /// At least one.
+    pub fingerprints: Vec<Fingerprint>,
+    /// Agreed header extensions: the offer's id, and the URI.
+    pub extensions: Vec<(u8, String)>,
+    /// Whether RTCP may go out without a report in front (RFC 5506).
+    pub reduced_size_rtcp: bool,
+}
+
+/// Answers an offer.
+///
+/// # Errors
+/// [`NegotiateError`]: no answer can be given.
+pub fn negotiate(offer: &str, params: &AnswerParams<'_>) -> Result<Negotiated, NegotiateError> {
+    let profile = params.profile_idc.map(|profile_idc| format!("{profile_idc:02x}"));
+    let offer = Offer::parse(offer, profile.as_deref())?;
+    let extensions: Vec<(u8, String)> = params
+        .extensions
+        .iter()
+        .filter_map(|uri| Some((offer.extension_id(uri)?, (*uri).to_owned())))
+        .collect();
+    let reduced_size_rtcp = offer.video().has("rtcp-rsize");
+
+    let origin = format!("- {} 1 IN IP4 0.0.0.0", params.origin_id);
+    let mut answer = Sdp::default()
+        .line('v', "0")
+        .line('o', &origin)
+        .line('s', "-")
+        .line('t', "0 0");
+    if let (true, Some(mid)) = (offer.is_bundled(), offer.video().mid()) {
+        answer = answer.line('a', &format!("group:BUNDLE {mid}"));
+    }
+    answer = answer.line('a', "ice-lite");
+    for (index, media) in offer.sdp.media.iter().enumerate() {
+        answer = answer.with_media(if index == offer.video_index {
+            accepted(&offer, params, &extensions)
+        } else {
+            refused(media)
+        });
+    }
+    Ok(Negotiated {
+        answer: answer.to_string(),
+        h264_payload_type: offer.h264.payload_type,
+        mid: offer.video().mid().map(str::to_owned),
+        profile_level_id: offer.h264.profile_level_id,
+        offered_rtx_payload_type: offer.h264.rtx_payload_type,
+        remote_ufrag: offer.remote_ufrag,
+        remote_pwd: offer.remote_pwd,
+        fingerprints: offer.fingerprints,
+        extensions,
+        reduced_size_rtcp,
+    })
+}
+
+/// Port 0, and left out of the bundle (RFC 9143 section 7.3.3).
+fn refused(offered: &Media) -> Media {
+    let format = offered.formats.first().map_or("0", String::as_str);
+    let media = Media::new(&offered.kind, 0, &offered.protocol, &[format])
+        .line('c', "IN IP4 0.0.0.0");
+    let media = match offered.mid() {
+        Some(mid) => media.line('a', &format!("mid:{mid}")),
+        None => media,
+    };
+    media.line('a', "inactive")
+}
+
+fn accepted(offer: &Offer, params: &AnswerParams<'_>, extensions: &[(u8, String)]) -> Media {
+    let payload_type = offer.h264.payload_type;
+    let video = offer.video();
+    let mut lines: Vec<String> = Vec::new();
+    lines.extend(video.mid().map(|mid| format!("mid:{mid}")));
+    lines.extend([
+        format!("ice-ufrag:{}", params.local_ufrag),
+        format!("ice-pwd:{}", params.local_pwd),
+        format!("fingerprint:{}", params.fingerprint),
+        "setup:passive".to_owned(),
+        "rtcp-mux".to_owned(),
+    ]);
+    lines.extend(video.has("rtcp-rsize").then(|| "rtcp-rsize".to_owned()));
+    lines.push("sendonly".to_owned());
+    lines.extend(extensions.iter().map(|(id, uri)| format!("extmap:{id} {uri}")));
+    lines.push(format!("rtpmap:{payload_type} H264/90000"));
+    lines.push(format!("fmtp:{payload_type} {}", format_parameters(offer)));
+    for feedback in ["nack pli", "ccm fir"] {
+        if offer.has_feedback(feedback) {
+            lines.push(format!("rtcp-fb:{payload_type} {feedback}"));
+        }
+    }
+    lines.push(format!("msid:{} {}", params.stream_id, params.track_id));
+    lines.push(format!("ssrc:{} cname:{}", params.video_ssrc, params.cname));
+    lines.extend(params.candidates.iter().enumerate().map(candidate));
+    lines.push("end-of-candidates".to_owned());
+
+    let format = payload_type.to_string();
+    let media = Media::new("video", 9, &video.protocol, &[&format]).line('c', "IN IP4 0.0.0.0");
+    lines.iter().fold(media, |media, line| media.line('a', line))
+}
+
+/// The chosen format's own profile: a browser drops a payload type whose profile changed.
+fn format_parameters(offer: &Offer) -> String {
+    let mut parameters = Vec::new();
+    if offer.h264.level_asymmetry {
+        parameters.push("level-asymmetry-allowed=1".to_owned());
+    }
+    parameters.push("packetization-mode=1".to_owned());
+    if let Some(id) = &offer.h264.profile_level_id {
+        parameters.push(format!("profile-level-id={id}"));
+    }
+    parameters.join(";")
+}
+
+/// A host candidate (RFC 8839 section 5.1) with the priority of RFC 8445 section 5.1.2.1: earlier
+/// addresses are preferred.
+fn candidate((index, addr): (usize, &SocketAddr)) -> String {
+    let local_preference = u32::from(u16::MAX).saturating_sub(index as u32);
+    let priority = 126 << 24 | local_preference << 8 | 255;
+    let (foundation, ip, port) = (index + 1, addr.ip(), addr.port());
+    format!("candidate:{foundation} 1 udp {priority} {ip} {port} typ host")
+}

@@ -1,0 +1,227 @@
+//! A browser's offer, read for what an answer needs. Nothing here trusts its text: what is echoed
+//! into an answer is checked to be a token first.
+
+use wire::sdp::{Direction, Media, Sdp};
+
+use super::answer::NegotiateError;
+use super::identity::Fingerprint;
+
+/// Fingerprints kept of one offer; browsers send one, some send one per hash function.
+const MAX_FINGERPRINTS: usize = 8;
+/// `a=mid`, formats, protocols: browsers use a few characters.
+const MAX_TOKEN_BYTES: usize = 64;
+
+/// H.264 as one payload type of the offer means it (RFC 6184 section 8.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct H264Format {
+    pub(super) payload_type: u8,
+    /// Six hex digits, as offered.
+    pub(super) profile_level_id: Option<String>,
+    pub(super) level_asymmetry: bool,
+    /// The retransmission payload type whose `apt` this one is.
+    pub(super) rtx_payload_type: Option<u8>,
+}
+
+impl H264Format {
+    fn is_profile(&self, wanted: &str) -> bool {
+        let offered = self.profile_level_id.as_deref().and_then(|id| id.get(..wanted.len()));
+        offered.is_some_and(|offered| offered.eq_ignore_ascii_case(wanted))
+    }
+}
+
+/// The offer with the index of the section that will be answered.
+pub(super) struct Offer {
+    pub(super) sdp: Sdp,
+    pub(super) video_index: usize,
+    pub(super) h264: H264Format,
+    pub(super) remote_ufrag: String,
+    pub(super) remote_pwd: String,
+    pub(super) fingerprints: Vec<Fingerprint>,
+}
+
+impl Offer {
+    pub(super) fn parse(text: &str, profile: Option<&str>) -> Result<Self, NegotiateError> {
+        let sdp = Sdp::parse(text).map_err(|error| NegotiateError::Malformed(error.to_string()))?;
+        if sdp.media.is_empty() {
+            return Err(malformed("no media section"));
+        }
+        for media in &sdp.media {
+            let tokens = [&media.kind, &media.protocol].into_iter().chain(&media.formats);
+            if media.formats.is_empty() || !tokens.into_iter().all(|text| is_token(text)) {
+                return Err(malformed("an m= line is incomplete"));
+            }
+            if media.attribute("mid").is_some_and(|mid| !is_token(mid)) {
+                return Err(malformed("a=mid is not a token"));
+            }
+        }
+        let (video_index, h264) = choose_video(&sdp, profile)?;
+        let attribute = |name| transport_attribute(&sdp, video_index, name);
+        if !sdp.media[video_index].has("rtcp-mux") && attribute("rtcp-mux").is_none() {
+            return Err(malformed("a=rtcp-mux is missing"));
+        }
+        if attribute("setup").is_some_and(|role| role != "actpass" && role != "active") {
+            return Err(malformed("a=setup must be actpass or active"));
+        }
+        let remote_ufrag = attribute("ice-ufrag")
+            .filter(|text| is_ice_text(text, 4))
+            .ok_or(malformed("a=ice-ufrag is missing or malformed"))?
+            .to_owned();
+        let remote_pwd = attribute("ice-pwd")
+            .filter(|text| is_ice_text(text, 22))
+            .ok_or(malformed("a=ice-pwd is missing or malformed"))?
+            .to_owned();
+        let fingerprints = fingerprints(&sdp, video_index);
+        if fingerprints.is_empty() {
+            return Err(malformed("a=fingerprint is missing, malformed or too weak a hash"));
+        }
+        Ok(Self { video_index, h264, remote_ufrag, remote_pwd, fingerprints, sdp })
+    }
+
+    pub(super) fn video(&self) -> &Media {
+        &self.sdp.media[self.video_index]
+    }
+
+    /// Whether the offer bundles the answered section.
+    pub(super) fn is_bundled(&self) -> bool {
+        self.video().mid().is_some_and(|mid| bundled(&self.sdp, mid))
+    }
+
+    /// Whether the offer gives `feedback` to the chosen payload type (or to all).
+    pub(super) fn has_feedback(&self, feedback: &str) -> bool {
+        let chosen = self.h264.payload_type.to_string();
+        self.video().attributes("rtcp-fb").any(|value| {
+            value.split_once(' ').is_some_and(|(format, offered)| {
+                (format == "*" || format == chosen) && offered.trim() == feedback
+            })
+        })
+    }
+
+    /// The id the offer gives to a header extension, when it is one that one-byte headers can
+    /// carry (RFC 8285 section 4.2).
+    pub(super) fn extension_id(&self, uri: &str) -> Option<u8> {
+        self.video().attributes("extmap").find_map(|value| {
+            let mut words = value.split_ascii_whitespace();
+            let id = words.next()?.split('/').next()?.parse().ok()?;
+            (words.next()? == uri && (1..=14).contains(&id)).then_some(id)
+        })
+    }
+}
+
+pub(super) fn malformed(reason: &str) -> NegotiateError {
+    NegotiateError::Malformed(reason.to_owned())
+}
+
+/// The first video section that receives and has H.264 in a form we send.
+fn choose_video(sdp: &Sdp, profile: Option<&str>) -> Result<(usize, H264Format), NegotiateError> {
+    let mut deaf = false;
+    for (index, media) in sdp.media.iter().enumerate() {
+        let refused = media.port == 0 && !media.has("bundle-only");
+        if media.kind != "video" || refused || !media.protocol.contains("SAVPF") {
+            continue;
+        }
+        if !receives(sdp, media) {
+            deaf = true;
+        } else if let Some(format) = choose_h264(media, profile) {
+            return Ok((index, format));
+        }
+    }
+    if deaf {
+        return Err(malformed("no video section receives"));
+    }
+    Err(NegotiateError::NoCommonCodec)
+}
+
+fn receives(sdp: &Sdp, media: &Media) -> bool {
+    let session = || {
+        let named = |name: &&str| sdp.attribute(name).is_some();
+        ["sendrecv", "recvonly", "sendonly", "inactive"].into_iter().find(named)
+    };
+    match media.direction() {
+        Some(direction) => matches!(direction, Direction::SendRecv | Direction::RecvOnly),
+        None => matches!(session(), None | Some("sendrecv" | "recvonly")),
+    }
+}
+
+/// Only packetization-mode 1 allows FU-A. Among those: the stream's own profile where it is known,
+/// else what every decoder takes, Constrained Baseline; a decoder follows the stream's SPS anyway.
+fn choose_h264(media: &Media, profile: Option<&str>) -> Option<H264Format> {
+    let formats: Vec<H264Format> = media
+        .rtp_maps()
+        .into_iter()
+        .filter(|map| map.encoding.eq_ignore_ascii_case("H264") && map.clock_rate == 90_000)
+        .filter_map(|map| {
+            let fmtp = media.fmtp(map.payload_type);
+            let id = fmtp.get("profile-level-id").filter(|id| is_profile_level_id(id));
+            (fmtp.get("packetization-mode") == Some("1")).then(|| H264Format {
+                payload_type: map.payload_type,
+                profile_level_id: id.map(str::to_owned),
+                level_asymmetry: fmtp.get("level-asymmetry-allowed") == Some("1"),
+                rtx_payload_type: rtx_for(media, map.payload_type),
+            })
+        })
+        .filter(|format| format.payload_type < 128)
+        .collect();
+    let wanted = profile.into_iter().chain(["42e0", "42", "4d"]);
+    wanted
+        .filter_map(|wanted| formats.iter().find(|format| format.is_profile(wanted)))
+        .chain(formats.first())
+        .next()
+        .cloned()
+}
+
+fn rtx_for(media: &Media, payload_type: u8) -> Option<u8> {
+    let maps = media.rtp_maps();
+    let retransmission = maps.iter().filter(|map| map.encoding.eq_ignore_ascii_case("rtx"));
+    retransmission.map(|map| map.payload_type).find(|rtx| {
+        media.fmtp(*rtx).get("apt").and_then(|apt| apt.parse().ok()) == Some(payload_type)
+    })
+}
+
+/// A transport attribute of a section: its own, the session's, or (where sections share one
+/// transport and only the first describes it, RFC 9143 section 7.1.3) that of the bundle.
+fn transport_attribute<'a>(sdp: &'a Sdp, index: usize, name: &'a str) -> Option<&'a str> {
+    sections_for_transport(sdp, index)
+        .find_map(|media| media.attribute(name))
+        .or_else(|| sdp.attribute(name))
+}
+
+fn fingerprints(sdp: &Sdp, index: usize) -> Vec<Fingerprint> {
+    let described = sections_for_transport(sdp, index).find(|media| media.has("fingerprint"));
+    let values: Vec<&str> = match described {
+        Some(media) => media.attributes("fingerprint").collect(),
+        None => sdp.attributes("fingerprint").collect(),
+    };
+    values.into_iter().filter_map(Fingerprint::parse).take(MAX_FINGERPRINTS).collect()
+}
+
+/// The section itself, then those it is bundled with.
+fn sections_for_transport(sdp: &Sdp, index: usize) -> impl Iterator<Item = &Media> {
+    let own = &sdp.media[index];
+    let shares = own.mid().is_some_and(|mid| bundled(sdp, mid));
+    let others = sdp.media.iter().filter(move |media| {
+        shares && media.mid().is_some_and(|mid| bundled(sdp, mid))
+    });
+    std::iter::once(own).chain(others)
+}
+
+fn bundled(sdp: &Sdp, mid: &str) -> bool {
+    sdp.attributes("group").any(|group| {
+        let mut words = group.split_ascii_whitespace();
+        words.next() == Some("BUNDLE") && words.any(|word| word == mid)
+    })
+}
+
+fn is_profile_level_id(text: &str) -> bool {
+    text.len() == 6 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+fn is_token(text: &str) -> bool {
+    let length = 1..=MAX_TOKEN_BYTES;
+    length.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// RFC 8839 section 5.4: ice-chars, at most 256.
+fn is_ice_text(text: &str, at_least: usize) -> bool {
+    let is_ice_char = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/';
+    (at_least..=256).contains(&text.len()) && text.bytes().all(is_ice_char)
+}
