@@ -1,0 +1,20 @@
+"""The store: the only importer of SQLAlchemy and Alembic.
+
+Belongs here: tables, migrations, SQL, the unit of work, the audit chain, the changes rows.
+Does not belong here: validation, rights, sentences for people.
+Who may call: `camera_registry` itself and, by the `contract`, `streamhub.access`; `open_store`
+is called by the composition root and the CLI alone.
+"""
+
+from .contract import AuditQuery, ChannelQuery, ReadTx, Store, WriteTx
+from .sql_store import SqlStore, open_store
+
+__all__ = [
+    "AuditQuery",
+    "ChannelQuery",
+    "ReadTx",
+    "SqlStore",
+    "Store",
+    "WriteTx",
+    "open_store",
+]

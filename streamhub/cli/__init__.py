@@ -1,2 +1,56 @@
+"""Room sign: the command line. One file per noun; each calls the API and prints.
+
+Belongs here: arguments, tables, exit codes. Does not belong here: rules (the API has them).
+Heavy rooms are imported inside the commands, so that `--help` is quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import typer
+
+from .control import CliError
+
+# (module, attribute, command): commands whose files other parts of the tree bring along.
+_OPTIONAL = (
+    ("streamhub.cli.farm", "farm", "farm"),
+    ("streamhub.cli.doctor", "doctor", "doctor"),
+    ("streamhub.cli.demo", "demo", "demo"),
+)
+
+
+def build() -> typer.Typer:
+    """The whole command."""
+    from . import area, audit, camera, grant, serve, subject
+
+    app = typer.Typer(
+        name="streamhub",
+        no_args_is_help=True,
+        add_completion=True,
+        pretty_exceptions_enable=False,
+        help="Cameras of a district, shown to whom they were granted.",
+    )
+    app.command("serve")(serve.serve)
+    app.add_typer(area.app, name="area")
+    app.add_typer(camera.app, name="camera")
+    app.add_typer(grant.app, name="grant")
+    app.add_typer(subject.app, name="subject")
+    app.add_typer(audit.app, name="audit")
+    app.command("views")(audit.views)
+    wanted = sys.argv[1] if len(sys.argv) > 1 else None
+    for module, attribute, name in _OPTIONAL:
+        # Only what is asked for, or all for the help: they import codecs and the like.
+        if wanted in (name, None) or wanted.startswith("-"):
+            app.command(name)(getattr(importlib.import_module(module), attribute))
+    return app
+
+
 def main() -> None:
-    raise SystemExit(0)
+    """Entry point. Errors are one sentence with the next step: exit code 1, or 2 for usage."""
+    try:
+        build()()
+    except CliError as error:
+        print(f"streamhub: {error}", file=sys.stderr)  # noqa: T201
+        raise SystemExit(error.exit_code) from None

@@ -481,6 +481,7 @@ impl Shard {
                 Command::CloseSource { stream_id } => {
                     if let Some(key) = self.stream_keys.get(&stream_id).copied() {
                         self.hang_up(key);
+                        self.streams[key].forget_waiters();
                         self.drop_idle(key);
                     }
                 }
@@ -498,9 +499,9 @@ impl Shard {
                     request_id,
                     stream_id,
                 } => {
-                    if let Some(key) = self.stream_keys.get(&stream_id).copied() {
-                        self.streams[key].take_keyframe(now, request_id, &self.events);
-                    }
+                    // The dial it waits for may come later than this.
+                    let key = self.stream_key(&stream_id);
+                    self.streams[key].take_keyframe(now, request_id, &self.events);
                 }
                 Command::Shutdown { deadline } => self.shutdown = Some(deadline),
             }

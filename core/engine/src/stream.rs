@@ -58,7 +58,12 @@ impl StreamSlot {
 
     /// Nothing needs it any more.
     pub fn is_idle(&self) -> bool {
-        self.source.is_none() && self.viewers.is_empty()
+        self.source.is_none() && self.viewers.is_empty() && self.keyframe_waiters.is_empty()
+    }
+
+    /// Nobody dials for them any more; their callers' deadlines end them.
+    pub fn forget_waiters(&mut self) {
+        self.keyframe_waiters.clear();
     }
 
     pub fn attach(&mut self, source: Source) {
@@ -89,23 +94,19 @@ impl StreamSlot {
         let mut bytes = 0;
         let mut packets = 0;
         let mut malformed = 0;
-        let mut units = 0;
-        let mut keyframe = false;
+        let first_new = stream.ring().next_index();
         let read = catch_unwind(AssertUnwindSafe(|| {
             source.readable(now, scratch, &mut |received| {
                 if let Received::Rtp { packet, .. } = received {
                     packets += 1;
                     bytes += packet.len() as u64;
-                    match stream.receive(now, packet) {
-                        Ok(done) => {
-                            units += done.units as u64;
-                            keyframe |= done.keyframe;
-                        }
-                        Err(_) => malformed += 1,
-                    }
+                    malformed += u64::from(stream.receive(now, packet).is_err());
                 }
             })
         }));
+        let ring = stream.ring();
+        let units = ring.next_index() - first_new;
+        let keyframe = ring.newest_keyframe().is_some_and(|k| k.index >= first_new);
         figures.bytes.add(bytes);
         figures.packets.add(packets);
         figures.packets_malformed.add(malformed);

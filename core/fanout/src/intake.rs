@@ -11,18 +11,19 @@
 
 mod assembly;
 mod counters;
+mod depacketize;
+mod types;
 
 use std::collections::VecDeque;
 use std::time::Instant;
 
 use bytes::Bytes;
-use thiserror::Error;
-use wire::h264::{NalType, annexb_nals, nal_type};
-use wire::rtp::{RtpError, RtpPacket, TsExtender};
+use wire::rtp::{RtpPacket, TsExtender};
 
 use crate::{MEDIA_CLOCK_HZ, ParameterSets};
 use assembly::Assembly;
 pub use counters::IntakeCounters;
+pub use types::{AccessUnit, IntakeConfig, IntakeError, VideoInfo};
 
 /// Largest access unit believed; a 4K keyframe at 30 Mbit/s stays below 2 MiB.
 pub const MAX_ACCESS_UNIT_BYTES: usize = 4 * 1024 * 1024;
@@ -40,102 +41,6 @@ const RESTART_GAP: u16 = 3_000;
 /// Packets in a row of another SSRC before it is believed. Old servers let the data of a dead RTSP
 /// dialogue flow into a new one for a minute; following each packet would never settle.
 const FOREIGN_SSRC_PACKETS: u32 = 8;
-
-/// What the SDP said about the video track.
-#[derive(Debug, Clone, Default)]
-pub struct IntakeConfig {
-    /// RTP clock; 0 counts as 90,000.
-    pub clock_rate: u32,
-    /// Payload type to accept; `None` takes that of the first packet.
-    pub payload_type: Option<u8>,
-    /// `sprop-parameter-sets`, decoded from base64 and otherwise as they came.
-    pub parameter_sets: Vec<Bytes>,
-}
-
-/// Why a packet was dropped. Each is counted; none ends the stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum IntakeError {
-    /// Not an RTP packet.
-    #[error(transparent)]
-    Rtp(#[from] RtpError),
-    /// Another payload type than the track's.
-    #[error("payload type {got}, not {want} (seq {seq})")]
-    PayloadType {
-        /// On the packet.
-        got: u8,
-        /// The track's.
-        want: u8,
-        /// The packet's.
-        seq: u16,
-    },
-    /// Another source than the one followed.
-    #[error("packet of ssrc {got:08x} while following {want:08x} (seq {seq})")]
-    ForeignSsrc {
-        /// On the packet.
-        got: u32,
-        /// The one followed.
-        want: u32,
-        /// The packet's.
-        seq: u16,
-    },
-    /// Seen before, or overtaken.
-    #[error("late or repeated packet (seq {seq}, newest {newest})")]
-    Late {
-        /// The packet's.
-        seq: u16,
-        /// The newest taken.
-        newest: u16,
-    },
-    /// A payload that RFC 6184 does not know, or cut short.
-    #[error("malformed H.264 payload: {what} (seq {seq})")]
-    Payload {
-        /// What is wrong.
-        what: &'static str,
-        /// The packet's.
-        seq: u16,
-    },
-    /// The unit grew over its bound and was dropped.
-    #[error("access unit over {MAX_ACCESS_UNIT_BYTES} bytes or {MAX_NALS_PER_UNIT} NAL units")]
-    Oversize,
-}
-
-/// One coded picture with what belongs to it.
-#[derive(Debug, Clone)]
-pub struct AccessUnit {
-    /// Source time in 90 kHz units, unwrapped; comparable within one `source_epoch` only.
-    pub media_time: u64,
-    /// When its first packet arrived.
-    pub recv_time: Instant,
-    /// A decoder may begin here; then `parameter_sets` is complete.
-    pub keyframe: bool,
-    /// Holds a B slice, which WebRTC cannot carry in order.
-    pub has_b_slices: bool,
-    /// Grows when the source (its connection or SSRC) changed.
-    pub source_epoch: u32,
-    /// For a keyframe all latest SPS and PPS, in-band or not; for others those that changed in it.
-    pub parameter_sets: Vec<Bytes>,
-    /// Its other NAL units in order, SEI included, without delimiters and filler.
-    pub nals: Vec<Bytes>,
-}
-
-/// What the stream's pictures are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct VideoInfo {
-    /// Pixels, after cropping.
-    pub width: u32,
-    /// Pixels, after cropping.
-    pub height: u32,
-    /// `profile_idc`.
-    pub profile: u8,
-    /// Constraint flags.
-    pub constraint: u8,
-    /// `level_idc`.
-    pub level: u8,
-    /// As people say the profile.
-    pub profile_name: &'static str,
-    /// Grows with every change of a parameter set.
-    pub generation: u64,
-}
 
 /// Whether the marker bit ends units here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -162,6 +67,8 @@ pub struct Intake {
     foreign: Option<(u32, u32)>,
     newest_seq: Option<u16>,
     ts: TsExtender,
+    /// When the packet being taken in arrived.
+    arrived: Option<Instant>,
     needs_keyframe: bool,
     /// An IDR was seen, so recovery points are not where decoding begins.
     has_idr: bool,
@@ -186,6 +93,7 @@ impl Intake {
             foreign: None,
             newest_seq: None,
             ts: TsExtender::default(),
+            arrived: None,
             needs_keyframe: true,
             has_idr: false,
             marker_policy: MarkerPolicy::EndsUnit,
@@ -228,17 +136,17 @@ impl Intake {
         self.counters.packets += 1;
         self.counters.payload_bytes += packet.payload().len() as u64;
         let ts = self.ts.extend(packet.rtp_ts());
+        self.arrived = Some(now);
         if self.unit.ts != Some(ts) {
-            // Parameter sets may carry an older time than the picture they lead.
-            if self.unit.open.is_some() {
-                self.finish_fragment();
-            }
+            self.finish_fragment();
             if self.unit.has_vcl {
                 self.close();
             }
+            // Parameter sets may carry an older time than the picture they lead.
             self.unit.ts = Some(ts);
-            self.unit.recv_time = Some(now);
+            self.unit.recv_time = None;
         }
+        self.unit.recv_time.get_or_insert(now);
         let outcome = self.payload(packet.payload()).map_err(|what| {
             self.counters.malformed += 1;
             IntakeError::Payload {
@@ -253,11 +161,10 @@ impl Intake {
             self.abandon();
             return Err(IntakeError::Oversize);
         }
-        if packet.marker() && self.unit.has_vcl && self.unit.open.is_none() {
-            if self.marker_policy == MarkerPolicy::EndsUnit {
-                self.marked_ts = Some(ts);
-                self.close();
-            }
+        let ends_unit = packet.marker() && self.marker_policy == MarkerPolicy::EndsUnit;
+        if ends_unit && self.unit.has_vcl && self.unit.open.is_none() {
+            self.marked_ts = Some(ts);
+            self.close();
         }
         outcome
     }
@@ -372,167 +279,6 @@ impl Intake {
         self.unit.clear();
         self.marked_ts = None;
         self.needs_keyframe = true;
-    }
-
-    fn payload(&mut self, payload: &[u8]) -> Result<(), &'static str> {
-        let Some((&indicator, rest)) = payload.split_first() else {
-            return Err("empty payload");
-        };
-        match NalType::from_header(indicator) {
-            NalType::FuA => self.fragment(indicator, rest),
-            NalType::StapA => {
-                self.finish_fragment();
-                self.aggregate(rest)
-            }
-            // A start code in front of the NAL unit reads as type 0.
-            NalType::Other(25..=31) => Err("packetisation that is not in use"),
-            _ => {
-                self.finish_fragment();
-                self.nals(payload);
-                Ok(())
-            }
-        }
-    }
-
-    /// STAP-A (RFC 6184 section 5.7.1); zeros at the end are padding of some cameras.
-    fn aggregate(&mut self, mut rest: &[u8]) -> Result<(), &'static str> {
-        while let Some((len_bytes, after)) = rest.split_first_chunk::<2>() {
-            let len_bytes = usize::from(u16::from_be_bytes(*len_bytes));
-            let Some((nal, after)) = after.split_at_checked(len_bytes) else {
-                self.damaged();
-                return Err("aggregated NAL unit cut short");
-            };
-            self.nals(nal);
-            rest = after;
-        }
-        Ok(())
-    }
-
-    /// FU-A (RFC 6184 section 5.8).
-    fn fragment(&mut self, indicator: u8, rest: &[u8]) -> Result<(), &'static str> {
-        let Some((&header, body)) = rest.split_first() else {
-            return Err("fragment without a header");
-        };
-        let (starts, ends) = (header & 0x80 != 0, header & 0x40 != 0);
-        if starts {
-            if self.unit.open.is_some() {
-                self.counters.odd_fragments += 1;
-                self.finish_fragment();
-            }
-            let nal_header = (indicator & 0xe0) | (header & 0x1f);
-            let mut head = [0; 24];
-            let known = body.len().min(head.len() - 1);
-            head[0] = nal_header;
-            head[1..=known].copy_from_slice(&body[..known]);
-            self.boundary(&head[..=known]);
-            self.unit.open_fragment(nal_header, body);
-        } else if self.unit.open.is_some() {
-            if body.is_empty() {
-                self.counters.odd_fragments += 1;
-            }
-            self.unit.append(body);
-        } else {
-            self.counters.orphan_fragments += 1;
-            self.damaged();
-            return Ok(());
-        }
-        if ends {
-            self.finish_fragment();
-        }
-        Ok(())
-    }
-
-    /// Ends the NAL unit that fragments have built, if there is one.
-    fn finish_fragment(&mut self) {
-        let Some(start) = self.unit.open.take() else {
-            return;
-        };
-        if self.unit.is_plain_vcl(start) {
-            if self.unit.accept_fragment(start) {
-                self.note_vcl();
-            }
-        } else {
-            // Rare: not picture data, or Annex B inside. Take it apart, at the price of a copy.
-            let nal = self.unit.split_off(start);
-            self.nals(&nal);
-        }
-    }
-
-    /// One NAL unit, or several with start codes between.
-    fn nals(&mut self, bytes: &[u8]) {
-        for (place, nal) in annexb_nals(bytes).enumerate() {
-            self.counters.annexb_inside += u64::from(place == 1);
-            self.nal(nal);
-        }
-    }
-
-    fn nal(&mut self, nal: &[u8]) {
-        let Some(kind) = nal_type(nal) else { return };
-        self.boundary(nal);
-        match kind {
-            NalType::Sps | NalType::Pps => {
-                self.unit.has_sps |= kind == NalType::Sps;
-                if self.sets.learn(nal) {
-                    self.unit.changed_sets.push(Bytes::copy_from_slice(nal));
-                }
-            }
-            NalType::Sei => self.unit.take_sei(nal),
-            _ if kind.is_vcl() => {
-                if self.unit.take_vcl(nal) {
-                    self.note_vcl();
-                }
-            }
-            NalType::Aud | NalType::Filler | NalType::End(_) => {}
-            _ => self.counters.other_nals += 1,
-        }
-    }
-
-    /// After picture data was added: a slice that goes on with a picture that the marker had ended
-    /// shows that the marker cannot be trusted here.
-    fn note_vcl(&mut self) {
-        let goes_on = self.unit.vcl_count == 1
-            && !self.unit.begins_picture
-            && self.unit.ts.is_some()
-            && self.unit.ts == self.marked_ts;
-        if goes_on {
-            self.marker_policy = MarkerPolicy::Ignored;
-            self.counters.early_markers += 1;
-            self.needs_keyframe = true;
-        }
-    }
-
-    /// Ends the unit when this NAL unit clearly begins the next one.
-    fn boundary(&mut self, nal: &[u8]) {
-        if !self.unit.has_vcl {
-            return;
-        }
-        let begins = match nal_type(nal) {
-            Some(NalType::Aud | NalType::Sps) => true,
-            // The second field of a picture begins at macroblock 0 too.
-            Some(kind) if kind.is_vcl() => {
-                self.sets.video().is_none_or(|sps| sps.frame_mbs_only)
-                    && wire::h264::slice_info(nal).is_some_and(|slice| slice.begins_picture())
-            }
-            _ => false,
-        };
-        if begins {
-            let (ts, recv_time) = (self.unit.ts, self.unit.recv_time);
-            self.close();
-            self.unit.ts = ts;
-            self.unit.recv_time = recv_time;
-        }
-    }
-
-    /// The unit in the making lacks bytes.
-    fn damaged(&mut self) {
-        self.abandon_keeping_time();
-    }
-
-    fn abandon_keeping_time(&mut self) {
-        let (ts, recv_time) = (self.unit.ts, self.unit.recv_time);
-        self.abandon();
-        self.unit.ts = ts;
-        self.unit.recv_time = recv_time;
     }
 
     /// Hands the unit out, if a decoder can use it.

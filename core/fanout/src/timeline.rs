@@ -65,26 +65,25 @@ impl Timeline {
             self.odd_windows = 0;
             return self.jump(unit, &last, arrived);
         }
-        self.judge_rate(unit);
         let ahead = unit.media_time.checked_sub(last.source_time);
-        match ahead {
-            _ if self.by_arrival => {
-                let output = last.output + arrived.max(1);
-                self.put(unit, output)
-            }
-            Some(step) if step > MAX_JUMP_AHEAD => self.jump(unit, &last, arrived),
-            None if last.source_time - unit.media_time > MAX_STEP_BACK => {
-                self.jump(unit, &last, arrived)
-            }
-            _ => {
-                if let Some(step @ 1..) = ahead {
-                    self.interval = Some(step.min(MEDIA_CLOCK_HZ));
-                }
-                let wanted = i128::from(unit.media_time) + self.offset;
-                let output = u64::try_from(wanted).unwrap_or(0).max(last.output + 1);
-                self.put(unit, output)
-            }
+        let was_set = match ahead {
+            Some(step) => step > MAX_JUMP_AHEAD,
+            None => last.source_time - unit.media_time > MAX_STEP_BACK,
+        };
+        if was_set {
+            return self.jump(unit, &last, arrived);
         }
+        self.judge_rate(unit);
+        let output = if self.by_arrival {
+            last.output + arrived.max(1)
+        } else {
+            if let Some(step @ 1..) = ahead {
+                self.interval = Some(step.min(MEDIA_CLOCK_HZ));
+            }
+            let wanted = i128::from(unit.media_time) + self.offset;
+            u64::try_from(wanted).unwrap_or(0).max(last.output + 1)
+        };
+        self.put(unit, output)
     }
 
     /// Re-anchorings since the start: reconnects and source clocks that jumped.
@@ -128,8 +127,8 @@ impl Timeline {
         if elapsed < RATE_WINDOW {
             return;
         }
-        let percent =
-            unit.media_time.saturating_sub(window.media_time) * 100 / ticks(elapsed).max(1);
+        let advanced = unit.media_time.saturating_sub(window.media_time);
+        let percent = advanced.saturating_mul(100) / ticks(elapsed).max(1);
         if (RATE_MIN_PERCENT..=RATE_MAX_PERCENT).contains(&percent) {
             if self.by_arrival
                 && let Some(last) = self.last

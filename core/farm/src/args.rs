@@ -7,6 +7,8 @@ use std::time::Duration;
 /// Read from the environment so that it shows in no process list.
 pub const PASSWORD_VARIABLE: &str = "STREAMHUB_FARM_PASSWORD";
 
+const USERNAME_VARIABLE: &str = "STREAMHUB_FARM_USERNAME";
+
 pub const USAGE: &str = "\
 usage: farm --clips DIR [--listen 127.0.0.1:8554] [--cameras 3000] [--username admin]
             [--rtsp-session-timeout-s 60]
@@ -35,7 +37,7 @@ impl Args {
             listen: SocketAddr::from(([127, 0, 0, 1], 8554)),
             clips: PathBuf::new(),
             cameras: 3000,
-            username: "admin".to_owned(),
+            username: std::env::var(USERNAME_VARIABLE).unwrap_or_else(|_| "admin".to_owned()),
             password: std::env::var(PASSWORD_VARIABLE)
                 .ok()
                 .filter(|password| !password.is_empty()),

@@ -180,9 +180,7 @@ impl Connection {
             return Fate::Lives;
         }
         out.clear();
-        let packets = play
-            .playback
-            .write_unit(at.now_us, at.wall_unix_us, out);
+        let packets = play.playback.write_unit(at.now_us, at.wall_unix_us, out);
         if packets == 0 {
             return Fate::Lives;
         }

@@ -137,7 +137,12 @@ impl Farm {
     ) -> io::Result<Self> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
         let readable = EventFlags::IN;
-        epoll::add(&epoll, &listener, EventData::new_u64(TOKEN_LISTENER), readable)?;
+        epoll::add(
+            &epoll,
+            &listener,
+            EventData::new_u64(TOKEN_LISTENER),
+            readable,
+        )?;
         epoll::add(&epoll, &signals, EventData::new_u64(TOKEN_SIGNAL), readable)?;
         // A file or /dev/null as standard input cannot be waited for, and has nothing to say.
         let _no_control = epoll::add(
@@ -196,9 +201,12 @@ impl Farm {
                 next_tick_us = now_us + TICK_US;
                 self.tick_all();
             }
-            let wake_us = self.due.peek().map_or(next_tick_us, |Reverse((due_us, ..))| {
-                (*due_us).min(next_tick_us)
-            });
+            let wake_us = self
+                .due
+                .peek()
+                .map_or(next_tick_us, |Reverse((due_us, ..))| {
+                    (*due_us).min(next_tick_us)
+                });
             let wait_us = wake_us.saturating_sub(now_us).max(WAKE_MIN_US);
             let timeout = Timespec {
                 tv_sec: (wait_us / 1_000_000) as _,
@@ -243,12 +251,7 @@ impl Farm {
                 }
                 if flags.intersects(EventFlags::IN | EventFlags::HUP | EventFlags::ERR) {
                     self.with(index, generation, |connection, farm| {
-                        connection.on_readable(
-                            at,
-                            farm.catalog,
-                            farm.counters,
-                            farm.scratch,
-                        )
+                        connection.on_readable(at, farm.catalog, farm.counters, farm.scratch)
                     });
                 }
             }
@@ -293,8 +296,7 @@ impl Farm {
             let slot = &mut self.slots[index as usize];
             match &mut slot.connection {
                 Some(connection)
-                    if slot.generation == generation
-                        && connection.scheduled_us == Some(due_us) =>
+                    if slot.generation == generation && connection.scheduled_us == Some(due_us) =>
                 {
                     connection.scheduled_us = None;
                 }
@@ -412,7 +414,10 @@ impl Farm {
     }
 
     fn stats(&self) -> String {
-        let connections = self.slots.iter().filter_map(|slot| slot.connection.as_ref());
+        let connections = self
+            .slots
+            .iter()
+            .filter_map(|slot| slot.connection.as_ref());
         let playing = connections.clone().filter(|c| c.is_playing()).count();
         let cpu = clock_gettime(ClockId::ProcessCPUTime);
         let counters = &self.counters;

@@ -117,7 +117,11 @@ impl Playback {
     }
 
     fn index(&self) -> usize {
-        let skew = if self.tick < self.skew_ends { self.skew } else { 0 };
+        let skew = if self.tick < self.skew_ends {
+            self.skew
+        } else {
+            0
+        };
         self.index_at(self.tick - skew)
     }
 

@@ -14,7 +14,10 @@ const PAYLOAD_BYTES: u8 = 16 + 4 + 8;
 pub fn write_nal(camera: u32, sent_unix_us: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(&[0x06, 5, PAYLOAD_BYTES]);
     let mut zeros = 0;
-    let numbers = camera.to_be_bytes().into_iter().chain(sent_unix_us.to_be_bytes());
+    let numbers = camera
+        .to_be_bytes()
+        .into_iter()
+        .chain(sent_unix_us.to_be_bytes());
     for byte in SEI_UUID.into_iter().chain(numbers) {
         if zeros == 2 && byte <= 3 {
             out.push(3);

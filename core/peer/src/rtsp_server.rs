@@ -289,9 +289,7 @@ impl RtspServer {
             .get("Session")
             .and_then(RtspIdHeader::parse)
             .map(|header| header.rtsp_session_id);
-        if named
-            .as_ref()
-            .is_some_and(|id| *id != self.rtsp_session_id)
+        if named.as_ref().is_some_and(|id| *id != self.rtsp_session_id)
             || (named.is_some() && self.phase == Phase::Idle)
         {
             return Response::new(454);
@@ -303,10 +301,7 @@ impl RtspServer {
             };
         }
         match (method, mem::replace(&mut self.phase, Phase::Idle)) {
-            (
-                "PLAY",
-                Phase::Ready { path, rtp_channel } | Phase::Playing { path, rtp_channel },
-            ) => {
+            ("PLAY", Phase::Ready { path, rtp_channel } | Phase::Playing { path, rtp_channel }) => {
                 self.phase = Phase::Playing { path, rtp_channel };
                 let mut response = self.with_rtsp_session(Response::new(200), false);
                 response = response.header("Range", "npt=0.000-");

@@ -32,7 +32,10 @@ fn consent_is_lost_15_s_after_the_last_check() {
     assert_eq!(jar.server.closed(), Some(CloseCause::ConsentLost));
     assert!(jar.server.sealer_mut().is_none());
     let closed_at = jar.closed_at().expect("closed");
-    assert!(closed_at >= CONSENT_TIMEOUT && closed_at < CONSENT_TIMEOUT + ms(500), "{closed_at:?}");
+    assert!(
+        closed_at >= CONSENT_TIMEOUT && closed_at < CONSENT_TIMEOUT + ms(500),
+        "{closed_at:?}"
+    );
     assert_eq!(jar.server.poll_timeout(), None);
 }
 
@@ -42,7 +45,10 @@ fn a_viewer_that_never_checks_is_an_ice_timeout() {
     let mut server = viewer(now, browser_fingerprint());
     assert_eq!(server.poll_timeout(), Some(now + CONSENT_TIMEOUT));
     server.handle_timeout(now + CONSENT_TIMEOUT);
-    assert_eq!(server.poll_event(), Some(PeerEvent::Closed(CloseCause::IceTimeout)));
+    assert_eq!(
+        server.poll_event(),
+        Some(PeerEvent::Closed(CloseCause::IceTimeout))
+    );
 }
 
 #[test]
@@ -93,7 +99,9 @@ fn a_check_without_nomination_does_not_move() {
     let mut jar = Jar::connected();
     let second = addr("203.0.113.5:51000");
     let check = check_datagram(200, false, CONTROLLING);
-    jar.server.handle_datagram(jar.now, second, &check).expect("checked");
+    jar.server
+        .handle_datagram(jar.now, second, &check)
+        .expect("checked");
     assert_eq!(jar.server.remote_addr(), Some(home()));
     assert_eq!(jar.server.known_addrs().count(), 2);
 }
@@ -104,7 +112,9 @@ fn addresses_are_bounded_and_the_one_in_use_is_kept() {
     for port in 1..=40_u16 {
         let from = addr(&format!("203.0.113.9:{port}"));
         let check = check_datagram(port as u8, false, CONTROLLING);
-        jar.server.handle_datagram(jar.now + ms(u64::from(port)), from, &check).expect("checked");
+        jar.server
+            .handle_datagram(jar.now + ms(u64::from(port)), from, &check)
+            .expect("checked");
     }
     assert_eq!(jar.server.known_addrs().count(), MAX_ADDRESSES);
     assert_eq!(jar.server.remote_addr(), Some(home()));
@@ -131,7 +141,9 @@ fn close_says_close_notify() {
     jar.run_for(ms(50));
     assert!(jar.browser.saw_close_notify);
     assert!(jar.has_event(|event| *event == PeerEvent::Closed(CloseCause::Local)));
-    let after = jar.server.handle_datagram(jar.now, home(), &check_datagram(1, true, CONTROLLING));
+    let after = jar
+        .server
+        .handle_datagram(jar.now, home(), &check_datagram(1, true, CONTROLLING));
     assert_eq!(after, Err(DatagramError::Closed));
     jar.server.close(jar.now);
     assert_eq!(jar.server.poll_event(), None, "closing twice says it once");
@@ -143,7 +155,10 @@ fn close_before_a_handshake_is_quiet() {
     let mut server = viewer(now, browser_fingerprint());
     server.close(now);
     assert_eq!(server.poll_transmit(), None);
-    assert_eq!(server.poll_event(), Some(PeerEvent::Closed(CloseCause::Local)));
+    assert_eq!(
+        server.poll_event(),
+        Some(PeerEvent::Closed(CloseCause::Local))
+    );
 }
 
 #[test]
@@ -160,14 +175,23 @@ fn reports_are_replayed_in_vain_and_strangers_are_not_heard() {
     let mut pli = Vec::new();
     wire::rtcp::write_pli(1, 7, &mut pli);
     let mut sealed = Vec::new();
-    jar.browser.sealer.as_mut().expect("keys").seal_rtcp(&pli, &mut sealed).expect("sealed");
+    jar.browser
+        .sealer
+        .as_mut()
+        .expect("keys")
+        .seal_rtcp(&pli, &mut sealed)
+        .expect("sealed");
     let stranger = addr("203.0.113.77:1");
     let heard = jar.server.handle_datagram(jar.now, stranger, &sealed);
     assert_eq!(heard, Err(DatagramError::UnknownAddress));
-    jar.server.handle_datagram(jar.now, home(), &sealed).expect("authentic");
+    jar.server
+        .handle_datagram(jar.now, home(), &sealed)
+        .expect("authentic");
     let again = jar.server.handle_datagram(jar.now, home(), &sealed);
     assert_eq!(again, Err(DatagramError::Srtcp(SrtpError::Replayed)));
-    let media = jar.server.handle_datagram(jar.now, home(), &[0x80, 96, 0, 1, 0, 0, 0, 0]);
+    let media = jar
+        .server
+        .handle_datagram(jar.now, home(), &[0x80, 96, 0, 1, 0, 0, 0, 0]);
     assert_eq!(media, Err(DatagramError::UnexpectedKind));
 }
 
@@ -184,7 +208,11 @@ fn ten_thousand_random_datagrams_harm_nobody() {
             // All kinds get their share.
             *first = [0, 1, 22, 23, 21, 20, 128, 144, 255, *first][(round % 10) as usize];
         }
-        let from = if random.below(2) == 0 { home() } else { stranger };
+        let from = if random.below(2) == 0 {
+            home()
+        } else {
+            stranger
+        };
         let _refused = jar.server.handle_datagram(jar.now, from, &noise);
         let _refused = fresh.handle_datagram(jar.now, from, &noise);
         assert_eq!(fresh.poll_transmit(), None, "noise is never answered");
@@ -226,6 +254,10 @@ fn damaged_handshakes_end_in_a_cause_and_never_in_a_panic() {
         }
         jar.run_for(ms(30_000));
         let ended = jar.server.closed().is_some();
-        assert!(ended || jar.server.is_ready(), "seed {seed} hangs: {:?}", jar.events);
+        assert!(
+            ended || jar.server.is_ready(),
+            "seed {seed} hangs: {:?}",
+            jar.events
+        );
     }
 }

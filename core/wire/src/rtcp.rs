@@ -59,23 +59,46 @@ pub struct ReportBlock {
 /// One packet of a compound, read. Report blocks are copied out: they outlive the datagram.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RtcpItem {
-    SenderReport { report: SenderReport, blocks: Vec<ReportBlock> },
-    ReceiverReport { ssrc: u32, blocks: Vec<ReportBlock> },
+    SenderReport {
+        report: SenderReport,
+        blocks: Vec<ReportBlock>,
+    },
+    ReceiverReport {
+        ssrc: u32,
+        blocks: Vec<ReportBlock>,
+    },
     /// Generic NACK: pairs of (packet id, bitmask of the 16 following) (RFC 4585 section 6.2.1).
-    Nack { media_ssrc: u32, pairs: Vec<(u16, u16)> },
-    Pli { media_ssrc: u32 },
+    Nack {
+        media_ssrc: u32,
+        pairs: Vec<(u16, u16)>,
+    },
+    Pli {
+        media_ssrc: u32,
+    },
     /// Full intra request, one per target SSRC (RFC 5104 section 4.3.1).
-    Fir { targets: Vec<u32> },
-    Remb { bitrate_bps: u64, ssrcs: Vec<u32> },
-    Bye { ssrcs: Vec<u32> },
+    Fir {
+        targets: Vec<u32>,
+    },
+    Remb {
+        bitrate_bps: u64,
+        ssrcs: Vec<u32>,
+    },
+    Bye {
+        ssrcs: Vec<u32>,
+    },
     /// Well formed and of no interest here: SDES, XR, transport-wide feedback, APP...
-    Other { packet_type: u8 },
+    Other {
+        packet_type: u8,
+    },
 }
 
 /// Iterates over the packets of one compound or reduced-size datagram. Ends after the first error.
 #[must_use]
 pub fn items(datagram: &[u8]) -> Items<'_> {
-    Items { datagram, offset: 0 }
+    Items {
+        datagram,
+        offset: 0,
+    }
 }
 
 /// See [`items`].
@@ -121,8 +144,10 @@ impl Items<'_> {
             }
             body = &body[..body.len() - padding];
         }
-        parse_body(packet_type, first & 0x1F, body)
-            .ok_or(RtcpError::Malformed { offset, packet_type })
+        parse_body(packet_type, first & 0x1F, body).ok_or(RtcpError::Malformed {
+            offset,
+            packet_type,
+        })
     }
 }
 
@@ -144,9 +169,13 @@ fn parse_body(packet_type: u8, count: u8, body: &[u8]) -> Option<RtcpItem> {
         },
         (TRANSPORT_FEEDBACK, 1) => RtcpItem::Nack {
             media_ssrc: word(body, 4)?,
-            pairs: words(body.get(8..)?).map(|pair| ((pair >> 16) as u16, pair as u16)).collect(),
+            pairs: words(body.get(8..)?)
+                .map(|pair| ((pair >> 16) as u16, pair as u16))
+                .collect(),
         },
-        (PAYLOAD_FEEDBACK, 1) => RtcpItem::Pli { media_ssrc: word(body, 4)? },
+        (PAYLOAD_FEEDBACK, 1) => RtcpItem::Pli {
+            media_ssrc: word(body, 4)?,
+        },
         (PAYLOAD_FEEDBACK, 4) => RtcpItem::Fir {
             targets: words(body.get(8..)?).step_by(2).collect(),
         },
@@ -159,7 +188,8 @@ fn parse_body(packet_type: u8, count: u8, body: &[u8]) -> Option<RtcpItem> {
             let mantissa = u64::from(packed & 0x3_FFFF);
             RtcpItem::Remb {
                 // The exponent has 6 bits: saturate instead of shifting bits out.
-                bitrate_bps: mantissa.checked_mul(1_u64.checked_shl((packed >> 18) & 0x3F)?)
+                bitrate_bps: mantissa
+                    .checked_mul(1_u64.checked_shl((packed >> 18) & 0x3F)?)
                     .unwrap_or(u64::MAX),
                 ssrcs,
             }
@@ -215,10 +245,19 @@ pub fn write_sender_report(report: &SenderReport, cname: &str, out: &mut Vec<u8>
 /// Appends a receiver report of at most [`MAX_REPORT_BLOCKS`] blocks followed by SDES.
 pub fn write_receiver_report(ssrc: u32, blocks: &[ReportBlock], cname: &str, out: &mut Vec<u8>) {
     let blocks = &blocks[..blocks.len().min(MAX_REPORT_BLOCKS)];
-    write_header(RECEIVER_REPORT, blocks.len() as u8, 4 + 24 * blocks.len(), out);
+    write_header(
+        RECEIVER_REPORT,
+        blocks.len() as u8,
+        4 + 24 * blocks.len(),
+        out,
+    );
     out.extend_from_slice(&ssrc.to_be_bytes());
     for block in blocks {
-        let lost = block.cumulative_lost.clamp(-0x80_0000, 0x7F_FFFF).cast_unsigned() & 0xFF_FFFF;
+        let lost = block
+            .cumulative_lost
+            .clamp(-0x80_0000, 0x7F_FFFF)
+            .cast_unsigned()
+            & 0xFF_FFFF;
         let loss = u32::from(block.fraction_lost) << 24 | lost;
         for value in [
             block.ssrc,

@@ -36,6 +36,11 @@ impl Line {
     }
 }
 
+/// White space, and what firmwares leave around lines.
+fn is_blank(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '\0' | '\u{feff}')
+}
+
 /// The attributes of a run of lines: `a=name` or `a=name:value`.
 pub(crate) fn attributes<'a>(lines: &'a [Line]) -> impl Iterator<Item = (&'a str, &'a str)> {
     let of_line = |line: &'a Line| line.value.split_once(':').unwrap_or((&line.value, ""));
@@ -60,12 +65,12 @@ impl Sdp {
         let mut sdp = Self::default();
         let mut surplus = false;
         for line in text.split(['\n', '\r']) {
-            let line = line.trim_matches([' ', '\t', '\0', '\u{feff}']);
+            let line = line.trim_matches(is_blank);
             let mut characters = line.chars();
             let (Some(kind), Some('=')) = (characters.next(), characters.next()) else {
                 continue;
             };
-            let value = characters.as_str().trim();
+            let value = characters.as_str().trim_matches(is_blank);
             if kind == 'm' {
                 surplus = sdp.media.len() == MAX_MEDIA;
                 if !surplus {

@@ -74,7 +74,11 @@ pub enum SrtpProfile {
 }
 
 impl SrtpProfile {
-    pub const ALL: [Self; 3] = [Self::AeadAes256Gcm, Self::AeadAes128Gcm, Self::Aes128CmSha1_80];
+    pub const ALL: [Self; 3] = [
+        Self::AeadAes256Gcm,
+        Self::AeadAes128Gcm,
+        Self::Aes128CmSha1_80,
+    ];
 
     #[must_use]
     pub const fn key_bytes(self) -> usize {
@@ -132,7 +136,12 @@ impl<'a> KeyBlock<'a> {
         let (keys, salts) = block.split_at(2 * key);
         let (client_key, server_key) = keys.split_at(key);
         let (client_salt, server_salt) = salts.split_at(salt);
-        Ok(Self { client_key, server_key, client_salt, server_salt })
+        Ok(Self {
+            client_key,
+            server_key,
+            client_salt,
+            server_salt,
+        })
     }
 }
 
@@ -178,17 +187,34 @@ impl CounterKey {
 
 /// The keys of one direction for one of RTP and RTCP, schedules built once.
 enum Half {
-    Counter { cipher: CounterKey, auth: hmac::Key, salt: [u8; 14] },
-    Gcm { cipher: Box<LessSafeKey>, salt: [u8; 12] },
+    Counter {
+        cipher: CounterKey,
+        auth: hmac::Key,
+        salt: [u8; 14],
+    },
+    Gcm {
+        cipher: Box<LessSafeKey>,
+        salt: [u8; 12],
+    },
 }
 
 impl Half {
     fn rtp(profile: SrtpProfile, key: &[u8], salt: &[u8]) -> Result<Self, SrtpError> {
-        Self::new(profile, key, salt, [LABEL_RTP_KEY, LABEL_RTP_AUTH, LABEL_RTP_SALT])
+        Self::new(
+            profile,
+            key,
+            salt,
+            [LABEL_RTP_KEY, LABEL_RTP_AUTH, LABEL_RTP_SALT],
+        )
     }
 
     fn rtcp(profile: SrtpProfile, key: &[u8], salt: &[u8]) -> Result<Self, SrtpError> {
-        Self::new(profile, key, salt, [LABEL_RTCP_KEY, LABEL_RTCP_AUTH, LABEL_RTCP_SALT])
+        Self::new(
+            profile,
+            key,
+            salt,
+            [LABEL_RTCP_KEY, LABEL_RTCP_AUTH, LABEL_RTCP_SALT],
+        )
     }
 
     fn new(
@@ -221,7 +247,10 @@ impl Half {
         let mut session_salt = [0; 12];
         derive(key, salt, salt_label, &mut session_salt)?;
         let unbound = UnboundKey::new(gcm, cipher_key).map_err(|_| SrtpError::BadKeyLength)?;
-        Ok(Self::Gcm { cipher: Box::new(LessSafeKey::new(unbound)), salt: session_salt })
+        Ok(Self::Gcm {
+            cipher: Box::new(LessSafeKey::new(unbound)),
+            salt: session_salt,
+        })
     }
 
     fn tag_bytes(&self) -> usize {

@@ -165,7 +165,9 @@ fn rtp_header_bytes(packet: &[u8]) -> Result<usize, SrtpError> {
     }
     let mut header = RTP_HEADER_BYTES + 4 * usize::from(first & 0x0F);
     if first & 0x10 != 0 {
-        let length = packet.get(header + 2..header + 4).ok_or(SrtpError::Truncated)?;
+        let length = packet
+            .get(header + 2..header + 4)
+            .ok_or(SrtpError::Truncated)?;
         header += 4 + 4 * usize::from(u16::from_be_bytes([length[0], length[1]]));
     }
     if packet.len() < header {
@@ -186,7 +188,9 @@ impl ReplayWindow {
     fn estimate(&self, seq: u16) -> u64 {
         let newest_seq = self.newest as u16;
         let ahead = i64::from(seq.wrapping_sub(newest_seq).cast_signed());
-        self.newest.checked_add_signed(ahead).unwrap_or(u64::from(seq))
+        self.newest
+            .checked_add_signed(ahead)
+            .unwrap_or(u64::from(seq))
     }
 
     fn check(&self, index: u64) -> Result<(), SrtpError> {
@@ -209,13 +213,22 @@ impl ReplayWindow {
 }
 
 fn find(windows: &[(u32, ReplayWindow)], ssrc: u32) -> Option<&ReplayWindow> {
-    windows.iter().find(|(known, _)| *known == ssrc).map(|(_, window)| window)
+    windows
+        .iter()
+        .find(|(known, _)| *known == ssrc)
+        .map(|(_, window)| window)
 }
 
 /// Only after authentication.
 fn accept(windows: &mut Vec<(u32, ReplayWindow)>, ssrc: u32, index: u64) {
     match windows.iter_mut().find(|(known, _)| *known == ssrc) {
         Some((_, window)) => window.accept(index),
-        None => windows.push((ssrc, ReplayWindow { newest: index, seen: 1 })),
+        None => windows.push((
+            ssrc,
+            ReplayWindow {
+                newest: index,
+                seen: 1,
+            },
+        )),
     }
 }

@@ -78,7 +78,10 @@ impl SrtpSealer {
                 .map(|tag| out.extend_from_slice(tag.as_ref()))
                 .map_err(|_| SrtpError::Cipher),
             Half::Counter { cipher, auth, salt } => cipher
-                .apply(counter_iv(salt, ssrc, index), &mut out[start + RTP_HEADER_BYTES..])
+                .apply(
+                    counter_iv(salt, ssrc, index),
+                    &mut out[start + RTP_HEADER_BYTES..],
+                )
                 .map(|()| {
                     let rollover = ((index >> 16) as u32).to_be_bytes();
                     let mut context = hmac::Context::with_key(auth);

@@ -5,7 +5,9 @@ use aws_lc_rs::aead::{AES_128_GCM, AES_256_GCM, LessSafeKey, UnboundKey};
 use super::{Half, SrtpProfile, SrtpSealer};
 
 const SALT: [u8; 12] = *b"Quid pro quo";
-const HEADER: [u8; 12] = [0x80, 0x40, 0xf1, 0x7b, 0x80, 0x41, 0xf8, 0xd3, 0x55, 0x01, 0xa0, 0xb2];
+const HEADER: [u8; 12] = [
+    0x80, 0x40, 0xf1, 0x7b, 0x80, 0x41, 0xf8, 0xd3, 0x55, 0x01, 0xa0, 0xb2,
+];
 const PAYLOAD: &[u8; 38] = b"Gallia est omnis divisa in partes tres";
 
 fn seal(profile: SrtpProfile) -> Vec<u8> {
@@ -15,7 +17,9 @@ fn seal(profile: SrtpProfile) -> Vec<u8> {
     };
     let key: Vec<u8> = (0..profile.key_bytes() as u8).collect();
     let half = || Half::Gcm {
-        cipher: Box::new(LessSafeKey::new(UnboundKey::new(algorithm, &key).expect("key"))),
+        cipher: Box::new(LessSafeKey::new(
+            UnboundKey::new(algorithm, &key).expect("key"),
+        )),
         salt: SALT,
     };
     let mut sealer = SrtpSealer {

@@ -152,7 +152,11 @@ impl<'a> BindingRequest<'a> {
             priority: None,
         };
         for attribute in Attributes::of(datagram) {
-            let Attribute { kind, value, offset } = attribute?;
+            let Attribute {
+                kind,
+                value,
+                offset,
+            } = attribute?;
             let sealed = request.integrity_offset != 0;
             match kind {
                 ATTR_FINGERPRINT => check_fingerprint(datagram, value, offset)?,
@@ -232,8 +236,14 @@ impl<'a> BindingRequest<'a> {
 /// What an answer to our own Binding request says; for clients (load viewer, tests).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BindingResponse {
-    Success { transaction_id: [u8; 12], mapped: Option<SocketAddr> },
-    Error { transaction_id: [u8; 12], code: u16 },
+    Success {
+        transaction_id: [u8; 12],
+        mapped: Option<SocketAddr>,
+    },
+    Error {
+        transaction_id: [u8; 12],
+        code: u16,
+    },
 }
 
 impl BindingResponse {
@@ -248,7 +258,11 @@ impl BindingResponse {
         let mut mapped = None;
         let mut code = None;
         for attribute in Attributes::of(datagram) {
-            let Attribute { kind, value, offset } = attribute?;
+            let Attribute {
+                kind,
+                value,
+                offset,
+            } = attribute?;
             match kind {
                 ATTR_FINGERPRINT => check_fingerprint(datagram, value, offset)?,
                 ATTR_MESSAGE_INTEGRITY if value.len() == INTEGRITY_BYTES => {
@@ -267,7 +281,10 @@ impl BindingResponse {
         let offset = integrity_offset.ok_or(StunError::Missing(ATTR_MESSAGE_INTEGRITY))?;
         verify_integrity(datagram, offset, key)?;
         match message_type {
-            BINDING_SUCCESS => Ok(Self::Success { transaction_id, mapped }),
+            BINDING_SUCCESS => Ok(Self::Success {
+                transaction_id,
+                mapped,
+            }),
             BINDING_ERROR => Ok(Self::Error {
                 transaction_id,
                 code: code.ok_or(StunError::Missing(ATTR_ERROR_CODE))?,
@@ -357,7 +374,10 @@ struct Attributes<'a> {
 
 impl<'a> Attributes<'a> {
     fn of(message: &'a [u8]) -> Self {
-        Self { message, offset: HEADER_BYTES }
+        Self {
+            message,
+            offset: HEADER_BYTES,
+        }
     }
 }
 
@@ -382,7 +402,11 @@ impl<'a> Iterator for Attributes<'a> {
             return Some(Err(StunError::Truncated));
         };
         self.offset = offset + 4 + padded;
-        Some(Ok(Attribute { kind, value, offset }))
+        Some(Ok(Attribute {
+            kind,
+            value,
+            offset,
+        }))
     }
 }
 

@@ -5,7 +5,9 @@ use proptest::prelude::*;
 use wire::rtcp::{self, ReportBlock, RtcpError, RtcpItem, SenderReport};
 
 fn read(datagram: &[u8]) -> Vec<RtcpItem> {
-    rtcp::items(datagram).collect::<Result<_, _>>().expect("well formed")
+    rtcp::items(datagram)
+        .collect::<Result<_, _>>()
+        .expect("well formed")
 }
 
 #[test]
@@ -26,7 +28,10 @@ fn a_sender_report_with_its_name_is_laid_out_as_rfc_3550() {
     assert_eq!(out, expected);
     let blocks = Vec::new();
     let other = RtcpItem::Other { packet_type: 202 };
-    assert_eq!(read(&out), [RtcpItem::SenderReport { report, blocks }, other]);
+    assert_eq!(
+        read(&out),
+        [RtcpItem::SenderReport { report, blocks }, other]
+    );
 }
 
 #[test]
@@ -59,8 +64,12 @@ fn receiver_reports_roundtrip_with_negative_loss() {
 
 #[test]
 fn feedback_of_a_browser_is_read_in_compound_and_alone() {
-    let nack = [0x81, 205, 0, 4, 0, 0, 0, 1, 0, 0, 0, 2, 0x10, 0, 0, 3, 0x20, 0, 0xFF, 0xFF];
-    let fir = [0x84, 206, 0, 4, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 7, 0, 0, 0];
+    let nack = [
+        0x81, 205, 0, 4, 0, 0, 0, 1, 0, 0, 0, 2, 0x10, 0, 0, 3, 0x20, 0, 0xFF, 0xFF,
+    ];
+    let fir = [
+        0x84, 206, 0, 4, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 7, 0, 0, 0,
+    ];
     // 3 << 18 mantissa bits: exponent 4, mantissa 0x1_0000.
     let mut remb = vec![0x8F, 206, 0, 5, 0, 0, 0, 1, 0, 0, 0, 0];
     remb.extend_from_slice(b"REMB");
@@ -71,9 +80,15 @@ fn feedback_of_a_browser_is_read_in_compound_and_alone() {
     rtcp::write_bye(2, &mut bye);
     let pairs = vec![(0x1000, 3), (0x2000, 0xFFFF)];
     let expected = [
-        RtcpItem::Nack { media_ssrc: 2, pairs },
+        RtcpItem::Nack {
+            media_ssrc: 2,
+            pairs,
+        },
         RtcpItem::Fir { targets: vec![2] },
-        RtcpItem::Remb { bitrate_bps: 0x1_0000 << 4, ssrcs: vec![2] },
+        RtcpItem::Remb {
+            bitrate_bps: 0x1_0000 << 4,
+            ssrcs: vec![2],
+        },
         RtcpItem::Pli { media_ssrc: 2 },
         RtcpItem::Bye { ssrcs: vec![2] },
     ];
@@ -103,7 +118,10 @@ fn what_came_before_the_damage_is_delivered_and_nothing_after() {
     let seen: Vec<_> = rtcp::items(&out).collect();
     let expected = [
         Ok(RtcpItem::Pli { media_ssrc: 2 }),
-        Err(RtcpError::BadVersion { offset: 12, version: 1 }),
+        Err(RtcpError::BadVersion {
+            offset: 12,
+            version: 1,
+        }),
     ];
     assert_eq!(seen, expected);
 }

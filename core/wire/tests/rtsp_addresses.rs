@@ -1,5 +1,6 @@
 //! RTSP URLs, track URLs and the headers that carry structure.
 
+use proptest::prelude::*;
 use wire::rtsp::{
     Methods, RtspIdHeader, RtspUrl, Transport, UrlError, absolute_in, base_url, parse_rtp_info,
     redact_url, track_url,
@@ -175,4 +176,24 @@ fn the_small_headers_are_read() {
         (info[0].seq, info[0].rtp_ts, info[1].seq),
         (Some(7), None, Some(8))
     );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_text_is_read_without_a_panic(
+        text in "(rtsp://|\\[|\\]|@|:|/|\\?|=|;|,|password=|interleaved=|seq=|%4|[0-9]{1,3}|\\PC{0,6}){0,12}",
+    ) {
+        let dialled = url("rtsp://h/live");
+        let base = absolute_in(&dialled, &text);
+        let _ = track_url(&dialled, &base, Some(&text));
+        let _ = (redact_url(&text), RtspIdHeader::parse(&text), Methods::parse(&text));
+        let _ = (Transport::parse_list(&text), parse_rtp_info(&text));
+        if let Ok(parsed) = RtspUrl::parse(&format!("rtsp://{text}")) {
+            // What is shown is dialled the same when it is read again.
+            let again = RtspUrl::parse(&parsed.to_string()).unwrap();
+            prop_assert_eq!((again.host, again.port), (parsed.host, parsed.port));
+        }
+    }
 }

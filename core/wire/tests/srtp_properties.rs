@@ -7,8 +7,12 @@ use proptest::prelude::*;
 use wire::srtp::{MAX_SOURCES, SrtpError, SrtpOpener, SrtpProfile, SrtpSealer};
 
 fn pair(profile: SrtpProfile) -> (SrtpSealer, SrtpOpener) {
-    let key: Vec<u8> = (0..profile.key_bytes() as u8).map(|byte| byte ^ 0x5A).collect();
-    let salt: Vec<u8> = (0..profile.salt_bytes() as u8).map(|byte| byte ^ 0xA5).collect();
+    let key: Vec<u8> = (0..profile.key_bytes() as u8)
+        .map(|byte| byte ^ 0x5A)
+        .collect();
+    let salt: Vec<u8> = (0..profile.salt_bytes() as u8)
+        .map(|byte| byte ^ 0xA5)
+        .collect();
     let sealer = SrtpSealer::new(profile, &key, &salt).expect("sealer");
     let opener = SrtpOpener::new(profile, &key, &salt).expect("opener");
     (sealer, opener)
@@ -30,16 +34,26 @@ fn the_same_or_an_older_index_is_never_sealed_twice() {
     for profile in SrtpProfile::ALL {
         let (mut sealer, _) = pair(profile);
         let mut out = Vec::new();
-        sealer.seal(&header(1, 65_530), b"a", &mut out).expect("first");
+        sealer
+            .seal(&header(1, 65_530), b"a", &mut out)
+            .expect("first");
         let length = out.len();
         for seq in [65_530, 65_529, 40_000] {
             let refused = sealer.seal(&header(1, seq), b"b", &mut out);
             assert_eq!(refused, Err(SrtpError::IndexSpent { ssrc: 1, seq }));
             assert_eq!(out.len(), length, "a refusal must leave no bytes behind");
         }
-        sealer.seal(&header(1, 3), b"c", &mut out).expect("over the rollover");
+        sealer
+            .seal(&header(1, 3), b"c", &mut out)
+            .expect("over the rollover");
         let late = sealer.seal(&header(1, 65_531), b"d", &mut out);
-        assert_eq!(late, Err(SrtpError::IndexSpent { ssrc: 1, seq: 65_531 }));
+        assert_eq!(
+            late,
+            Err(SrtpError::IndexSpent {
+                ssrc: 1,
+                seq: 65_531
+            })
+        );
     }
 }
 
@@ -51,7 +65,9 @@ fn roundtrip_holds_over_two_rollovers_with_gaps() {
         let mut index: u32 = 32_000;
         while index < 3 * 65_536 {
             out.clear();
-            sealer.seal(&header(7, index as u16), &index.to_be_bytes(), &mut out).expect("sealed");
+            sealer
+                .seal(&header(7, index as u16), &index.to_be_bytes(), &mut out)
+                .expect("sealed");
             opener.open(&out, &mut clear).expect("opened");
             assert_eq!(clear[12..], index.to_be_bytes());
             index += 611;
@@ -67,16 +83,31 @@ fn late_packets_open_once_within_the_window_and_not_beyond() {
         let packets: Vec<Vec<u8>> = (65_400..65_700_u32)
             .map(|index| {
                 let mut out = Vec::new();
-                sealer.seal(&header(7, index as u16), b"x", &mut out).expect("sealed");
+                sealer
+                    .seal(&header(7, index as u16), b"x", &mut out)
+                    .expect("sealed");
                 out
             })
             .collect();
         opener.open(&packets[0], &mut clear).expect("first");
-        opener.open(&packets[299], &mut clear).expect("newest, past the rollover");
-        opener.open(&packets[200], &mut clear).expect("late, within the window");
-        assert_eq!(opener.open(&packets[200], &mut clear), Err(SrtpError::Replayed));
-        assert_eq!(opener.open(&packets[150], &mut clear), Err(SrtpError::Replayed));
-        assert_eq!(opener.open(&packets[299], &mut clear), Err(SrtpError::Replayed));
+        opener
+            .open(&packets[299], &mut clear)
+            .expect("newest, past the rollover");
+        opener
+            .open(&packets[200], &mut clear)
+            .expect("late, within the window");
+        assert_eq!(
+            opener.open(&packets[200], &mut clear),
+            Err(SrtpError::Replayed)
+        );
+        assert_eq!(
+            opener.open(&packets[150], &mut clear),
+            Err(SrtpError::Replayed)
+        );
+        assert_eq!(
+            opener.open(&packets[299], &mut clear),
+            Err(SrtpError::Replayed)
+        );
     }
 }
 
@@ -92,11 +123,20 @@ fn rtcp_roundtrip_refuses_replays_and_packets_in_clear() {
         opener.open_rtcp(&second, &mut clear).expect("opened");
         assert_eq!(clear, report);
         opener.open_rtcp(&first, &mut clear).expect("late is fine");
-        assert_eq!(opener.open_rtcp(&first, &mut clear), Err(SrtpError::Replayed));
+        assert_eq!(
+            opener.open_rtcp(&first, &mut clear),
+            Err(SrtpError::Replayed)
+        );
         let mut in_clear = report.to_vec();
         in_clear.resize(40, 0);
-        assert_eq!(opener.open_rtcp(&in_clear, &mut clear), Err(SrtpError::NotEncrypted));
-        assert_eq!(sealer.seal_rtcp(&report[..7], &mut clear), Err(SrtpError::Truncated));
+        assert_eq!(
+            opener.open_rtcp(&in_clear, &mut clear),
+            Err(SrtpError::NotEncrypted)
+        );
+        assert_eq!(
+            sealer.seal_rtcp(&report[..7], &mut clear),
+            Err(SrtpError::Truncated)
+        );
     }
 }
 
@@ -105,7 +145,9 @@ fn sources_under_one_key_are_bounded() {
     let (mut sealer, _) = pair(SrtpProfile::AeadAes256Gcm);
     let mut out = Vec::new();
     for ssrc in 0..MAX_SOURCES as u32 {
-        sealer.seal(&header(ssrc, 1), b"x", &mut out).expect("sealed");
+        sealer
+            .seal(&header(ssrc, 1), b"x", &mut out)
+            .expect("sealed");
     }
     let refused = sealer.seal(&header(999, 1), b"x", &mut out);
     assert_eq!(refused, Err(SrtpError::TooManySources));

@@ -6,7 +6,8 @@ use wire::srtp::{SrtpOpener, SrtpProfile, SrtpSealer, derive};
 fn bytes(hex: &str) -> Vec<u8> {
     let pairs = hex.as_bytes().chunks(2);
     let text = pairs.map(|pair| std::str::from_utf8(pair).expect("ascii"));
-    text.map(|pair| u8::from_str_radix(pair, 16).expect("hex")).collect()
+    text.map(|pair| u8::from_str_radix(pair, 16).expect("hex"))
+        .collect()
 }
 
 fn header(seq: u16) -> [u8; 12] {
@@ -84,13 +85,25 @@ fn seals_byte_for_byte_like_libsrtp_over_the_rollover() {
         let mut sealer = SrtpSealer::new(vector.profile, &key, &salt).expect("sealer");
         let mut run = Vec::new();
         for seq in [65_534, 65_535, 0] {
-            sealer.seal(&header(seq), &payload, &mut run).expect("sealed");
+            sealer
+                .seal(&header(seq), &payload, &mut run)
+                .expect("sealed");
         }
         // One contiguous run of equal segments, as one GSO message wants it.
         let segment = sealer.sealed_bytes(payload.len());
         assert_eq!(run.len(), 3 * segment);
-        assert_eq!(run[..segment], bytes(vector.last_before_rollover), "{:?}", vector.profile);
-        assert_eq!(run[2 * segment..], bytes(vector.first_after_rollover), "{:?}", vector.profile);
+        assert_eq!(
+            run[..segment],
+            bytes(vector.last_before_rollover),
+            "{:?}",
+            vector.profile
+        );
+        assert_eq!(
+            run[2 * segment..],
+            bytes(vector.first_after_rollover),
+            "{:?}",
+            vector.profile
+        );
     }
 }
 
@@ -116,13 +129,17 @@ fn opens_what_libsrtp_has_protected() {
         let (key, salt) = keys(vector.profile);
         let mut opener = SrtpOpener::new(vector.profile, &key, &salt).expect("opener");
         let mut clear = Vec::new();
-        for (seq, packet) in [(65_534, vector.last_before_rollover), (0, vector.first_after_rollover)]
-        {
+        for (seq, packet) in [
+            (65_534, vector.last_before_rollover),
+            (0, vector.first_after_rollover),
+        ] {
             opener.open(&bytes(packet), &mut clear).expect("authentic");
             assert_eq!(clear[..12], header(seq));
             assert_eq!(clear[12..], payload);
         }
-        opener.open_rtcp(&bytes(vector.srtcp_index_1), &mut clear).expect("authentic");
+        opener
+            .open_rtcp(&bytes(vector.srtcp_index_1), &mut clear)
+            .expect("authentic");
         assert_eq!(clear[8..], (0..20).collect::<Vec<u8>>());
     }
 }

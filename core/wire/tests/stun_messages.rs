@@ -10,7 +10,8 @@ use wire::stun::{
 const VECTOR_PWD: &str = "VOkJxbRl1RmTxUk/WvJxBt";
 
 /// RFC 5769 section 2.1.
-const VECTOR_REQUEST: [u8; 108] = *b"\x00\x01\x00\x58\x21\x12\xa4\x42\xb7\xe7\xa7\x01\xbc\x34\xd6\x86\xfa\x87\xdf\xae\
+const VECTOR_REQUEST: [u8; 108] =
+    *b"\x00\x01\x00\x58\x21\x12\xa4\x42\xb7\xe7\xa7\x01\xbc\x34\xd6\x86\xfa\x87\xdf\xae\
 \x80\x22\x00\x10STUN test client\
 \x00\x24\x00\x04\x6e\x00\x01\xff\
 \x80\x29\x00\x08\x93\x2f\xf9\xb1\x51\x26\x3b\x36\
@@ -19,7 +20,8 @@ const VECTOR_REQUEST: [u8; 108] = *b"\x00\x01\x00\x58\x21\x12\xa4\x42\xb7\xe7\xa
 \x80\x28\x00\x04\xe5\x7a\x3b\xcf";
 
 /// RFC 5769 section 2.2.
-const VECTOR_RESPONSE: [u8; 80] = *b"\x01\x01\x00\x3c\x21\x12\xa4\x42\xb7\xe7\xa7\x01\xbc\x34\xd6\x86\xfa\x87\xdf\xae\
+const VECTOR_RESPONSE: [u8; 80] =
+    *b"\x01\x01\x00\x3c\x21\x12\xa4\x42\xb7\xe7\xa7\x01\xbc\x34\xd6\x86\xfa\x87\xdf\xae\
 \x80\x22\x00\x0btest vector \
 \x00\x20\x00\x08\x00\x01\xa1\x47\xe1\x12\xa6\x43\
 \x00\x08\x00\x14\x2b\x91\xf5\x99\xfd\x9e\x90\xc3\x8c\x74\x89\xf9\x2a\xf9\xba\x53\xf0\x6b\xe7\xd7\
@@ -29,15 +31,28 @@ const TID: [u8; 12] = *b"twelve bytes";
 
 fn check(username: &str, use_candidate: bool) -> CheckParams<'_> {
     let role = IceRole::Controlling(0x0123_4567_89AB_CDEF);
-    CheckParams { username, priority: 1_845_501_695, role, use_candidate }
+    CheckParams {
+        username,
+        priority: 1_845_501_695,
+        role,
+        use_candidate,
+    }
 }
 
 #[test]
 fn rfc_5769_sample_request_is_understood() {
     let request = BindingRequest::parse(&VECTOR_REQUEST).expect("parsed");
-    request.verify(&IntegrityKey::new(VECTOR_PWD)).expect("authentic");
-    assert_eq!((request.local_ufrag(), request.remote_ufrag()), ("evtj", "h6vY"));
-    assert_eq!(request.role(), Some(IceRole::Controlled(0x932f_f9b1_5126_3b36)));
+    request
+        .verify(&IntegrityKey::new(VECTOR_PWD))
+        .expect("authentic");
+    assert_eq!(
+        (request.local_ufrag(), request.remote_ufrag()),
+        ("evtj", "h6vY")
+    );
+    assert_eq!(
+        request.role(),
+        Some(IceRole::Controlled(0x932f_f9b1_5126_3b36))
+    );
     assert_eq!(request.priority(), Some(0x6e00_01ff));
     assert!(!request.use_candidate());
     assert_eq!(stun::local_ufrag(&VECTOR_REQUEST), Some("evtj"));
@@ -65,11 +80,23 @@ fn own_request_and_answers_roundtrip_in_both_families() {
         let mapped: SocketAddr = addr.parse().expect("address");
         let answer = stun::binding_success(request.transaction_id(), mapped, &key);
         let parsed = BindingResponse::parse(&answer, &key).expect("parsed");
-        assert_eq!(parsed, BindingResponse::Success { transaction_id: TID, mapped: Some(mapped) });
+        assert_eq!(
+            parsed,
+            BindingResponse::Success {
+                transaction_id: TID,
+                mapped: Some(mapped)
+            }
+        );
     }
     let refusal = stun::role_conflict(&TID, &key);
     let parsed = BindingResponse::parse(&refusal, &key).expect("parsed");
-    assert_eq!(parsed, BindingResponse::Error { transaction_id: TID, code: 487 });
+    assert_eq!(
+        parsed,
+        BindingResponse::Error {
+            transaction_id: TID,
+            code: 487
+        }
+    );
 }
 
 #[test]
@@ -103,9 +130,15 @@ fn datagrams_are_told_apart_by_rfc_7983() {
 #[test]
 fn a_request_without_integrity_or_username_is_refused() {
     let bare = [&[0, 1, 0, 0][..], &stun::MAGIC_COOKIE.to_be_bytes(), &TID].concat();
-    assert_eq!(BindingRequest::parse(&bare).err(), Some(StunError::Missing(8)));
+    assert_eq!(
+        BindingRequest::parse(&bare).err(),
+        Some(StunError::Missing(8))
+    );
     let no_colon = stun::binding_request(&TID, &check("nocolon", false), &IntegrityKey::new("k"));
-    assert_eq!(BindingRequest::parse(&no_colon).err(), Some(StunError::BadAttribute(6)));
+    assert_eq!(
+        BindingRequest::parse(&no_colon).err(),
+        Some(StunError::BadAttribute(6))
+    );
     assert_eq!(stun::local_ufrag(&no_colon), None);
 }
 

@@ -13,6 +13,8 @@ use wire::h264::{
 const MAX_CHANGED_SETS: usize = 8;
 /// First capacity of a unit's buffer: most pictures of a sub stream fit.
 const FIRST_BUFFER_BYTES: usize = 8 * 1024;
+/// A dropped unit's buffer is used again up to this; a monster's is given back.
+const KEPT_BUFFER_BYTES: usize = 512 * 1024;
 
 #[derive(Debug, Default)]
 pub(super) struct Assembly {
@@ -61,21 +63,32 @@ pub(super) struct Finished {
 }
 
 impl Assembly {
+    /// Forgets all but the time, which the rest of the unit may still carry.
     pub(super) fn clear(&mut self) {
         let mut buffer = std::mem::take(&mut self.buffer);
         buffer.clear();
+        if buffer.capacity() > KEPT_BUFFER_BYTES {
+            buffer = BytesMut::new();
+        }
         *self = Self {
             buffer,
+            ts: self.ts,
             last_idr_bytes: self.last_idr_bytes,
             ..Self::default()
         };
     }
 
+    /// Hands over what was gathered; the time stays, for units that share it.
     pub(super) fn take(&mut self) -> Finished {
         let was = std::mem::take(self);
         let whole = was.buffer.freeze();
         self.buffer = BytesMut::with_capacity(FIRST_BUFFER_BYTES);
-        self.last_idr_bytes = if was.has_idr { whole.len() } else { was.last_idr_bytes };
+        self.ts = was.ts;
+        self.last_idr_bytes = if was.has_idr {
+            whole.len()
+        } else {
+            was.last_idr_bytes
+        };
         Finished {
             nals: was
                 .nals

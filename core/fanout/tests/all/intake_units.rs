@@ -44,6 +44,11 @@ fn a_camera_without_markers_and_with_a_constant_time_is_cut_where_pictures_begin
     }
     let nals: Vec<usize> = units.iter().map(|unit| unit.nals.len()).collect();
     assert_eq!(nals, [1, 2, 1]);
+    let arrivals = units.iter().map(|unit| unit.recv_time);
+    assert!(
+        arrivals.is_sorted_by(|a, b| a < b),
+        "each has its own arrival"
+    );
 }
 
 #[test]

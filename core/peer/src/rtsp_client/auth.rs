@@ -78,7 +78,9 @@ impl Auth {
         attempts: Attempts,
     ) -> Result<Attempts, String> {
         if self.username.is_none() {
-            return Err("the camera asks for a user name and password; none is set".to_owned());
+            return Err(
+                "the camera asks for a user name and password; none is set for it".to_owned(),
+            );
         }
         let mut offered = parse_challenges(response.headers.get_all("WWW-Authenticate"));
         offered.retain(|challenge| match challenge {
@@ -92,7 +94,7 @@ impl Auth {
             self.adopt(best);
             return Ok(Attempts::default());
         }
-        let wrong = "the camera refuses this user name or password".to_owned();
+        let wrong = "the camera refuses this user name or password; correct them before it locks the account".to_owned();
         if attempts.renewed {
             return Err(wrong);
         }

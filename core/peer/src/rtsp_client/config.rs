@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use wire::rtsp::{RtspUrl, UrlError};
 
-use super::{REQUEST_DEADLINE, STALL_AFTER};
+use super::{MAX_KEEPALIVE_INTERVAL, REQUEST_DEADLINE, STALL_AFTER};
 
 /// A password: printed as `***` by anything but [`Secret::reveal`].
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -50,6 +50,8 @@ pub struct ClientConfig {
     pub nonce_seed: u64,
     pub request_deadline: Duration,
     pub stall_after: Duration,
+    /// For a camera that drops a pull before the timeout it announces: 10 to 15 s.
+    pub max_keepalive_interval: Duration,
     /// Whether messages are kept for [`super::RtspClient::poll_transcript`].
     pub transcript: bool,
 }
@@ -77,6 +79,7 @@ impl ClientConfig {
             nonce_seed: u64::from_be_bytes(seed),
             request_deadline: REQUEST_DEADLINE,
             stall_after: STALL_AFTER,
+            max_keepalive_interval: MAX_KEEPALIVE_INTERVAL,
             transcript: false,
         })
     }

@@ -15,10 +15,7 @@ use super::failure::{Failure, FailureKind, Step};
 use super::reception::Reception;
 use super::track::{Track, choose};
 use super::transcript::{TranscriptEntry, redact};
-use super::{
-    MAX_KEEPALIVE_INTERVAL, MAX_KEEPALIVES, MAX_REDIRECTS, MAX_TRANSCRIPT, MAX_TRANSMITS,
-    MIN_KEEPALIVE_INTERVAL,
-};
+use super::{MAX_KEEPALIVES, MAX_REDIRECTS, MAX_TRANSCRIPT, MAX_TRANSMITS, MIN_KEEPALIVE_INTERVAL};
 
 /// Our name in receiver reports. It tells nothing about this machine.
 const CNAME: &str = "streamhub";
@@ -290,7 +287,8 @@ impl RtspClient {
 
     pub(super) fn keepalive_interval(&self) -> Duration {
         let half = Duration::from_secs(u64::from(self.timeout_s)) / 2;
-        half.clamp(MIN_KEEPALIVE_INTERVAL, MAX_KEEPALIVE_INTERVAL)
+        let most = self.config.max_keepalive_interval;
+        half.min(most).max(MIN_KEEPALIVE_INTERVAL)
     }
 
     /// Nobody waits for the answer: some cameras never give one.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use wire::rtsp::UrlError;
+
 /// Of a camera's reason phrase, in a sentence of ours.
 const MAX_REASON_CHARS: usize = 64;
 
@@ -41,6 +43,8 @@ pub enum FailureKind {
     ConnectRefused,
     ConnectTimeout,
     Unreachable,
+    /// The address itself cannot be read.
+    BadAddress,
     OptionsTimeout,
     DescribeTimeout,
     SetupTimeout,
@@ -68,6 +72,7 @@ impl FailureKind {
             Self::ConnectRefused => "connect_refused",
             Self::ConnectTimeout => "connect_timeout",
             Self::Unreachable => "unreachable",
+            Self::BadAddress => "bad_address",
             Self::OptionsTimeout => "options_timeout",
             Self::DescribeTimeout => "describe_timeout",
             Self::SetupTimeout => "setup_timeout",
@@ -92,7 +97,8 @@ impl FailureKind {
     pub fn retryable(self) -> bool {
         !matches!(
             self,
-            Self::AuthFailed
+            Self::BadAddress
+                | Self::AuthFailed
                 | Self::NotFound
                 | Self::UnsupportedTransport
                 | Self::NoVideo
@@ -135,7 +141,7 @@ impl Failure {
         let (kind, meaning) = match status {
             401 | 403 => (
                 FailureKind::AuthFailed,
-                "the camera does not let this account in",
+                "the camera does not let this account in; check its rights there",
             ),
             404 | 410 => (
                 FailureKind::NotFound,
@@ -143,7 +149,7 @@ impl Failure {
             ),
             453 | 503 => (
                 FailureKind::Busy,
-                "the camera serves as many pulls as it can already",
+                "the camera serves as many pulls as it can; end another or raise its limit",
             ),
             454 => (
                 FailureKind::PullForgotten,
@@ -180,3 +186,9 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+impl From<UrlError> for Failure {
+    fn from(error: UrlError) -> Self {
+        Self::new(FailureKind::BadAddress, Step::Dial, error.to_string())
+    }
+}

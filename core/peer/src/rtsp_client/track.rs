@@ -1,5 +1,6 @@
 //! Which of a camera's tracks is pulled.
 
+use wire::h264::{NalType, nal_type};
 use wire::sdp::{Media, Sdp, sprop_parameter_sets};
 
 use super::failure::FailureKind;
@@ -75,11 +76,13 @@ fn h264(media: &Media) -> Result<Track, String> {
     };
     let fmtp = media.fmtp(payload_type);
     let sets = fmtp.get("sprop-parameter-sets").map(sprop_parameter_sets);
+    let mut parameter_sets = sets.unwrap_or_default();
+    parameter_sets.retain(|set| matches!(nal_type(set), Some(NalType::Sps | NalType::Pps)));
     Ok(Track {
         codec: "H264".to_owned(),
         payload_type,
         clock_rate,
-        parameter_sets: sets.unwrap_or_default(),
+        parameter_sets,
         profile_level_id: fmtp.get("profile-level-id").map(printable),
         packetization_mode: fmtp.get("packetization-mode").and_then(|m| m.parse().ok()),
         control_url: media.control().unwrap_or_default().to_owned(),

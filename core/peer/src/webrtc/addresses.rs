@@ -53,7 +53,10 @@ impl AddressBook {
             if self.entries.len() == MAX_ADDRESSES {
                 change.forgotten = self.forget_one();
             }
-            self.entries.push(Entry { addr, last_check: now });
+            self.entries.push(Entry {
+                addr,
+                last_check: now,
+            });
             change.validated = true;
         }
         if self.selected.is_none() || (nominated && self.selected != Some(addr)) {
@@ -69,7 +72,10 @@ impl AddressBook {
         let expired = |entry: &Entry| now >= entry.last_check + ADDRESS_LIFETIME;
         let index = self.entries.iter().position(expired)?;
         let addr = self.entries.swap_remove(index).addr;
-        let mut change = Change { forgotten: Some(addr), ..Change::default() };
+        let mut change = Change {
+            forgotten: Some(addr),
+            ..Change::default()
+        };
         if self.selected == Some(addr) {
             let newest = self.entries.iter().max_by_key(|entry| entry.last_check);
             self.selected = newest.map(|entry| entry.addr);

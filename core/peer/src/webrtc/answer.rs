@@ -72,7 +72,9 @@ pub struct Negotiated {
 /// # Errors
 /// [`NegotiateError`]: no answer can be given.
 pub fn negotiate(offer: &str, params: &AnswerParams<'_>) -> Result<Negotiated, NegotiateError> {
-    let profile = params.profile_idc.map(|profile_idc| format!("{profile_idc:02x}"));
+    let profile = params
+        .profile_idc
+        .map(|profile_idc| format!("{profile_idc:02x}"));
     let offer = Offer::parse(offer, profile.as_deref())?;
     let extensions: Vec<(u8, String)> = params
         .extensions
@@ -115,8 +117,8 @@ pub fn negotiate(offer: &str, params: &AnswerParams<'_>) -> Result<Negotiated, N
 /// Port 0, and left out of the bundle (RFC 9143 section 7.3.3).
 fn refused(offered: &Media) -> Media {
     let format = offered.formats.first().map_or("0", String::as_str);
-    let media = Media::new(&offered.kind, 0, &offered.protocol, &[format])
-        .line('c', "IN IP4 0.0.0.0");
+    let media =
+        Media::new(&offered.kind, 0, &offered.protocol, &[format]).line('c', "IN IP4 0.0.0.0");
     let media = match offered.mid() {
         Some(mid) => media.line('a', &format!("mid:{mid}")),
         None => media,
@@ -138,7 +140,11 @@ fn accepted(offer: &Offer, params: &AnswerParams<'_>, extensions: &[(u8, String)
     ]);
     lines.extend(video.has("rtcp-rsize").then(|| "rtcp-rsize".to_owned()));
     lines.push("sendonly".to_owned());
-    lines.extend(extensions.iter().map(|(id, uri)| format!("extmap:{id} {uri}")));
+    lines.extend(
+        extensions
+            .iter()
+            .map(|(id, uri)| format!("extmap:{id} {uri}")),
+    );
     lines.push(format!("rtpmap:{payload_type} H264/90000"));
     lines.push(format!("fmtp:{payload_type} {}", format_parameters(offer)));
     for feedback in ["nack pli", "ccm fir"] {
@@ -153,7 +159,9 @@ fn accepted(offer: &Offer, params: &AnswerParams<'_>, extensions: &[(u8, String)
 
     let format = payload_type.to_string();
     let media = Media::new("video", 9, &video.protocol, &[&format]).line('c', "IN IP4 0.0.0.0");
-    lines.iter().fold(media, |media, line| media.line('a', line))
+    lines
+        .iter()
+        .fold(media, |media, line| media.line('a', line))
 }
 
 /// The chosen format's own profile: a browser drops a payload type whose profile changed.

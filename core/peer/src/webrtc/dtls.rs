@@ -34,7 +34,10 @@ pub(super) enum DtlsOutput {
     /// The client's leaf certificate in DER; always before [`DtlsOutput::Keys`].
     PeerCertificate(Vec<u8>),
     Connected,
-    Keys { profile: SrtpProfile, block: Vec<u8> },
+    Keys {
+        profile: SrtpProfile,
+        block: Vec<u8>,
+    },
     ClosedByPeer,
 }
 
@@ -49,7 +52,10 @@ impl DtlsServer {
     pub(super) fn new(identity: &DtlsIdentity, now: Instant) -> Result<Self, DtlsFailure> {
         let mut dtls = Dtls::new_12(identity.config.clone(), identity.certificate.clone(), now);
         dtls.handle_timeout(now)?;
-        let mut server = Self { dtls, next_timeout: None };
+        let mut server = Self {
+            dtls,
+            next_timeout: None,
+        };
         server.drain(&mut Vec::new());
         Ok(server)
     }
@@ -103,7 +109,10 @@ impl DtlsServer {
                 Output::Connected => outputs.push(DtlsOutput::Connected),
                 Output::KeyingMaterial(block, profile) => {
                     if let Some(profile) = srtp_profile(profile) {
-                        outputs.push(DtlsOutput::Keys { profile, block: block.to_vec() });
+                        outputs.push(DtlsOutput::Keys {
+                            profile,
+                            block: block.to_vec(),
+                        });
                     }
                 }
                 Output::CloseNotify => outputs.push(DtlsOutput::ClosedByPeer),

@@ -63,16 +63,23 @@ impl Fingerprint {
     #[must_use]
     pub fn of(hash: FingerprintHash, certificate_der: &[u8]) -> Self {
         let digest = digest::digest(hash.algorithm(), certificate_der);
-        Self { hash, digest: digest.as_ref().to_vec() }
+        Self {
+            hash,
+            digest: digest.as_ref().to_vec(),
+        }
     }
 
     /// Parses an attribute's value, `sha-256 AB:CD:...`. None for another hash or a wrong length.
     #[must_use]
     pub fn parse(value: &str) -> Option<Self> {
         let (name, hex) = value.trim().split_once(' ')?;
-        let hash = [FingerprintHash::Sha256, FingerprintHash::Sha384, FingerprintHash::Sha512]
-            .into_iter()
-            .find(|hash| hash.name().eq_ignore_ascii_case(name))?;
+        let hash = [
+            FingerprintHash::Sha256,
+            FingerprintHash::Sha384,
+            FingerprintHash::Sha512,
+        ]
+        .into_iter()
+        .find(|hash| hash.name().eq_ignore_ascii_case(name))?;
         let digest: Option<Vec<u8>> = hex.trim().split(':').map(hex_byte).collect();
         let digest = digest.filter(|bytes| bytes.len() == hash.algorithm().output_len())?;
         Some(Self { hash, digest })
@@ -92,7 +99,9 @@ impl Fingerprint {
 
 fn hex_byte(pair: &str) -> Option<u8> {
     let well_formed = pair.len() == 2 && pair.bytes().all(|byte| byte.is_ascii_hexdigit());
-    well_formed.then(|| u8::from_str_radix(pair, 16).ok()).flatten()
+    well_formed
+        .then(|| u8::from_str_radix(pair, 16).ok())
+        .flatten()
 }
 
 impl fmt::Display for Fingerprint {
@@ -137,7 +146,11 @@ impl DtlsIdentity {
             .build()
             .map_err(|error| IdentityError::Config(error.to_string()))?;
         let fingerprint = Fingerprint::of(FingerprintHash::Sha256, &certificate.certificate);
-        Ok(Self { certificate, config: Arc::new(config), fingerprint })
+        Ok(Self {
+            certificate,
+            config: Arc::new(config),
+            fingerprint,
+        })
     }
 
     /// For `a=fingerprint` of the answer.
@@ -172,7 +185,10 @@ impl IceCredentials {
     /// [`IdentityError::Random`].
     pub fn generate(ufrag_prefix: &str) -> Result<Self, IdentityError> {
         let ufrag = format!("{ufrag_prefix}{}", random_ice_text(12)?);
-        Ok(Self { ufrag, pwd: random_ice_text(32)? })
+        Ok(Self {
+            ufrag,
+            pwd: random_ice_text(32)?,
+        })
     }
 }
 
@@ -194,6 +210,11 @@ pub fn random_ice_text(characters: usize) -> Result<String, IdentityError> {
     const ICE_CHARS: &[u8; 64] =
         b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut bytes = vec![0; characters];
-    SystemRandom::new().fill(&mut bytes).map_err(|_| IdentityError::Random)?;
-    Ok(bytes.iter().map(|byte| char::from(ICE_CHARS[usize::from(byte & 63)])).collect())
+    SystemRandom::new()
+        .fill(&mut bytes)
+        .map_err(|_| IdentityError::Random)?;
+    Ok(bytes
+        .iter()
+        .map(|byte| char::from(ICE_CHARS[usize::from(byte & 63)]))
+        .collect())
 }

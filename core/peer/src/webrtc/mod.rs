@@ -20,6 +20,4 @@ pub use answer::{AnswerParams, NegotiateError, Negotiated, negotiate};
 pub use identity::{
     DtlsIdentity, Fingerprint, FingerprintHash, IceCredentials, IdentityError, random_ice_text,
 };
-pub use viewer::{
-    CONSENT_TIMEOUT, CloseCause, DatagramError, PeerConfig, PeerEvent, WebrtcPeer,
-};
+pub use viewer::{CONSENT_TIMEOUT, CloseCause, DatagramError, PeerConfig, PeerEvent, WebrtcPeer};

@@ -24,7 +24,10 @@ pub(super) struct H264Format {
 
 impl H264Format {
     fn is_profile(&self, wanted: &str) -> bool {
-        let offered = self.profile_level_id.as_deref().and_then(|id| id.get(..wanted.len()));
+        let offered = self
+            .profile_level_id
+            .as_deref()
+            .and_then(|id| id.get(..wanted.len()));
         offered.is_some_and(|offered| offered.eq_ignore_ascii_case(wanted))
     }
 }
@@ -46,7 +49,9 @@ impl Offer {
             return Err(malformed("no media section"));
         }
         for media in &sdp.media {
-            let tokens = [&media.kind, &media.protocol].into_iter().chain(&media.formats);
+            let tokens = [&media.kind, &media.protocol]
+                .into_iter()
+                .chain(&media.formats);
             if media.formats.is_empty() || !tokens.into_iter().all(|text| is_token(text)) {
                 return Err(malformed("an m= line is incomplete"));
             }
@@ -72,9 +77,18 @@ impl Offer {
             .to_owned();
         let fingerprints = fingerprints(&sdp, video_index);
         if fingerprints.is_empty() {
-            return Err(malformed("a=fingerprint is missing, malformed or too weak a hash"));
+            return Err(malformed(
+                "a=fingerprint is missing, malformed or too weak a hash",
+            ));
         }
-        Ok(Self { video_index, h264, remote_ufrag, remote_pwd, fingerprints, sdp })
+        Ok(Self {
+            video_index,
+            h264,
+            remote_ufrag,
+            remote_pwd,
+            fingerprints,
+            sdp,
+        })
     }
 
     pub(super) fn video(&self) -> &Media {
@@ -83,7 +97,9 @@ impl Offer {
 
     /// Whether the offer bundles the answered section.
     pub(super) fn is_bundled(&self) -> bool {
-        self.video().mid().is_some_and(|mid| bundled(&self.sdp, mid))
+        self.video()
+            .mid()
+            .is_some_and(|mid| bundled(&self.sdp, mid))
     }
 
     /// Whether the offer gives `feedback` to the chosen payload type (or to all).
@@ -134,7 +150,9 @@ fn choose_video(sdp: &Sdp, profile: Option<&str>) -> Result<(usize, H264Format),
 fn receives(sdp: &Sdp, media: &Media) -> bool {
     let session = || {
         let named = |name: &&str| sdp.attribute(name).is_some();
-        ["sendrecv", "recvonly", "sendonly", "inactive"].into_iter().find(named)
+        ["sendrecv", "recvonly", "sendonly", "inactive"]
+            .into_iter()
+            .find(named)
     };
     match media.direction() {
         Some(direction) => matches!(direction, Direction::SendRecv | Direction::RecvOnly),
@@ -151,7 +169,9 @@ fn choose_h264(media: &Media, profile: Option<&str>) -> Option<H264Format> {
         .filter(|map| map.encoding.eq_ignore_ascii_case("H264") && map.clock_rate == 90_000)
         .filter_map(|map| {
             let fmtp = media.fmtp(map.payload_type);
-            let id = fmtp.get("profile-level-id").filter(|id| is_profile_level_id(id));
+            let id = fmtp
+                .get("profile-level-id")
+                .filter(|id| is_profile_level_id(id));
             (fmtp.get("packetization-mode") == Some("1")).then(|| H264Format {
                 payload_type: map.payload_type,
                 profile_level_id: id.map(str::to_owned),
@@ -171,7 +191,9 @@ fn choose_h264(media: &Media, profile: Option<&str>) -> Option<H264Format> {
 
 fn rtx_for(media: &Media, payload_type: u8) -> Option<u8> {
     let maps = media.rtp_maps();
-    let retransmission = maps.iter().filter(|map| map.encoding.eq_ignore_ascii_case("rtx"));
+    let retransmission = maps
+        .iter()
+        .filter(|map| map.encoding.eq_ignore_ascii_case("rtx"));
     retransmission.map(|map| map.payload_type).find(|rtx| {
         media.fmtp(*rtx).get("apt").and_then(|apt| apt.parse().ok()) == Some(payload_type)
     })
@@ -191,16 +213,21 @@ fn fingerprints(sdp: &Sdp, index: usize) -> Vec<Fingerprint> {
         Some(media) => media.attributes("fingerprint").collect(),
         None => sdp.attributes("fingerprint").collect(),
     };
-    values.into_iter().filter_map(Fingerprint::parse).take(MAX_FINGERPRINTS).collect()
+    values
+        .into_iter()
+        .filter_map(Fingerprint::parse)
+        .take(MAX_FINGERPRINTS)
+        .collect()
 }
 
 /// The section itself, then those it is bundled with.
 fn sections_for_transport(sdp: &Sdp, index: usize) -> impl Iterator<Item = &Media> {
     let own = &sdp.media[index];
     let shares = own.mid().is_some_and(|mid| bundled(sdp, mid));
-    let others = sdp.media.iter().filter(move |media| {
-        shares && media.mid().is_some_and(|mid| bundled(sdp, mid))
-    });
+    let others = sdp
+        .media
+        .iter()
+        .filter(move |media| shares && media.mid().is_some_and(|mid| bundled(sdp, mid)));
     std::iter::once(own).chain(others)
 }
 

@@ -316,7 +316,10 @@ impl WebrtcPeer {
         request.verify(&self.integrity)?;
         if let Some(IceRole::Controlled(_)) = request.role() {
             // Lite is always the controlled side (RFC 8445 section 7.3.1.1).
-            self.transmit(from, stun::role_conflict(request.transaction_id(), &self.integrity));
+            self.transmit(
+                from,
+                stun::role_conflict(request.transaction_id(), &self.integrity),
+            );
             return Ok(());
         }
         let answer = stun::binding_success(request.transaction_id(), from, &self.integrity);
@@ -355,7 +358,10 @@ impl WebrtcPeer {
     }
 
     fn handle_rtcp(&mut self, datagram: &[u8]) -> Result<(), DatagramError> {
-        let keys = self.keys.as_deref_mut().ok_or(DatagramError::UnexpectedKind)?;
+        let keys = self
+            .keys
+            .as_deref_mut()
+            .ok_or(DatagramError::UnexpectedKind)?;
         keys.opener.open_rtcp(datagram, &mut self.plain)?;
         // What can be read of a compound counts, as far as it goes.
         let items: Vec<RtcpItem> = rtcp::items(&self.plain).map_while(Result::ok).collect();
@@ -459,7 +465,8 @@ impl WebrtcPeer {
 
     fn note_moved(&mut self) {
         let selected = self.addresses.selected();
-        self.events.extend(selected.map(PeerEvent::RemoteAddrChanged));
+        self.events
+            .extend(selected.map(PeerEvent::RemoteAddrChanged));
     }
 
     fn transmit_to_selected(&mut self, packet: Vec<u8>) {

@@ -3,16 +3,14 @@
 
 #![allow(dead_code, reason = "each test binary uses its own part of this")]
 
-use std::collections::{BinaryHeap, VecDeque};
 use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use dimpl::{Dtls, DtlsCertificate, Output};
-use peer::webrtc::{
-    DtlsIdentity, Fingerprint, FingerprintHash, PeerConfig, PeerEvent, WebrtcPeer,
-};
+use peer::webrtc::{DtlsIdentity, Fingerprint, FingerprintHash, PeerConfig, PeerEvent, WebrtcPeer};
 use wire::srtp::{KeyBlock, SrtpOpener, SrtpProfile, SrtpSealer};
 use wire::stun::{self, BindingResponse, CheckParams, Demux, IceRole, IntegrityKey};
 
@@ -63,9 +61,20 @@ pub fn check_datagram(number: u8, use_candidate: bool, role: IceRole) -> Vec<u8>
     check_for(SERVER_UFRAG, SERVER_PWD, number, use_candidate, role)
 }
 
-pub fn check_for(ufrag: &str, pwd: &str, number: u8, use_candidate: bool, role: IceRole) -> Vec<u8> {
+pub fn check_for(
+    ufrag: &str,
+    pwd: &str,
+    number: u8,
+    use_candidate: bool,
+    role: IceRole,
+) -> Vec<u8> {
     let username = format!("{ufrag}:{BROWSER_UFRAG}");
-    let params = CheckParams { username: &username, priority: 1, role, use_candidate };
+    let params = CheckParams {
+        username: &username,
+        priority: 1,
+        role,
+        use_candidate,
+    };
     stun::binding_request(&[number; 12], &params, &IntegrityKey::new(pwd))
 }
 
@@ -145,7 +154,8 @@ impl Browser {
             // while unanswered, every 50 ms.
             let nominate = self.checks > 0;
             self.checks = self.checks.wrapping_add(1);
-            self.outgoing.push_back(check_datagram(self.checks, nominate, CONTROLLING));
+            self.outgoing
+                .push_back(check_datagram(self.checks, nominate, CONTROLLING));
             let settled = self.answered_checks > 1;
             self.next_check = now + if settled { ms(2_500) } else { ms(50) };
         }
@@ -170,7 +180,8 @@ impl Browser {
             Demux::Dtls => {
                 if let Some(dtls) = &mut self.dtls {
                     dtls.handle_timeout(now).expect("client clock");
-                    dtls.handle_packet(datagram).expect("client accepts the server's records");
+                    dtls.handle_packet(datagram)
+                        .expect("client accepts the server's records");
                     self.drain_dtls();
                 }
             }
@@ -191,7 +202,11 @@ impl Browser {
     }
 
     pub fn close_dtls(&mut self) {
-        self.dtls.as_mut().expect("started").close().expect("closable");
+        self.dtls
+            .as_mut()
+            .expect("started")
+            .close()
+            .expect("closable");
         self.drain_dtls();
     }
 
@@ -255,7 +270,11 @@ pub struct Weather {
     pub max_delay_ms: u64,
 }
 
-pub const CALM: Weather = Weather { loss_percent: 0, min_delay_ms: 5, max_delay_ms: 5 };
+pub const CALM: Weather = Weather {
+    loss_percent: 0,
+    min_delay_ms: 5,
+    max_delay_ms: 5,
+};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Towards {
@@ -306,7 +325,9 @@ impl Jar {
     /// Connected over a calm link.
     pub fn connected() -> Self {
         let mut jar = Self::new(1, CALM, browser_fingerprint());
-        jar.run_until(ms(2_000), |jar| jar.server.is_ready() && jar.browser.opener.is_some());
+        jar.run_until(ms(2_000), |jar| {
+            jar.server.is_ready() && jar.browser.opener.is_some()
+        });
         assert!(jar.server.is_ready());
         jar.run_for(ms(200));
         jar
@@ -344,11 +365,18 @@ impl Jar {
 
     pub fn closed_at(&self) -> Option<Duration> {
         let closed = |event: &PeerEvent| matches!(event, PeerEvent::Closed(_));
-        self.events.iter().find(|(_, event)| closed(event)).map(|(at, _)| *at)
+        self.events
+            .iter()
+            .find(|(_, event)| closed(event))
+            .map(|(at, _)| *at)
     }
 
     fn deliver(&mut self) {
-        while self.flights.peek().is_some_and(|Reverse(flight)| flight.0 <= self.now) {
+        while self
+            .flights
+            .peek()
+            .is_some_and(|Reverse(flight)| flight.0 <= self.now)
+        {
             let Some(Reverse((_, _, towards, addr, datagram))) = self.flights.pop() else {
                 return;
             };

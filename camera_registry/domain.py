@@ -1,0 +1,273 @@
+"""The registry's words: frozen dataclasses, no SQL, no I/O.
+
+Times are timezone-aware UTC. Ids are opaque strings (`new_id`); the 20-digit GB/T 28181 code is
+a field, never an id.
+"""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final, Generic, TypeVar
+
+from .secret import Secret
+
+ID_BODY_CHARS: Final = 20  # 100 bits of base32: unguessable, and short enough for a URL
+ACTIONS: Final = frozenset({"list", "live", "snapshot", "manage", "audit"})
+"""The actions a grant may name at v1; what they mean is decided in `streamhub.access`."""
+PROFILES: Final = ("main", "sub")
+
+T = TypeVar("T")
+
+
+class AreaKind(StrEnum):
+    """The four storeys of the area tree, from the top down."""
+
+    DISTRICT = "district"
+    STREET = "street"  # a street office or a township
+    COMMUNITY = "community"  # or a village
+    GRID = "grid"
+
+
+class DeviceClass(StrEnum):
+    """Whose camera it is and what it is for: this customer's classes."""
+
+    POLICE_HD = "police_hd"
+    HIGH_ALTITUDE = "high_altitude"
+    CIVIL_DEFENCE = "civil_defence"
+    ALLEY = "alley"
+
+
+class SubjectKind(StrEnum):
+    PERSON = "person"
+    SERVICE = "service"
+
+
+class ChangeKind(StrEnum):
+    """What a row of the changes feed is about."""
+
+    AREA = "area"
+    DEVICE = "device"
+    CHANNEL = "channel"
+    SUBJECT = "subject"
+    GRANT = "grant"
+    SIGN_IN = "sign_in"
+    EVERYTHING = "everything"  # a bulk change (seed, import): followers reload all they hold
+
+
+class ChangeOp(StrEnum):
+    CREATED = "created"
+    UPDATED = "updated"
+    DELETED = "deleted"  # a revoked grant is UPDATED: its row stays
+
+
+def new_id(prefix: str) -> str:
+    """A fresh opaque id, e.g. ``ch_3k7q…``: prefix, underscore, 20 lower-case base32 characters."""
+    body = base64.b32encode(secrets.token_bytes(13)).decode("ascii")[:ID_BODY_CHARS].lower()
+    return f"{prefix}_{body}"
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """A node of the tree district -> street/township -> community/village -> grid."""
+
+    id: str
+    parent_id: str | None  # None only for a district
+    kind: AreaKind
+    code: str  # unique; digits, longer further down
+    name: str
+    boundary: tuple[tuple[float, float], ...] | None = None  # (lon, lat) WGS-84, not closed
+    schematic: bool = False  # True: the boundary is a drawing, not a survey
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A box with an address and credentials; an NVR is one device with many channels."""
+
+    id: str
+    name: str
+    host: str
+    port: int
+    username: str | None = None
+    has_password: bool = False  # the password itself lies sealed in the store
+    max_dials: int = 4  # streams we may pull from it at once
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """One camera view of a device: what people name and are granted."""
+
+    id: str
+    device_id: str
+    area_id: str
+    code: str  # 20 digits, unique (GB/T 28181)
+    name: str
+    device_class: DeviceClass
+    main_url: str  # rtsp:// without userinfo
+    sub_url: str | None
+    lon: float | None = None  # WGS-84
+    lat: float | None = None
+    enabled: bool = True
+
+    @property
+    def profiles(self) -> tuple[str, ...]:
+        """The stream profiles it offers: ``main`` and, when there is a second URL, ``sub``."""
+        return ("main", "sub") if self.sub_url else ("main",)
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Whoever asks: an operator, a sub-platform's service account, an integrator."""
+
+    id: str
+    username: str  # unique, lower case
+    display_name: str
+    kind: SubjectKind
+    enabled: bool = True
+    version: int = 1  # raised by each change; a token minted under an older version is void
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A subject may do actions on an area (and all beneath) or on one channel, for a time."""
+
+    id: str
+    subject_id: str
+    actions: frozenset[str]
+    area_id: str | None  # exactly one of area_id and channel_id is set
+    channel_id: str | None
+    valid_from: datetime
+    valid_until: datetime | None
+    created_at: datetime
+    revoked_at: datetime | None = None
+
+    def active_at(self, now: datetime) -> bool:
+        """True when not revoked and `now` lies in [valid_from, valid_until)."""
+        if self.revoked_at is not None and self.revoked_at <= now:
+            return False
+        return self.valid_from <= now and (self.valid_until is None or now < self.valid_until)
+
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """A page's sign-in: the store keeps only the SHA-256 of the cookie's random id."""
+
+    id_hash: str  # 64 hex digits
+    subject_id: str
+    created_at: datetime
+    expires_at: datetime
+    remote: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who does a change, as the audit row will name them."""
+
+    subject_id: str | None  # None: the local operator or the system itself
+    subject_name: str  # a username, or e.g. "local:root", "system"
+    remote: str | None = None
+    as_role: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """What a caller hands to the audit; the store adds seq, time and hashes.
+
+    `detail` holds JSON values only (str, int, float, bool, None, list, dict); a `Secret` in it
+    raises `TypeError`.
+    """
+
+    act: str  # snake_case verb, e.g. "sign_in", "view_start", "grant_revoked"
+    outcome: str  # "ok" | "refused" | "failed"
+    subject_id: str | None = None
+    subject_name: str | None = None
+    as_role: str | None = None
+    remote: str | None = None
+    channel_id: str | None = None
+    area_id: str | None = None
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRow:
+    """One row of the chain: `hash` covers every other field, `prev_hash` included."""
+
+    seq: int  # 1, 2, 3 … without gaps
+    at: datetime
+    subject_id: str | None
+    subject_name: str | None
+    as_role: str | None
+    remote: str | None
+    act: str
+    channel_id: str | None
+    area_id: str | None
+    outcome: str
+    detail: Mapping[str, Any]
+    prev_hash: str  # 64 hex digits; zeros in row 1
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuditVerification:
+    """The outcome of `Store.verify_audit()`."""
+
+    rows_checked: int
+    first_bad_seq: int | None = None
+    reason: str | None = None  # a sentence, set with first_bad_seq
+    last_hash: str = "0" * 64
+
+    @property
+    def ok(self) -> bool:
+        return self.first_bad_seq is None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One row of the changes feed, written in the transaction that made the change."""
+
+    seq: int
+    at: datetime
+    kind: ChangeKind
+    object_id: str  # "*" for EVERYTHING; a sign-in's id_hash for SIGN_IN
+    op: ChangeOp = ChangeOp.UPDATED
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a caller may list: these areas **and all beneath them**, and these single channels.
+
+    Passing None where a `Scope | None` is asked means everything.
+    """
+
+    area_ids: frozenset[str] = frozenset()
+    channel_ids: frozenset[str] = frozenset()
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.area_ids and not self.channel_ids
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """One page of a list: `next_cursor` is None on the last; `total` counts all that match."""
+
+    items: list[T]
+    next_cursor: str | None
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class StreamAddress:
+    """Where one channel's stream is pulled from; the URL carries no userinfo."""
+
+    channel_id: str
+    device_id: str
+    profile: str
+    url: str
+    username: str | None
+    password: Secret | None
+    max_dials: int

@@ -1,0 +1,98 @@
+"""What a caller gives to make or change a thing: drafts (all fields) and changes (some fields)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypedDict
+
+from .secret import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class AreaDraft:
+    parent_id: str | None
+    kind: str
+    code: str
+    name: str
+    boundary: tuple[tuple[float, float], ...] | None = None
+    schematic: bool = False
+
+
+class AreaChanges(TypedDict, total=False):
+    name: str
+    boundary: tuple[tuple[float, float], ...] | None
+    schematic: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceDraft:
+    name: str
+    host: str
+    port: int = 554
+    username: str | None = None
+    password: Secret | None = None
+    max_dials: int = 4
+
+
+class DeviceChanges(TypedDict, total=False):
+    name: str
+    host: str
+    port: int
+    username: str | None
+    password: Secret | None  # None takes the password away
+    max_dials: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelDraft:
+    """URLs may carry userinfo: it becomes the device's credentials and leaves the URL."""
+
+    code: str
+    name: str
+    area_id: str
+    device_class: str
+    main_url: str
+    sub_url: str | None = None
+    lon: float | None = None
+    lat: float | None = None
+    enabled: bool = True
+    device_id: str | None = None  # None: found by host, port and credentials, or made
+    username: str | None = None
+    password: Secret | None = None
+
+
+class ChannelChanges(TypedDict, total=False):
+    code: str
+    name: str
+    area_id: str
+    device_class: str
+    main_url: str
+    sub_url: str | None
+    lon: float | None
+    lat: float | None
+    enabled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectDraft:
+    username: str
+    display_name: str
+    kind: str = "person"
+    enabled: bool = True
+
+
+class SubjectChanges(TypedDict, total=False):
+    display_name: str
+    enabled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GrantDraft:
+    subject_id: str
+    actions: Collection[str]
+    area_id: str | None = None
+    channel_id: str | None = None
+    valid_from: datetime | None = None  # None: now
+    valid_until: datetime | None = None  # None: until revoked

@@ -1,0 +1,88 @@
+"""What the registry raises. Every message is a sentence with the next step.
+
+RegistryError
+├── ValidationFailed   a field of the input is wrong: field, code, sentence   (HTTP 422)
+├── NotFound           no such object: noun, object_id                        (HTTP 404)
+├── Conflict           the state forbids it: field, code, sentence            (HTTP 409)
+├── DemoRefused        seeding a registry that is not the demo's
+├── StoreError         the file or its schema
+│   ├── SchemaTooNew   written by a newer program
+│   ├── SchemaMissing  not migrated yet
+│   └── StoreBusy      another process held the write lock too long           (HTTP 503)
+└── VaultError         the key file or a sealed password
+    ├── VaultKeyMissing, VaultKeyWrong, VaultKeyExposed
+    └── SealBroken     a sealed password that does not open
+"""
+
+from __future__ import annotations
+
+
+class RegistryError(Exception):
+    """The root; `code` is stable snake_case, `str()` is a sentence."""
+
+    code = "registry_error"
+
+
+class ValidationFailed(RegistryError):
+    def __init__(self, field: str, code: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.field = field
+        self.code = code
+        self.sentence = sentence
+
+
+class NotFound(RegistryError):
+    code = "not_found"
+
+    def __init__(self, noun: str, object_id: str) -> None:
+        super().__init__(f"There is no {noun} {object_id!r}.")
+        self.noun = noun
+        self.object_id = object_id
+
+
+class Conflict(RegistryError):
+    def __init__(self, field: str, code: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.field = field
+        self.code = code
+        self.sentence = sentence
+
+
+class DemoRefused(RegistryError):
+    code = "demo_refused"
+
+
+class StoreError(RegistryError):
+    code = "store_error"
+
+
+class SchemaTooNew(StoreError):
+    code = "schema_too_new"
+
+
+class SchemaMissing(StoreError):
+    code = "schema_missing"
+
+
+class StoreBusy(StoreError):
+    code = "store_busy"
+
+
+class VaultError(RegistryError):
+    code = "vault_error"
+
+
+class VaultKeyMissing(VaultError):
+    code = "vault_key_missing"
+
+
+class VaultKeyWrong(VaultError):
+    code = "vault_key_wrong"
+
+
+class VaultKeyExposed(VaultError):
+    code = "vault_key_exposed"
+
+
+class SealBroken(VaultError):
+    code = "seal_broken"

@@ -1,0 +1,58 @@
+"""The audit chain: what a row's hash covers. Pure.
+
+hash = SHA-256 over the canonical JSON (keys sorted, no spaces, UTF-8, no NaN) of every other
+field of the row, `prev_hash` included; row 1 has a `prev_hash` of 64 zeros. docs/registry.md
+says the same for whoever verifies with another program.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from ..domain import AuditEntry, AuditRow
+from .schema import time_text
+
+ZERO_HASH: Final = "0" * 64
+MAX_DETAIL_BYTES: Final = 16_384  # a view's trace of steps is under 2 kB
+
+
+def canonical_json(value: object) -> str:
+    """Raises TypeError for what is not JSON (a Secret, bytes, a datetime)."""
+    return json.dumps(
+        value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False
+    )
+
+
+def row_hash(fields: Mapping[str, Any], detail_text: str) -> str:
+    """`fields` without detail and hash, times as text; `detail_text` as stored."""
+    covered = {**fields, "detail": json.loads(detail_text)}
+    return hashlib.sha256(canonical_json(covered).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def chain_row(entry: AuditEntry, *, seq: int, at: datetime, prev_hash: str) -> AuditRow:
+    """The row that `entry` becomes at this place of the chain."""
+    detail_text = canonical_json(dict(entry.detail))
+    if len(detail_text.encode("utf-8", "surrogatepass")) > MAX_DETAIL_BYTES:
+        raise ValueError(f"the detail of an audit row is over {MAX_DETAIL_BYTES} bytes")
+    fields: dict[str, Any] = {
+        "seq": seq,
+        "subject_id": entry.subject_id,
+        "subject_name": entry.subject_name,
+        "as_role": entry.as_role,
+        "remote": entry.remote,
+        "act": entry.act,
+        "channel_id": entry.channel_id,
+        "area_id": entry.area_id,
+        "outcome": entry.outcome,
+        "prev_hash": prev_hash,
+    }
+    return AuditRow(
+        **fields,
+        at=at,
+        detail=json.loads(detail_text),
+        hash=row_hash({**fields, "at": time_text(at)}, detail_text),
+    )

@@ -1,0 +1,326 @@
+"""The store's interface: what every implementation must do. No SQL here.
+
+Readers see one snapshot for the length of their `async with`. A writer is alone (in this process
+and among processes), and its rows, its audit rows and its changes-feed rows commit together when
+the block ends, or not at all when it raises. Repositories write the changes rows by themselves;
+audit rows are the caller's to append. All `page` methods order by a unique key and take the
+cursor that the page before gave; a cursor they did not give raises `ValidationFailed`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from ..domain import (
+    Area,
+    AuditEntry,
+    AuditRow,
+    AuditVerification,
+    Change,
+    Channel,
+    Device,
+    DeviceClass,
+    Grant,
+    Page,
+    SignIn,
+    Subject,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelQuery:
+    """A filter over channels; None means "any". Area ids are taken as they are (no subtree)."""
+
+    q: str | None = None  # part of the name or of the code
+    area_ids: frozenset[str] | None = None
+    device_class: DeviceClass | None = None
+    device_id: str | None = None
+    visible_area_ids: frozenset[str] | None = None  # with visible_channel_ids: either suffices
+    visible_channel_ids: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditQuery:
+    """A filter over audit rows; None means "any". Newest first.
+
+    `area_ids` and `channel_ids`: rows about any of them (either suffices), as a scoped auditor
+    sees them.
+    """
+
+    act: str | None = None
+    subject_id: str | None = None
+    channel_id: str | None = None
+    area_ids: frozenset[str] | None = None
+    channel_ids: frozenset[str] | None = None
+
+
+class AreaReader(Protocol):
+    async def get(self, area_id: str) -> Area | None: ...
+    async def by_code(self, code: str) -> Area | None: ...
+    async def all(self) -> list[Area]:
+        """Every area, parents before children, siblings by code."""
+        ...
+
+
+class AreaRepo(AreaReader, Protocol):
+    async def add(self, area: Area) -> None: ...
+    async def update(self, area: Area) -> None: ...
+    async def delete(self, area_id: str) -> None:
+        """Raises `Conflict(code="area_in_use")` while areas, channels or grants refer to it."""
+        ...
+
+
+class DeviceReader(Protocol):
+    async def get(self, device_id: str) -> Device | None: ...
+    async def by_address(self, host: str, port: int) -> list[Device]: ...
+    async def page(self, *, q: str | None, limit: int, cursor: str | None) -> Page[Device]:
+        """By (name, id); `q` is a part of the name or of the host."""
+        ...
+
+    async def sealed_password(self, device_id: str) -> bytes | None: ...
+    async def count_sealed(self) -> int:
+        """How many devices have a sealed password."""
+        ...
+
+
+class DeviceRepo(DeviceReader, Protocol):
+    async def add(self, device: Device, sealed_password: bytes | None = None) -> None: ...
+    async def update(self, device: Device) -> None:
+        """Writes all but the password; `has_password` is ignored."""
+        ...
+
+    async def set_sealed_password(self, device_id: str, sealed: bytes | None) -> None: ...
+    async def delete(self, device_id: str) -> None:
+        """Raises `Conflict(code="device_in_use")` while it has channels."""
+        ...
+
+
+class ChannelReader(Protocol):
+    async def get(self, channel_id: str) -> Channel | None: ...
+    async def by_code(self, code: str) -> Channel | None: ...
+    async def all(self) -> list[Channel]:
+        """Every channel, by code: for caches that follow the feed."""
+        ...
+
+    async def page(self, query: ChannelQuery, *, limit: int, cursor: str | None) -> Page[Channel]:
+        """By code."""
+        ...
+
+    async def count_by_area(self) -> dict[str, int]:
+        """Channels directly in each area (not of its subtree); areas without any are left out."""
+        ...
+
+
+class ChannelRepo(ChannelReader, Protocol):
+    async def add(self, channel: Channel) -> None:
+        """Raises `Conflict(code="code_taken")`."""
+        ...
+
+    async def update(self, channel: Channel) -> None: ...
+    async def delete(self, channel_id: str) -> None:
+        """Also deletes the grants on that one channel (their audit rows stay)."""
+        ...
+
+
+class SubjectReader(Protocol):
+    async def get(self, subject_id: str) -> Subject | None: ...
+    async def by_username(self, username: str) -> Subject | None: ...
+    async def all(self) -> list[Subject]: ...
+    async def password_hash(self, subject_id: str) -> str | None:
+        """The argon2 hash as stored; None for a subject that has no password."""
+        ...
+
+    async def page(self, *, q: str | None, limit: int, cursor: str | None) -> Page[Subject]:
+        """By username; `q` is a part of the username or display name."""
+        ...
+
+
+class SubjectRepo(SubjectReader, Protocol):
+    async def add(self, subject: Subject, password_hash: str | None = None) -> None:
+        """Raises `Conflict(code="username_taken")`."""
+        ...
+
+    async def update(self, subject: Subject) -> Subject:
+        """Writes all but `version`, which is raised by one; gives the row as it now is."""
+        ...
+
+    async def set_password_hash(self, subject_id: str, password_hash: str | None) -> Subject:
+        """Raises the version by one."""
+        ...
+
+    async def delete(self, subject_id: str) -> None:
+        """Deletes its grants and sign-ins too; audit rows stay."""
+        ...
+
+
+class GrantReader(Protocol):
+    async def get(self, grant_id: str) -> Grant | None: ...
+    async def all_unrevoked(self) -> list[Grant]:
+        """For caches that follow the feed; includes those not yet or no longer in their window."""
+        ...
+
+    async def page(
+        self,
+        *,
+        subject_id: str | None = None,
+        area_id: str | None = None,
+        channel_id: str | None = None,
+        include_revoked: bool = False,
+        limit: int,
+        cursor: str | None,
+    ) -> Page[Grant]:
+        """By (created_at, id)."""
+        ...
+
+
+class GrantRepo(GrantReader, Protocol):
+    async def add(self, grant: Grant) -> None: ...
+    async def revoke(self, grant_id: str, at: datetime) -> Grant | None:
+        """The grant as it now is; None when there is none. Revoking twice keeps the first time."""
+        ...
+
+
+class SignInReader(Protocol):
+    async def get(self, id_hash: str) -> SignIn | None: ...
+
+
+class SignInRepo(SignInReader, Protocol):
+    async def add(self, sign_in: SignIn) -> None: ...
+    async def extend(self, id_hash: str, expires_at: datetime) -> None:
+        """Writes no changes row: nobody needs to follow a renewal."""
+        ...
+
+    async def delete(self, id_hash: str) -> None: ...
+    async def delete_of_subject(self, subject_id: str) -> int: ...
+    async def delete_expired(self, now: datetime) -> int: ...
+
+
+class AuditReader(Protocol):
+    async def page(self, query: AuditQuery, *, limit: int, cursor: str | None) -> Page[AuditRow]:
+        """Newest first."""
+        ...
+
+
+class AuditRepo(AuditReader, Protocol):
+    async def append(self, entry: AuditEntry) -> AuditRow:
+        """Adds the next row of the chain inside this unit of work."""
+        ...
+
+
+class ReadTx(Protocol):
+    """One snapshot, read only."""
+
+    @property
+    def areas(self) -> AreaReader: ...
+    @property
+    def devices(self) -> DeviceReader: ...
+    @property
+    def channels(self) -> ChannelReader: ...
+    @property
+    def subjects(self) -> SubjectReader: ...
+    @property
+    def grants(self) -> GrantReader: ...
+    @property
+    def sign_ins(self) -> SignInReader: ...
+    @property
+    def audit(self) -> AuditReader: ...
+
+    async def change_seq(self) -> int:
+        """The newest changes seq this snapshot includes: what a cache was loaded at."""
+        ...
+
+    async def meta(self, key: str) -> str | None: ...
+
+
+class WriteTx(Protocol):
+    """The unit of work; the only one at a time."""
+
+    @property
+    def areas(self) -> AreaRepo: ...
+    @property
+    def devices(self) -> DeviceRepo: ...
+    @property
+    def channels(self) -> ChannelRepo: ...
+    @property
+    def subjects(self) -> SubjectRepo: ...
+    @property
+    def grants(self) -> GrantRepo: ...
+    @property
+    def sign_ins(self) -> SignInRepo: ...
+    @property
+    def audit(self) -> AuditRepo: ...
+
+    @property
+    def last_change_seq(self) -> int | None:
+        """The seq of the last changes row written here, None before any; valid after commit."""
+        ...
+
+    async def change_seq(self) -> int: ...
+    async def meta(self, key: str) -> str | None: ...
+    async def set_meta(self, key: str, value: str) -> None: ...
+    async def bulk_add(
+        self,
+        *,
+        areas: Sequence[Area] = (),
+        devices: Iterable[tuple[Device, bytes | None]] = (),
+        channels: Sequence[Channel] = (),
+        subjects: Iterable[tuple[Subject, str | None]] = (),
+        grants: Sequence[Grant] = (),
+    ) -> None:
+        """Adds many at once and writes one changes row of kind EVERYTHING."""
+        ...
+
+    async def bulk_update(
+        self,
+        *,
+        devices: Iterable[tuple[Device, bytes | None]] = (),
+        channels: Sequence[Channel] = (),
+    ) -> None:
+        """Writes many at once, sealed passwords too, and one changes row of kind EVERYTHING."""
+        ...
+
+
+class Store(Protocol):
+    """One open registry file or database."""
+
+    async def migrate(self) -> None:
+        """Brings the schema up to this program's. Raises `SchemaTooNew`."""
+        ...
+
+    async def close(self) -> None: ...
+
+    def read(self) -> AbstractAsyncContextManager[ReadTx]: ...
+
+    def write(self) -> AbstractAsyncContextManager[WriteTx]:
+        """Raises `StoreBusy` when another process holds the write lock for over 5 s."""
+        ...
+
+    async def append_audit(self, entry: AuditEntry) -> AuditRow:
+        """One audit row of its own (a sign-in, a refusal, a view's start or end); durable when
+        it returns. Calls that wait at the same time share one commit.
+        """
+        ...
+
+    async def changes_since(self, seq: int, limit: int = 1000) -> list[Change]:
+        """The changes after `seq`, oldest first, at most `limit`."""
+        ...
+
+    async def latest_change_seq(self) -> int: ...
+
+    async def data_version(self) -> int:
+        """A number that differs when anyone has committed since the call before; cheap."""
+        ...
+
+    async def verify_audit(self) -> AuditVerification:
+        """Walks the whole chain in bounded memory."""
+        ...
+
+    def on_commit(self, callback: Callable[[int], None]) -> Callable[[], None]:
+        """Calls back in the loop, after each commit made here that wrote changes, with the last
+        changes seq. The returned function ends that.
+        """
+        ...

@@ -1,0 +1,220 @@
+"""SQL about areas, devices and channels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, false, func, or_, select, tuple_
+
+from ..domain import Area, AreaKind, ChangeKind, ChangeOp, Channel, Device, Page
+from ..errors import Conflict
+from . import schema
+from .contract import ChannelQuery
+from .repos_base import Repo, contains, first
+from .rows import (
+    area_from,
+    area_values,
+    channel_from,
+    channel_values,
+    cursor_of,
+    device_from,
+    device_values,
+    keys_of,
+)
+
+_A, _D, _C = schema.areas.c, schema.devices.c, schema.channels.c
+_DEVICE_COLUMNS = (
+    _D.id,
+    _D.name,
+    _D.host,
+    _D.port,
+    _D.username,
+    _D.max_dials,
+    _D.password_sealed.is_not(None).label("has_password"),
+)
+_STOREY = {kind.value: storey for storey, kind in enumerate(AreaKind)}
+
+
+class SqlAreas(Repo):
+    async def get(self, area_id: str) -> Area | None:
+        row = await self._tx.one(select(schema.areas).where(_A.id == area_id))
+        return area_from(row) if row else None
+
+    async def by_code(self, code: str) -> Area | None:
+        row = await self._tx.one(select(schema.areas).where(_A.code == code))
+        return area_from(row) if row else None
+
+    async def all(self) -> list[Area]:
+        rows = await self._tx.rows(select(schema.areas).order_by(_A.code))
+        return sorted((area_from(row) for row in rows), key=lambda area: _STOREY[area.kind])
+
+    async def add(self, area: Area) -> None:
+        await self._tx.run_or(
+            Conflict("code", "code_taken", f"The area code {area.code} is taken already."),
+            schema.areas.insert().values(area_values(area)),
+        )
+        await self._tx.changed(ChangeKind.AREA, area.id, ChangeOp.CREATED)
+
+    async def update(self, area: Area) -> None:
+        await self._tx.run(schema.areas.update().where(_A.id == area.id).values(area_values(area)))
+        await self._tx.changed(ChangeKind.AREA, area.id, ChangeOp.UPDATED)
+
+    async def delete(self, area_id: str) -> None:
+        in_use = Conflict(
+            "id",
+            "area_in_use",
+            "The area still has areas, cameras or grants; move or delete those first.",
+        )
+        if await self._tx.run_or(in_use, schema.areas.delete().where(_A.id == area_id)):
+            await self._tx.changed(ChangeKind.AREA, area_id, ChangeOp.DELETED)
+
+
+class SqlDevices(Repo):
+    async def get(self, device_id: str) -> Device | None:
+        row = await self._tx.one(select(*_DEVICE_COLUMNS).where(_D.id == device_id))
+        return device_from(row) if row else None
+
+    async def by_address(self, host: str, port: int) -> list[Device]:
+        rows = await self._tx.rows(
+            select(*_DEVICE_COLUMNS)
+            .where(_D.host == host, _D.port == port)
+            .order_by(_D.name, _D.id)
+        )
+        return [device_from(row) for row in rows]
+
+    async def page(self, *, q: str | None, limit: int, cursor: str | None) -> Page[Device]:
+        where: list[ColumnElement[bool]] = []
+        if q:
+            where.append(or_(contains(_D.name, q), contains(_D.host, q)))
+        statement = select(*_DEVICE_COLUMNS).where(*where).order_by(_D.name, _D.id)
+        if cursor is not None:
+            statement = statement.where(tuple_(_D.name, _D.id) > keys_of(cursor, str, str))
+        items = [device_from(row) for row in await self._tx.rows(first(statement, limit))]
+        more = len(items) > limit
+        items = items[:limit]
+        return Page(
+            items,
+            cursor_of(items[-1].name, items[-1].id) if more else None,
+            await self._tx.count(schema.devices, *where),
+        )
+
+    async def sealed_password(self, device_id: str) -> bytes | None:
+        row = await self._tx.one(select(_D.password_sealed).where(_D.id == device_id))
+        return row.password_sealed if row else None
+
+    async def count_sealed(self) -> int:
+        return await self._tx.count(schema.devices, _D.password_sealed.is_not(None))
+
+    async def add(self, device: Device, sealed_password: bytes | None = None) -> None:
+        await self._tx.run(
+            schema.devices.insert().values(
+                device_values(device) | {"password_sealed": sealed_password}
+            )
+        )
+        await self._tx.changed(ChangeKind.DEVICE, device.id, ChangeOp.CREATED)
+
+    async def update(self, device: Device) -> None:
+        await self._tx.run(
+            schema.devices.update().where(_D.id == device.id).values(device_values(device))
+        )
+        await self._tx.changed(ChangeKind.DEVICE, device.id, ChangeOp.UPDATED)
+
+    async def set_sealed_password(self, device_id: str, sealed: bytes | None) -> None:
+        await self._tx.run(
+            schema.devices.update().where(_D.id == device_id).values(password_sealed=sealed)
+        )
+        await self._tx.changed(ChangeKind.DEVICE, device_id, ChangeOp.UPDATED)
+
+    async def delete(self, device_id: str) -> None:
+        in_use = Conflict(
+            "id", "device_in_use", "The device still has channels; delete those first."
+        )
+        if await self._tx.run_or(in_use, schema.devices.delete().where(_D.id == device_id)):
+            await self._tx.changed(ChangeKind.DEVICE, device_id, ChangeOp.DELETED)
+
+
+class SqlChannels(Repo):
+    async def get(self, channel_id: str) -> Channel | None:
+        row = await self._tx.one(select(schema.channels).where(_C.id == channel_id))
+        return channel_from(row) if row else None
+
+    async def by_code(self, code: str) -> Channel | None:
+        row = await self._tx.one(select(schema.channels).where(_C.code == code))
+        return channel_from(row) if row else None
+
+    async def all(self) -> list[Channel]:
+        rows = await self._tx.rows(select(schema.channels).order_by(_C.code))
+        return [channel_from(row) for row in rows]
+
+    async def page(self, query: ChannelQuery, *, limit: int, cursor: str | None) -> Page[Channel]:
+        where = _conditions(query)
+        statement = select(schema.channels).where(*where).order_by(_C.code)
+        if cursor is not None:
+            statement = statement.where(_C.code > keys_of(cursor, str)[0])
+        items = [channel_from(row) for row in await self._tx.rows(first(statement, limit))]
+        more = len(items) > limit
+        items = items[:limit]
+        return Page(
+            items,
+            cursor_of(items[-1].code) if more else None,
+            await self._tx.count(schema.channels, *where),
+        )
+
+    async def count_by_area(self) -> dict[str, int]:
+        rows = await self._tx.rows(select(_C.area_id, func.count().label("n")).group_by(_C.area_id))
+        return {row.area_id: row.n for row in rows}
+
+    async def add(self, channel: Channel) -> None:
+        if await self.by_code(channel.code) is not None:
+            raise _code_taken(channel)
+        await self._tx.run(schema.channels.insert().values(channel_values(channel)))
+        await self._tx.changed(ChangeKind.CHANNEL, channel.id, ChangeOp.CREATED)
+
+    async def update(self, channel: Channel) -> None:
+        other = await self.by_code(channel.code)
+        if other is not None and other.id != channel.id:
+            raise _code_taken(channel)
+        await self._tx.run(
+            schema.channels.update().where(_C.id == channel.id).values(channel_values(channel))
+        )
+        await self._tx.changed(ChangeKind.CHANNEL, channel.id, ChangeOp.UPDATED)
+
+    async def delete(self, channel_id: str) -> None:
+        granted = await self._tx.rows(
+            select(schema.grants.c.id).where(schema.grants.c.channel_id == channel_id)
+        )
+        if await self._tx.run(schema.channels.delete().where(_C.id == channel_id)):
+            for row in granted:
+                await self._tx.changed(ChangeKind.GRANT, row.id, ChangeOp.DELETED)
+            await self._tx.changed(ChangeKind.CHANNEL, channel_id, ChangeOp.DELETED)
+
+
+def _code_taken(channel: Channel) -> Conflict:
+    return Conflict("code", "code_taken", f"The code {channel.code} belongs to a channel already.")
+
+
+def _conditions(query: ChannelQuery) -> list[ColumnElement[bool]]:
+    where: list[ColumnElement[bool]] = []
+    if query.q:
+        where.append(or_(contains(_C.name, query.q), contains(_C.code, query.q)))
+    if query.area_ids is not None:
+        where.append(_among(_C.area_id, query.area_ids))
+    if query.device_class is not None:
+        where.append(_C.device_class == query.device_class.value)
+    if query.device_id is not None:
+        where.append(_C.device_id == query.device_id)
+    if query.visible_area_ids is not None or query.visible_channel_ids is not None:
+        visible = [
+            _among(column, ids)
+            for column, ids in (
+                (_C.area_id, query.visible_area_ids),
+                (_C.id, query.visible_channel_ids),
+            )
+            if ids
+        ]
+        where.append(or_(*visible) if visible else false())
+    return [and_(*where)] if where else []
+
+
+def _among(column: ColumnElement[Any], ids: frozenset[str]) -> ColumnElement[bool]:
+    return column.in_(sorted(ids)) if ids else false()

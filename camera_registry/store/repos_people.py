@@ -1,0 +1,198 @@
+"""SQL about subjects, sign-ins and grants."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, or_, select, tuple_
+
+from ..domain import ChangeKind, ChangeOp, Grant, Page, SignIn, Subject
+from ..errors import Conflict, NotFound
+from . import schema
+from .repos_base import Repo, contains, first
+from .rows import (
+    cursor_of,
+    grant_from,
+    grant_values,
+    keys_of,
+    sign_in_from,
+    subject_from,
+    subject_values,
+)
+
+_S, _I, _G = schema.subjects.c, schema.sign_ins.c, schema.grants.c
+
+
+class SqlSubjects(Repo):
+    async def get(self, subject_id: str) -> Subject | None:
+        row = await self._tx.one(select(schema.subjects).where(_S.id == subject_id))
+        return subject_from(row) if row else None
+
+    async def by_username(self, username: str) -> Subject | None:
+        row = await self._tx.one(select(schema.subjects).where(_S.username == username))
+        return subject_from(row) if row else None
+
+    async def all(self) -> list[Subject]:
+        rows = await self._tx.rows(select(schema.subjects).order_by(_S.username))
+        return [subject_from(row) for row in rows]
+
+    async def password_hash(self, subject_id: str) -> str | None:
+        row = await self._tx.one(select(_S.password_hash).where(_S.id == subject_id))
+        return row.password_hash if row else None
+
+    async def page(self, *, q: str | None, limit: int, cursor: str | None) -> Page[Subject]:
+        where: list[ColumnElement[bool]] = []
+        if q:
+            where.append(or_(contains(_S.username, q), contains(_S.display_name, q)))
+        statement = select(schema.subjects).where(*where).order_by(_S.username)
+        if cursor is not None:
+            statement = statement.where(_S.username > keys_of(cursor, str)[0])
+        items = [subject_from(row) for row in await self._tx.rows(first(statement, limit))]
+        more = len(items) > limit
+        items = items[:limit]
+        return Page(
+            items,
+            cursor_of(items[-1].username) if more else None,
+            await self._tx.count(schema.subjects, *where),
+        )
+
+    async def add(self, subject: Subject, password_hash: str | None = None) -> None:
+        await self._tx.run_or(
+            Conflict(
+                "username", "username_taken", f"The username {subject.username} is taken already."
+            ),
+            schema.subjects.insert().values(
+                subject_values(subject) | {"password_hash": password_hash}
+            ),
+        )
+        await self._tx.changed(ChangeKind.SUBJECT, subject.id, ChangeOp.CREATED)
+
+    async def update(self, subject: Subject) -> Subject:
+        values = subject_values(subject) | {"version": _S.version + 1}
+        await self._tx.run(schema.subjects.update().where(_S.id == subject.id).values(values))
+        return await self._updated(subject.id)
+
+    async def set_password_hash(self, subject_id: str, password_hash: str | None) -> Subject:
+        await self._tx.run(
+            schema.subjects.update()
+            .where(_S.id == subject_id)
+            .values(password_hash=password_hash, version=_S.version + 1)
+        )
+        return await self._updated(subject_id)
+
+    async def delete(self, subject_id: str) -> None:
+        granted = await self._tx.rows(select(_G.id).where(_G.subject_id == subject_id))
+        signed_in = await self._tx.rows(select(_I.id_hash).where(_I.subject_id == subject_id))
+        if not await self._tx.run(schema.subjects.delete().where(_S.id == subject_id)):
+            return
+        for row in granted:
+            await self._tx.changed(ChangeKind.GRANT, row.id, ChangeOp.DELETED)
+        for row in signed_in:
+            await self._tx.changed(ChangeKind.SIGN_IN, row.id_hash, ChangeOp.DELETED)
+        await self._tx.changed(ChangeKind.SUBJECT, subject_id, ChangeOp.DELETED)
+
+    async def _updated(self, subject_id: str) -> Subject:
+        subject = await self.get(subject_id)
+        if subject is None:
+            raise NotFound("subject", subject_id)
+        await self._tx.changed(ChangeKind.SUBJECT, subject_id, ChangeOp.UPDATED)
+        return subject
+
+
+class SqlSignIns(Repo):
+    async def get(self, id_hash: str) -> SignIn | None:
+        row = await self._tx.one(select(schema.sign_ins).where(_I.id_hash == id_hash))
+        return sign_in_from(row) if row else None
+
+    async def add(self, sign_in: SignIn) -> None:
+        await self._tx.run(
+            schema.sign_ins.insert().values(
+                id_hash=sign_in.id_hash,
+                subject_id=sign_in.subject_id,
+                created_at=sign_in.created_at,
+                expires_at=sign_in.expires_at,
+                remote=sign_in.remote,
+            )
+        )
+        await self._tx.changed(ChangeKind.SIGN_IN, sign_in.id_hash, ChangeOp.CREATED)
+
+    async def extend(self, id_hash: str, expires_at: datetime) -> None:
+        await self._tx.run(
+            schema.sign_ins.update().where(_I.id_hash == id_hash).values(expires_at=expires_at)
+        )
+
+    async def delete(self, id_hash: str) -> None:
+        await self._delete(_I.id_hash == id_hash)
+
+    async def delete_of_subject(self, subject_id: str) -> int:
+        return await self._delete(_I.subject_id == subject_id)
+
+    async def delete_expired(self, now: datetime) -> int:
+        return await self._delete(_I.expires_at <= now)
+
+    async def _delete(self, condition: ColumnElement[bool]) -> int:
+        rows = await self._tx.rows(select(_I.id_hash).where(condition))
+        if rows:
+            await self._tx.run(schema.sign_ins.delete().where(condition))
+        for row in rows:
+            await self._tx.changed(ChangeKind.SIGN_IN, row.id_hash, ChangeOp.DELETED)
+        return len(rows)
+
+
+class SqlGrants(Repo):
+    async def get(self, grant_id: str) -> Grant | None:
+        row = await self._tx.one(select(schema.grants).where(_G.id == grant_id))
+        return grant_from(row) if row else None
+
+    async def all_unrevoked(self) -> list[Grant]:
+        rows = await self._tx.rows(
+            select(schema.grants).where(_G.revoked_at.is_(None)).order_by(_G.created_at, _G.id)
+        )
+        return [grant_from(row) for row in rows]
+
+    async def page(
+        self,
+        *,
+        subject_id: str | None = None,
+        area_id: str | None = None,
+        channel_id: str | None = None,
+        include_revoked: bool = False,
+        limit: int,
+        cursor: str | None,
+    ) -> Page[Grant]:
+        where: list[ColumnElement[bool]] = []
+        if subject_id is not None:
+            where.append(_G.subject_id == subject_id)
+        if area_id is not None:
+            where.append(_G.area_id == area_id)
+        if channel_id is not None:
+            where.append(_G.channel_id == channel_id)
+        if not include_revoked:
+            where.append(_G.revoked_at.is_(None))
+        statement = select(schema.grants).where(*where).order_by(_G.created_at, _G.id)
+        if cursor is not None:
+            at_text, grant_id = keys_of(cursor, str, str)
+            at = schema.cursor_time(at_text)
+            statement = statement.where(tuple_(_G.created_at, _G.id) > (at, grant_id))
+        items = [grant_from(row) for row in await self._tx.rows(first(statement, limit))]
+        more = len(items) > limit
+        items = items[:limit]
+        return Page(
+            items,
+            cursor_of(schema.time_text(items[-1].created_at), items[-1].id) if more else None,
+            await self._tx.count(schema.grants, *where),
+        )
+
+    async def add(self, grant: Grant) -> None:
+        await self._tx.run(schema.grants.insert().values(grant_values(grant)))
+        await self._tx.changed(ChangeKind.GRANT, grant.id, ChangeOp.CREATED)
+
+    async def revoke(self, grant_id: str, at: datetime) -> Grant | None:
+        touched = await self._tx.run(
+            schema.grants.update()
+            .where(_G.id == grant_id, _G.revoked_at.is_(None))
+            .values(revoked_at=at)
+        )
+        if touched:
+            await self._tx.changed(ChangeKind.GRANT, grant_id, ChangeOp.UPDATED)
+        return await self.get(grant_id)

@@ -1,0 +1,66 @@
+"""The unit of work as the use cases see it: change, audit row and changes rows in one commit."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from .domain import Actor, AuditEntry
+from .feed import ChangeFeed
+from .store.contract import Store, WriteTx
+
+CATCH_UP_MS: Final = 1_000  # how long a mutation waits for this process's caches to show it
+
+Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Unit:
+    """One change by one actor."""
+
+    def __init__(self, tx: WriteTx, by: Actor) -> None:
+        self.tx = tx
+        self._by = by
+
+    async def record(
+        self,
+        act: str,
+        *,
+        channel_id: str | None = None,
+        area_id: str | None = None,
+        **detail: Any,
+    ) -> None:
+        """Appends the audit row of this change; `detail` holds JSON values, never a secret."""
+        await self.tx.audit.append(
+            AuditEntry(
+                act=act,
+                outcome="ok",
+                subject_id=self._by.subject_id,
+                subject_name=self._by.subject_name,
+                as_role=self._by.as_role,
+                remote=self._by.remote,
+                channel_id=channel_id,
+                area_id=area_id,
+                detail=detail,
+            )
+        )
+
+
+class Units:
+    """Opens units; after the commit, waits until this process's followers have seen it."""
+
+    def __init__(self, store: Store, feed: ChangeFeed | None) -> None:
+        self._store = store
+        self._feed = feed
+
+    @asynccontextmanager
+    async def begin(self, by: Actor) -> AsyncIterator[Unit]:
+        async with self._store.write() as tx:
+            yield Unit(tx, by)
+        if self._feed is not None and tx.last_change_seq is not None:
+            await self._feed.wait_caught_up(tx.last_change_seq, CATCH_UP_MS)

@@ -1,0 +1,123 @@
+"""Device passwords at rest: AES-256-GCM under a key file that only the service may read.
+
+A sealed password is `version byte | nonce (12) | ciphertext and tag`; the device's id is bound in
+as associated data, so that a row copied onto another device does not open. The store keeps the
+key's id (a hash), so that a lost or exchanged key file is said in words and not found later by
+cameras that refuse to answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import secrets
+import stat
+from pathlib import Path
+from typing import Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from .errors import SealBroken, VaultKeyExposed, VaultKeyMissing, VaultKeyWrong
+from .secret import Secret
+from .store.contract import Store
+
+KEY_BYTES: Final = 32
+NONCE_BYTES: Final = 12
+SEAL_VERSION: Final = b"\x01"
+META_KEY_ID: Final = "vault_key_id"
+
+
+class Vault:
+    """Seals and opens device passwords; holds the key in memory."""
+
+    def __init__(self, key: bytes) -> None:
+        if len(key) != KEY_BYTES:
+            raise VaultKeyWrong(f"The key file holds {len(key)} bytes; a key has {KEY_BYTES}.")
+        self._aead = AESGCM(key)
+        self.key_id = hashlib.sha256(b"streamhub vault key id\x00" + key).hexdigest()[:32]
+
+    def __repr__(self) -> str:
+        return f"Vault(key_id={self.key_id!r}, key=***)"
+
+    def seal(self, device_id: str, password: Secret) -> bytes:
+        nonce = secrets.token_bytes(NONCE_BYTES)
+        sealed = self._aead.encrypt(nonce, password.reveal().encode(), device_id.encode())
+        return SEAL_VERSION + nonce + sealed
+
+    def open(self, device_id: str, sealed: bytes) -> Secret:
+        """Raises SealBroken."""
+        body = sealed[1:]
+        if sealed[:1] == SEAL_VERSION and len(body) > NONCE_BYTES:
+            with contextlib.suppress(InvalidTag, ValueError):
+                nonce, cipher = body[:NONCE_BYTES], body[NONCE_BYTES:]
+                return Secret(self._aead.decrypt(nonce, cipher, device_id.encode()).decode())
+        raise SealBroken(f"The stored password of device {device_id} does not open; set it again.")
+
+
+async def open_vault(store: Store, key_path: Path) -> Vault:
+    """Loads the key, or makes one (mode 0600) for a registry that has nothing sealed yet.
+
+    Raises VaultKeyMissing when sealed passwords exist and the file does not, VaultKeyWrong when
+    it is another key than they were sealed with, VaultKeyExposed when others may read it.
+    """
+    async with store.read() as tx:
+        sealed_count = await tx.devices.count_sealed()
+        known_id = await tx.meta(META_KEY_ID)
+    vault = await asyncio.to_thread(_load_or_create, key_path, sealed_count)
+    if vault.key_id != known_id:
+        if sealed_count and known_id is not None:
+            raise VaultKeyWrong(
+                f"The key at {key_path} is not the one that {sealed_count} device passwords "
+                "were sealed with. Restore the right file from the backup."
+            )
+        async with store.write() as write_tx:
+            await write_tx.set_meta(META_KEY_ID, vault.key_id)
+    return vault
+
+
+def _load_or_create(key_path: Path, sealed_count: int) -> Vault:
+    if not key_path.exists():
+        if sealed_count:
+            raise VaultKeyMissing(
+                f"{sealed_count} device passwords are sealed with a key that is not at "
+                f"{key_path}. Restore that file from the backup. If it is lost for good, the "
+                "passwords are too: set the column password_sealed of the table devices to "
+                "NULL, and enter them anew."
+            )
+        _create_key(key_path)
+    return Vault(_read_key(key_path))
+
+
+def _create_key(key_path: Path) -> None:
+    """Appears whole or not at all; a second process that starts at once keeps the first's."""
+    key_path.parent.mkdir(parents=True, exist_ok=True)
+    part = key_path.with_name(f".{key_path.name}.{secrets.token_hex(8)}")
+    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(secrets.token_bytes(KEY_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            os.link(part, key_path)
+    finally:
+        part.unlink()
+    directory = os.open(key_path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def _read_key(key_path: Path) -> bytes:
+    with key_path.open("rb") as file:
+        mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+        if mode & 0o077:
+            raise VaultKeyExposed(
+                f"Others may read the key at {key_path} (mode {mode:04o}). "
+                f"Run: chmod 600 {key_path}"
+            )
+        return file.read(KEY_BYTES + 1)

@@ -1,0 +1,162 @@
+"""Keeps the newest `Facts` in memory by following the changes feed.
+
+Small changes are read by id, big ones by table. Followers (live views, sign-ins) are called after
+the new snapshot is in place, so what they recheck they recheck against the change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from camera_registry.area_tree import AreaTree
+from camera_registry.domain import Change, ChangeKind, Channel, Grant, Subject
+from camera_registry.feed import ChangeFeed, Subscription
+from camera_registry.store.contract import ReadTx, Store
+
+from .facts import Facts
+
+# Beyond this many rows of one kind in a batch, one read of the table is cheaper than reads by id.
+MAX_READS_BY_ID = 50
+
+
+@dataclass(frozen=True, slots=True)
+class FactsChange:
+    """What a batch of the feed was about; the snapshot already has it."""
+
+    version: int
+    kinds: frozenset[str]
+    object_ids: frozenset[str]
+
+    @property
+    def is_everything(self) -> bool:
+        return ChangeKind.EVERYTHING.value in self.kinds
+
+
+T = TypeVar("T")
+
+Follower = Callable[[FactsChange], Awaitable[None]]
+
+
+class FactsCache:
+    """A `FactsSource` that follows the store. `start()` before use, `stop()` at the end."""
+
+    def __init__(self, store: Store, feed: ChangeFeed) -> None:
+        self.store = store
+        self._feed = feed
+        self._current = Facts.build()
+        self._grants: dict[str, Grant] = {}
+        self._followers: list[Follower] = []
+        self._subscription: Subscription | None = None
+
+    @property
+    def current(self) -> Facts:
+        return self._current
+
+    def on_change(self, follower: Follower) -> None:
+        """Call `follower` once per batch, after the snapshot moved. A batch can come again when
+        a follower raised: be idempotent."""
+        self._followers.append(follower)
+
+    async def start(self) -> None:
+        """Load everything, then follow."""
+        async with self.store.read() as tx:
+            self._current = await self._load_all(tx)
+        self._subscription = self._feed.subscribe(
+            self._changed, since=self._current.version, name="facts"
+        )
+
+    async def stop(self) -> None:
+        if self._subscription is not None:
+            await self._subscription.close()
+            self._subscription = None
+
+    async def _changed(self, batch: Sequence[Change]) -> None:
+        ids: dict[ChangeKind, set[str]] = {}
+        for each in batch:
+            ids.setdefault(each.kind, set()).add(each.object_id)
+        async with self.store.read() as tx:
+            if ChangeKind.EVERYTHING in ids:
+                self._current = await self._load_all(tx)
+            elif ids.keys() - {ChangeKind.SIGN_IN, ChangeKind.DEVICE}:
+                self._current = await self._load_changed(tx, ids)
+        change = FactsChange(
+            version=self._current.version,
+            kinds=frozenset(kind.value for kind in ids),
+            object_ids=frozenset().union(*ids.values()),
+        )
+        # One follower's failure must not keep the news from the others.
+        results = await asyncio.gather(
+            *(follower(change) for follower in self._followers), return_exceptions=True
+        )
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+
+    async def _load_all(self, tx: ReadTx) -> Facts:
+        self._grants = {row.id: row for row in await tx.grants.all_unrevoked()}
+        return Facts(
+            version=await tx.change_seq(),
+            tree=AreaTree(await tx.areas.all()),
+            channels={row.id: row for row in await tx.channels.all()},
+            subjects={row.id: row for row in await tx.subjects.all()},
+            grants=self._grants,
+        )
+
+    async def _load_changed(self, tx: ReadTx, ids: Mapping[ChangeKind, set[str]]) -> Facts:
+        now = self._current
+        tree, channels, subjects = now.tree, now.channels, now.subjects
+        if ChangeKind.AREA in ids:
+            tree = AreaTree(await tx.areas.all())
+        if ChangeKind.CHANNEL in ids:
+            channels = await _channels(tx, channels, ids[ChangeKind.CHANNEL])
+        if ChangeKind.SUBJECT in ids:
+            subjects = await _subjects(tx, subjects, ids[ChangeKind.SUBJECT])
+        if ChangeKind.GRANT in ids:
+            self._grants = await _grants(tx, self._grants, ids[ChangeKind.GRANT])
+        return Facts(
+            version=await tx.change_seq(),
+            tree=tree,
+            channels=channels,
+            subjects=subjects,
+            grants=self._grants,
+        )
+
+
+async def _channels(
+    tx: ReadTx, known: Mapping[str, Channel], ids: set[str]
+) -> Mapping[str, Channel]:
+    if len(ids) > MAX_READS_BY_ID:
+        return {row.id: row for row in await tx.channels.all()}
+    return _merged(known, {each: await tx.channels.get(each) for each in ids})
+
+
+async def _subjects(
+    tx: ReadTx, known: Mapping[str, Subject], ids: set[str]
+) -> Mapping[str, Subject]:
+    if len(ids) > MAX_READS_BY_ID:
+        return {row.id: row for row in await tx.subjects.all()}
+    return _merged(known, {each: await tx.subjects.get(each) for each in ids})
+
+
+async def _grants(tx: ReadTx, known: Mapping[str, Grant], ids: set[str]) -> dict[str, Grant]:
+    if len(ids) > MAX_READS_BY_ID:
+        return {row.id: row for row in await tx.grants.all_unrevoked()}
+    found = {each: await tx.grants.get(each) for each in ids}
+    return _merged(
+        known,
+        {each: row if row and row.revoked_at is None else None for each, row in found.items()},
+    )
+
+
+def _merged(known: Mapping[str, T], found: Mapping[str, T | None]) -> dict[str, T]:
+    """A new table: rows found replace, rows gone (None) fall out."""
+    merged = dict(known)
+    for each, row in found.items():
+        if row is None:
+            merged.pop(each, None)
+        else:
+            merged[each] = row
+    return merged

@@ -1,0 +1,102 @@
+"""The guard at every door: asks `decide`, and is the only maker of a `Permit`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from .errors import Forbidden, NotVisible, Unauthenticated
+from .facts import FactsSource
+from .permit import _MINT, Permit
+from .policy import Decision, Scope, decide, scope
+from .principal import Action, Principal, Resource
+
+SIGN_IN_ENDED = frozenset({"unknown_subject", "subject_disabled", "sign_in_outdated"})
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What the audit is told when someone was refused. `as_code` is what they were told."""
+
+    principal: Principal
+    action: Action
+    resource: Resource
+    reason: str
+    as_code: str
+
+
+def utc_now() -> datetime:
+    """The wall clock, timezone-aware."""
+    return datetime.now(UTC)
+
+
+class Guard:
+    """Synchronous and without SQL: the facts are in memory."""
+
+    def __init__(
+        self,
+        facts: FactsSource,
+        *,
+        now: Callable[[], datetime] = utc_now,
+        on_refusal: Callable[[Refusal], None] | None = None,
+    ) -> None:
+        self._facts = facts
+        self._now = now
+        self._on_refusal = on_refusal
+
+    def require(self, principal: Principal, action: Action, resource: Resource) -> Permit:
+        """A permit, or raises Unauthenticated (the sign-in no longer holds), NotVisible (not
+        theirs or not there) or Forbidden. A refusal is noted for the audit."""
+        decision, now = self._decide(principal, action, resource)
+        if decision.allowed:
+            return Permit(
+                _MINT,
+                principal=principal,
+                action=action,
+                resource=resource,
+                decision=decision,
+                decided_at=now,
+            )
+        error = _refusal_error(decision)
+        if self._on_refusal is not None:
+            self._on_refusal(Refusal(principal, action, resource, decision.reason, error.code))
+        raise error
+
+    def recheck(self, permit: Permit) -> Permit | None:
+        """A fresh permit for the same thing, or None when the facts no longer allow it."""
+        decision, now = self._decide(permit.principal, permit.action, permit.resource)
+        if not decision.allowed:
+            return None
+        return Permit(
+            _MINT,
+            principal=permit.principal,
+            action=permit.action,
+            resource=permit.resource,
+            decision=decision,
+            decided_at=now,
+        )
+
+    def allows(self, principal: Principal, action: Action, resource: Resource) -> bool:
+        """Whether it would be allowed: for what a list shows. Notes nothing."""
+        return self._decide(principal, action, resource)[0].allowed
+
+    def scope(self, principal: Principal, action: Action) -> Scope:
+        """Where the principal may do the action now."""
+        return scope(principal, action, self._facts.current, self._now())
+
+    def _decide(
+        self, principal: Principal, action: Action, resource: Resource
+    ) -> tuple[Decision, datetime]:
+        now = self._now()
+        return decide(principal, action, resource, self._facts.current, now), now
+
+
+def _refusal_error(decision: Decision) -> Unauthenticated | NotVisible | Forbidden:
+    if decision.reason in SIGN_IN_ENDED:
+        return Unauthenticated("The sign-in has ended; sign in again.", code="sign_in_ended")
+    if not decision.visible:
+        return NotVisible("There is no such thing, or it is not yours to see.")
+    if decision.reason == "channel_disabled":
+        return Forbidden("The channel is switched off.", code="channel_disabled")
+    return Forbidden("Your grants do not allow this; ask whoever manages the area.")

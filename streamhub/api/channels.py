@@ -1,0 +1,207 @@
+"""Channels: one camera view each; what people name and are granted."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Header, Query, Response
+from pydantic import BaseModel, Field, SecretStr
+
+from camera_registry.domain import Channel, DeviceClass
+from camera_registry.domain import Scope as RegistryScope
+from camera_registry.drafts import ChannelChanges, ChannelDraft
+from camera_registry.secret import Secret
+from streamhub.access.permit import Permit
+from streamhub.access.policy import Scope
+from streamhub.access.principal import DISTRICT, Action, Principal, area, channel
+
+from .paging import DEFAULT_LIMIT, Cursor, Limit
+from .rights import channel_in_path, requires, signed_in, the_district
+from .services import Provided, Services
+
+router = APIRouter(prefix="/api/v1/channels", tags=["channels"])
+
+MayDo = Literal["live", "snapshot", "manage"]
+_MAY: tuple[tuple[MayDo, Action], ...] = (
+    ("live", Action.LIVE),
+    ("snapshot", Action.SNAPSHOT),
+    ("manage", Action.MANAGE),
+)
+
+
+class ChannelOut(BaseModel):
+    id: str
+    code: str = Field(description="20 digits (GB/T 28181).")
+    name: str
+    device_class: DeviceClass
+    area_id: str
+    area_path: list[str] = Field(description="Names from the district down.")
+    lon: float | None = Field(description="WGS-84.")
+    lat: float | None
+    enabled: bool
+    profiles: list[str]
+    may: list[MayDo] = Field(description="What you may do with it now.")
+
+
+class ChannelDetail(ChannelOut):
+    device_id: str | None = Field(description="Only for whoever manages it, as the URLs.")
+    main_url: str | None
+    sub_url: str | None
+
+
+class ChannelList(BaseModel):
+    items: list[ChannelOut]
+    next_cursor: str | None
+    total: int
+
+
+class ChannelCreate(BaseModel):
+    code: str
+    name: str
+    area_id: str
+    device_class: DeviceClass
+    main_url: str = Field(description="rtsp://; userinfo becomes the device's credentials.")
+    sub_url: str | None = None
+    lon: float | None = None
+    lat: float | None = None
+    enabled: bool = True
+    device_id: str | None = None
+    username: str | None = None
+    password: SecretStr | None = None
+
+
+class ChannelPatch(BaseModel):
+    code: str | None = None
+    name: str | None = None
+    area_id: str | None = None
+    device_class: DeviceClass | None = None
+    main_url: str | None = None
+    sub_url: str | None = None
+    lon: float | None = None
+    lat: float | None = None
+    enabled: bool | None = None
+
+
+# These may be taken away with null; null for any other field is refused by the registry's types.
+_NULLABLE = frozenset({"sub_url", "lon", "lat"})
+
+
+@router.get("")
+async def list_channels(
+    services: Provided,
+    who: Annotated[Principal, signed_in()],
+    q: Annotated[str | None, Query(max_length=100, description="Part of name or code.")] = None,
+    area_id: Annotated[str | None, Query(description="With all areas below it.")] = None,
+    device_class: DeviceClass | None = None,
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+) -> ChannelList:
+    """The channels one may list, by code."""
+    scope = services.guard.scope(who, Action.LIST)
+    page = await services.registry.list_channels(
+        q=q,
+        area_id=area_id,
+        device_class=device_class,
+        scope=_registry_scope(scope),
+        limit=limit,
+        cursor=cursor,
+    )
+    items = [_out(services, who, row) for row in page.items]
+    return ChannelList(items=items, next_cursor=page.next_cursor, total=page.total)
+
+
+@router.post("", status_code=201)
+async def create_channel(
+    services: Provided,
+    permit: Annotated[Permit, requires(Action.MANAGE, the_district)],
+    body: ChannelCreate,
+    idempotency_key: Annotated[str | None, Header()] = None,
+) -> ChannelDetail:
+    """Needs the right to manage the district: devices and their credentials are shared, so
+    whoever names a URL could else reach another area's cameras with them."""
+    services.guard.require(permit.principal, Action.MANAGE, area(body.area_id))
+    password = None if body.password is None else Secret(body.password.get_secret_value())
+    draft = ChannelDraft(
+        **body.model_dump(exclude={"password", "device_class"}),
+        device_class=body.device_class,
+        password=password,
+    )
+
+    async def create() -> ChannelDetail:
+        row = await services.registry.create_channel(draft, permit.principal.actor())
+        return _detail(services, permit.principal, row)
+
+    return await services.idempotency.once(
+        idempotency_key, subject_id=permit.subject_id, route="channels", body=body, create=create
+    )
+
+
+@router.get("/{channel_id}")
+async def get_channel(
+    services: Provided, permit: Annotated[Permit, requires(Action.LIST, channel_in_path)]
+) -> ChannelDetail:
+    row = await services.registry.get_channel(permit.channel_id)
+    return _detail(services, permit.principal, row)
+
+
+@router.patch("/{channel_id}")
+async def update_channel(
+    services: Provided,
+    permit: Annotated[Permit, requires(Action.MANAGE, channel_in_path)],
+    body: ChannelPatch,
+) -> ChannelDetail:
+    """Moving it needs the right to manage the new area too; another URL, the district."""
+    given = body.model_fields_set
+    if body.area_id is not None:
+        services.guard.require(permit.principal, Action.MANAGE, area(body.area_id))
+    if given & {"main_url", "sub_url"}:
+        services.guard.require(permit.principal, Action.MANAGE, DISTRICT)
+    changes: ChannelChanges = {}
+    for name in given:
+        value = getattr(body, name)
+        if value is not None or name in _NULLABLE:
+            changes[name] = value  # type: ignore[literal-required]
+    row = await services.registry.update_channel(
+        permit.channel_id, changes, permit.principal.actor()
+    )
+    return _detail(services, permit.principal, row)
+
+
+@router.delete("/{channel_id}", status_code=204)
+async def delete_channel(
+    services: Provided, permit: Annotated[Permit, requires(Action.MANAGE, channel_in_path)]
+) -> Response:
+    await services.registry.delete_channel(permit.channel_id, permit.principal.actor())
+    return Response(status_code=204)
+
+
+def _registry_scope(scope: Scope) -> RegistryScope | None:
+    if scope.everything:
+        return None
+    return RegistryScope(area_ids=scope.area_ids, channel_ids=scope.channel_ids)
+
+
+def _out(services: Services, who: Principal, row: Channel) -> ChannelOut:
+    target = channel(row.id)
+    return ChannelOut(
+        id=row.id,
+        code=row.code,
+        name=row.name,
+        device_class=row.device_class,
+        area_id=row.area_id,
+        area_path=list(services.facts.current.area_path(row.area_id)),
+        lon=row.lon,
+        lat=row.lat,
+        enabled=row.enabled,
+        profiles=list(row.profiles),
+        may=[name for name, action in _MAY if services.guard.allows(who, action, target)],
+    )
+
+
+def _detail(services: Services, who: Principal, row: Channel) -> ChannelDetail:
+    brief = _out(services, who, row)
+    manages = "manage" in brief.may
+    return ChannelDetail(
+        **brief.model_dump(),
+        device_id=row.device_id if manages else None,
+        main_url=row.main_url if manages else None,
+        sub_url=row.sub_url if manages else None,
+    )

@@ -1,0 +1,32 @@
+"""The page's cookie: HttpOnly (no script reads it), SameSite=Strict, Secure behind https."""
+
+from __future__ import annotations
+
+from http.cookies import SimpleCookie
+
+from streamhub.access.sign_in import SIGN_IN_LIFETIME_S
+
+from .rights import COOKIE
+
+
+def cookie_header(value: str, *, secure: bool) -> str:
+    """The Set-Cookie value that signs in, or renews."""
+    return _header(value, max_age_s=SIGN_IN_LIFETIME_S, secure=secure)
+
+
+def gone_cookie_header(*, secure: bool) -> str:
+    """The Set-Cookie value that makes the browser forget it."""
+    return _header("", max_age_s=0, secure=secure)
+
+
+def _header(value: str, *, max_age_s: int, secure: bool) -> str:
+    jar: SimpleCookie = SimpleCookie()
+    jar[COOKIE] = value
+    morsel = jar[COOKIE]
+    morsel["path"] = "/"
+    morsel["max-age"] = max_age_s
+    morsel["httponly"] = True
+    morsel["samesite"] = "Strict"
+    if secure:
+        morsel["secure"] = True
+    return morsel.OutputString()

@@ -1,0 +1,181 @@
+"""Grants: a subject may do actions on an area or a channel, for a time.
+
+Whoever manages an area grants on it, but passes on only what they hold there themselves.
+"""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query, Response
+from pydantic import BaseModel, Field
+
+from camera_registry.domain import Grant
+from camera_registry.drafts import GrantDraft
+from camera_registry.errors import NotFound
+from streamhub.access.errors import NotVisible
+from streamhub.access.permit import Permit
+from streamhub.access.principal import DISTRICT, Action, Principal, Resource, area, channel
+
+from .paging import DEFAULT_LIMIT, Cursor, Limit
+from .problems import Problem
+from .rights import Who, requires, signed_in
+from .services import Provided
+from .times import Time
+
+router = APIRouter(prefix="/api/v1/grants", tags=["grants"])
+
+
+class GrantOut(BaseModel):
+    id: str
+    subject_id: str
+    subject_name: str | None
+    actions: list[str]
+    area_id: str | None
+    area_name: str | None
+    channel_id: str | None
+    channel_name: str | None
+    valid_from: Time
+    valid_until: Time | None
+    created_at: Time
+    revoked_at: Time | None
+
+
+class GrantList(BaseModel):
+    items: list[GrantOut]
+    next_cursor: str | None
+    total: int
+
+
+class GrantCreate(BaseModel):
+    subject_id: str
+    actions: Annotated[list[Action], Field(min_length=1, max_length=len(Action))]
+    area_id: str | None = None
+    channel_id: str | None = None
+    valid_from: Time | None = Field(default=None, description="Left out: from now.")
+    valid_until: Time | None = Field(default=None, description="Left out: until revoked.")
+
+
+def target_in_body(body: GrantCreate) -> Resource:
+    """What the grant is on. Raises Problem 422 when it names both or neither."""
+    if (body.area_id is None) == (body.channel_id is None):
+        raise Problem(
+            422, "grant_target", "Give either area_id or channel_id.", extra={"field": "area_id"}
+        )
+    return channel(body.channel_id) if body.channel_id else area(body.area_id or "")
+
+
+async def target_of_grant(services: Provided, who: Who, grant_id: str) -> Resource:
+    """What a stored grant is on. `who` is asked for first: nobody learns which ids exist."""
+    try:
+        grant = await services.people.get_grant(grant_id)
+    except NotFound:
+        raise NotVisible("There is no such thing, or it is not yours to see.") from None
+    return _target(grant)
+
+
+@router.get("")
+async def list_grants(
+    services: Provided,
+    who: Annotated[Principal, signed_in()],
+    subject_id: Annotated[str | None, Query()] = None,
+    area_id: Annotated[str | None, Query()] = None,
+    channel_id: Annotated[str | None, Query()] = None,
+    include_revoked: bool = False,
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+) -> GrantList:
+    """One's own; with `area_id` or `channel_id`, those on what one manages; for whoever manages
+    the district, all."""
+    guard = services.guard
+    if not guard.allows(who, Action.MANAGE, DISTRICT):
+        if channel_id is not None:
+            guard.require(who, Action.MANAGE, channel(channel_id))
+        elif area_id is not None:
+            guard.require(who, Action.MANAGE, area(area_id))
+        elif subject_id not in (None, who.subject_id):
+            guard.require(who, Action.MANAGE, DISTRICT)
+        else:
+            subject_id = who.subject_id
+    page = await services.people.list_grants(
+        subject_id=subject_id,
+        area_id=area_id,
+        channel_id=channel_id,
+        include_revoked=include_revoked,
+        limit=limit,
+        cursor=cursor,
+    )
+    items = [_out(services, row) for row in page.items]
+    return GrantList(items=items, next_cursor=page.next_cursor, total=page.total)
+
+
+@router.post("", status_code=201)
+async def create_grant(
+    services: Provided,
+    permit: Annotated[Permit, requires(Action.MANAGE, target_in_body)],
+    body: GrantCreate,
+    idempotency_key: Annotated[str | None, Header()] = None,
+) -> GrantOut:
+    for action in body.actions:
+        services.guard.require(permit.principal, action, permit.resource)
+    draft = GrantDraft(
+        subject_id=body.subject_id,
+        actions={action.value for action in body.actions},
+        area_id=body.area_id,
+        channel_id=body.channel_id,
+        valid_from=body.valid_from,
+        valid_until=body.valid_until,
+    )
+
+    async def create() -> GrantOut:
+        by = permit.principal.actor()
+        return _out(services, await services.people.create_grant(draft, by))
+
+    return await services.idempotency.once(
+        idempotency_key, subject_id=permit.subject_id, route="grants", body=body, create=create
+    )
+
+
+@router.get("/{grant_id}")
+async def get_grant(
+    services: Provided,
+    permit: Annotated[Permit, requires(Action.MANAGE, target_of_grant)],
+    grant_id: str,
+) -> GrantOut:
+    return _out(services, await services.people.get_grant(grant_id))
+
+
+@router.delete("/{grant_id}", status_code=204)
+async def revoke_grant(
+    services: Provided,
+    permit: Annotated[Permit, requires(Action.MANAGE, target_of_grant)],
+    grant_id: str,
+) -> Response:
+    """Revokes it: when this answers, the views it allowed have been told to end."""
+    await services.people.revoke_grant(grant_id, permit.principal.actor())
+    return Response(status_code=204)
+
+
+def _target(grant: Grant) -> Resource:
+    if grant.channel_id is not None:
+        return channel(grant.channel_id)
+    return DISTRICT if grant.area_id is None else area(grant.area_id)
+
+
+def _out(services: Provided, row: Grant) -> GrantOut:
+    facts = services.facts.current
+    subject = facts.subject(row.subject_id)
+    on_area = None if row.area_id is None else facts.area(row.area_id)
+    on_channel = None if row.channel_id is None else facts.channel(row.channel_id)
+    return GrantOut(
+        id=row.id,
+        subject_id=row.subject_id,
+        subject_name=None if subject is None else subject.username,
+        actions=sorted(row.actions),
+        area_id=row.area_id,
+        area_name=None if on_area is None else on_area.name,
+        channel_id=row.channel_id,
+        channel_name=None if on_channel is None else on_channel.name,
+        valid_from=row.valid_from,
+        valid_until=row.valid_until,
+        created_at=row.created_at,
+        revoked_at=row.revoked_at,
+    )

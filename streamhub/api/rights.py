@@ -1,0 +1,141 @@
+"""The right of each route, declared by one dependency; a route without one fails a test.
+
+permit: Annotated[Permit, requires(Action.LIVE, channel_in_path)]
+who: Annotated[Principal, signed_in()]            # the list shows only what is visible
+dependencies=[public("why")]
+"""
+
+# No `from __future__ import annotations`: the dependencies below are made by closures, whose
+# names the framework could not resolve from strings.
+
+from collections.abc import Callable
+from typing import Annotated, Any, Final
+
+from fastapi import Depends, Request
+from starlette.datastructures import URL
+
+from streamhub.access.errors import Forbidden, Unauthenticated
+from streamhub.access.permit import Permit
+from streamhub.access.policy import Scope
+from streamhub.access.principal import DISTRICT, Action, Principal, Resource, area, channel
+
+from .services import Provided
+
+COOKIE: Final = "streamhub_sign_in"
+PRINCIPAL_SCOPE: Final = "streamhub.principal"
+RENEW_SCOPE: Final = "streamhub.renew_cookie"
+_SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_MARK: Final = "__streamhub_right__"
+
+
+def declares(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Mark a dependency as one that declares a route's right (see tests/architecture)."""
+
+    def mark(dependency: Callable[..., Any]) -> Callable[..., Any]:
+        setattr(dependency, _MARK, name)
+        return dependency
+
+    return mark
+
+
+def declared_right(dependency: Callable[..., Any] | None) -> str | None:
+    """The right a dependency declares, None when it declares none."""
+    return getattr(dependency, _MARK, None)
+
+
+def remote_of(request: Request) -> str:
+    """The caller's address, as the server saw it (or a trusted proxy said)."""
+    return request.client.host if request.client else "local"
+
+
+async def principal_of(request: Request, services: Provided) -> Principal:
+    """Who asks: the local operator, a Bearer token or the page's cookie. Raises
+    Unauthenticated."""
+    # Set by the control socket's own server only: a client can't write into the scope.
+    local = request.scope.get(PRINCIPAL_SCOPE)
+    if isinstance(local, Principal):
+        return local
+    remote = remote_of(request)
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme:
+        if scheme.lower() != "bearer" or not token.strip():
+            raise Unauthenticated("Send `Authorization: Bearer <token>`.", code="token_invalid")
+        return services.sign_ins.from_bearer(token.strip(), remote)
+    cookie = request.cookies.get(COOKIE)
+    if cookie is None:
+        raise Unauthenticated("Sign in first.")
+    principal, renewed = await services.sign_ins.from_cookie(cookie, remote)
+    _refuse_other_origins(request)
+    if renewed:
+        request.scope[RENEW_SCOPE] = cookie
+    return principal
+
+
+def _refuse_other_origins(request: Request) -> None:
+    """A cookie comes by itself, and SameSite lets other ports of this host through: changes
+    must come from our own page."""
+    origin = request.headers.get("origin")
+    if request.method in _SAFE_METHODS or origin is None:
+        return
+    if URL(origin).netloc != request.headers.get("host"):
+        raise Forbidden("This page may not act in your name.", code="cross_origin")
+
+
+Who = Annotated[Principal, Depends(principal_of)]
+
+
+def public(why: str) -> Any:
+    """Anybody may call it; the reason is part of the declaration."""
+
+    @declares(f"public: {why}")
+    def right() -> None:
+        return None
+
+    return Depends(right)
+
+
+def signed_in() -> Any:
+    """Any subject: for one's own things, and for lists, which show only what is visible."""
+
+    @declares("signed in")
+    async def right(who: Who) -> Principal:
+        return who
+
+    return Depends(right)
+
+
+def requires(action: Action, resource: Callable[..., Any]) -> Any:
+    """The action on what `resource` (a dependency giving a Resource) says. Gives the Permit."""
+
+    @declares(f"{action} on {resource.__name__}")
+    async def right(
+        who: Who, services: Provided, target: Annotated[Resource, Depends(resource)]
+    ) -> Permit:
+        return services.guard.require(who, action, target)
+
+    return Depends(right)
+
+
+def requires_somewhere(action: Action) -> Any:
+    """The action on any area or channel. Gives the Scope, which the handler filters by."""
+
+    @declares(f"{action} somewhere")
+    async def right(who: Who, services: Provided) -> Scope:
+        scope = services.guard.scope(who, action)
+        if scope.is_empty:
+            services.guard.require(who, action, DISTRICT)
+        return scope
+
+    return Depends(right)
+
+
+def the_district() -> Resource:
+    return DISTRICT
+
+
+def channel_in_path(channel_id: str) -> Resource:
+    return channel(channel_id)
+
+
+def area_in_path(area_id: str) -> Resource:
+    return area(area_id)

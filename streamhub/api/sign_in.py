@@ -1,0 +1,134 @@
+"""Signing in and out, and who one is: token, sign-in, sign-out, me."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Request, Response
+from pydantic import BaseModel, Field, SecretStr
+
+from camera_registry.domain import Grant
+from streamhub.access.facts import Facts
+from streamhub.access.principal import Action, Principal
+from streamhub.access.tokens import TOKEN_LIFETIME_S
+
+from .cookies import cookie_header, gone_cookie_header
+from .rights import COOKIE, public, remote_of, signed_in
+from .services import Provided
+from .times import Time
+
+router = APIRouter(prefix="/api/v1", tags=["sign-in"])
+
+
+class TokenAnswer(BaseModel):
+    access_token: str
+    token_type: str = "bearer"  # noqa: S105
+    expires_in: int = Field(description="Seconds.")
+
+
+class SignInRequest(BaseModel):
+    username: Annotated[str, Field(max_length=128)]
+    password: SecretStr
+
+
+class SubjectBrief(BaseModel):
+    id: str
+    username: str
+    display_name: str
+    kind: str
+
+
+class SignInAnswer(BaseModel):
+    subject: SubjectBrief
+
+
+class MyGrant(BaseModel):
+    actions: list[str]
+    area_id: str | None
+    area_name: str | None
+    channel_id: str | None
+    channel_name: str | None
+    valid_from: Time
+    valid_until: Time | None
+
+
+class Me(SubjectBrief):
+    grants: list[MyGrant]
+    may_manage: bool
+    may_audit: bool
+
+
+@router.post("/token", dependencies=[public("this is how scripts sign in")])
+async def token(
+    request: Request,
+    services: Provided,
+    username: Annotated[str, Form(max_length=128)],
+    password: Annotated[SecretStr, Form()],
+) -> TokenAnswer:
+    """The OAuth 2.0 password form (RFC 6749 section 4.3): a bearer token for scripts."""
+    issued = await services.sign_ins.token(
+        username, password.get_secret_value(), remote_of(request)
+    )
+    return TokenAnswer(access_token=issued, expires_in=TOKEN_LIFETIME_S)
+
+
+@router.post("/sign-in", dependencies=[public("this is how the page signs in")])
+async def sign_in(
+    request: Request, response: Response, services: Provided, body: SignInRequest
+) -> SignInAnswer:
+    """Signs the page in with a cookie that renews itself while it is used."""
+    opened = await services.sign_ins.open(
+        body.username, body.password.get_secret_value(), remote_of(request)
+    )
+    secure = request.url.scheme == "https"
+    response.headers.append("set-cookie", cookie_header(opened.cookie, secure=secure))
+    row = opened.subject
+    return SignInAnswer(
+        subject=SubjectBrief(
+            id=row.id, username=row.username, display_name=row.display_name, kind=row.kind
+        )
+    )
+
+
+@router.post("/sign-out", status_code=204)
+async def sign_out(
+    request: Request, services: Provided, who: Annotated[Principal, signed_in()]
+) -> Response:
+    """Ends the page's sign-in; with a Bearer token there is nothing to end."""
+    cookie = request.cookies.get(COOKIE)
+    if cookie is not None and who.via == "cookie":
+        await services.sign_ins.close(cookie, who)
+    secure = request.url.scheme == "https"
+    return Response(status_code=204, headers={"set-cookie": gone_cookie_header(secure=secure)})
+
+
+@router.get("/me")
+async def me(services: Provided, who: Annotated[Principal, signed_in()]) -> Me:
+    """Who is signed in, and what for."""
+    facts, now = services.facts.current, services.now()
+    row = facts.subject(who.subject_id)
+    return Me(
+        id=who.subject_id,
+        username=who.username,
+        display_name=who.username if row is None else row.display_name,
+        kind="person" if row is None else row.kind,
+        grants=[
+            _my_grant(each, facts)
+            for each in facts.grants_of(who.subject_id)
+            if each.active_at(now)
+        ],
+        may_manage=not services.guard.scope(who, Action.MANAGE).is_empty,
+        may_audit=not services.guard.scope(who, Action.AUDIT).is_empty,
+    )
+
+
+def _my_grant(grant: Grant, facts: Facts) -> MyGrant:
+    area = None if grant.area_id is None else facts.area(grant.area_id)
+    channel = None if grant.channel_id is None else facts.channel(grant.channel_id)
+    return MyGrant(
+        actions=sorted(grant.actions),
+        area_id=grant.area_id,
+        area_name=None if area is None else area.name,
+        channel_id=grant.channel_id,
+        channel_name=None if channel is None else channel.name,
+        valid_from=grant.valid_from,
+        valid_until=grant.valid_until,
+    )

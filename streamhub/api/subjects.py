@@ -1,0 +1,129 @@
+"""Subjects: operators, service accounts, integrators. For whoever manages the district."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query, Response
+from pydantic import BaseModel, SecretStr
+
+from camera_registry.domain import Subject, SubjectKind
+from camera_registry.drafts import SubjectChanges, SubjectDraft
+from streamhub.access.permit import Permit
+from streamhub.access.principal import Action
+
+from .paging import DEFAULT_LIMIT, Cursor, Limit
+from .rights import requires, the_district
+from .services import Provided
+
+router = APIRouter(prefix="/api/v1/subjects", tags=["subjects"])
+
+Manages = Annotated[Permit, requires(Action.MANAGE, the_district)]
+
+
+class SubjectOut(BaseModel):
+    id: str
+    username: str
+    display_name: str
+    kind: SubjectKind
+    enabled: bool
+
+
+class SubjectList(BaseModel):
+    items: list[SubjectOut]
+    next_cursor: str | None
+    total: int
+
+
+class SubjectCreate(BaseModel):
+    username: str
+    display_name: str
+    kind: SubjectKind = SubjectKind.PERSON
+    enabled: bool = True
+    password: SecretStr | None = None
+
+
+class SubjectPatch(BaseModel):
+    display_name: str | None = None
+    enabled: bool | None = None
+    password: SecretStr | None = None
+
+
+@router.get("")
+async def list_subjects(
+    services: Provided,
+    permit: Manages,
+    q: Annotated[str | None, Query(max_length=100, description="Part of a name.")] = None,
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+) -> SubjectList:
+    page = await services.people.list_subjects(q=q, limit=limit, cursor=cursor)
+    items = [_out(row) for row in page.items]
+    return SubjectList(items=items, next_cursor=page.next_cursor, total=page.total)
+
+
+@router.post("", status_code=201)
+async def create_subject(
+    services: Provided,
+    permit: Manages,
+    body: SubjectCreate,
+    idempotency_key: Annotated[str | None, Header()] = None,
+) -> SubjectOut:
+    async def create() -> SubjectOut:
+        password_hash = None
+        if body.password is not None:
+            password_hash = await services.passwords.hash(body.password.get_secret_value())
+        draft = SubjectDraft(
+            username=body.username,
+            display_name=body.display_name,
+            kind=body.kind,
+            enabled=body.enabled,
+        )
+        by = permit.principal.actor()
+        return _out(await services.people.create_subject(draft, by, password_hash))
+
+    return await services.idempotency.once(
+        idempotency_key, subject_id=permit.subject_id, route="subjects", body=body, create=create
+    )
+
+
+@router.get("/{subject_id}")
+async def get_subject(services: Provided, permit: Manages, subject_id: str) -> SubjectOut:
+    return _out(await services.people.get_subject(subject_id))
+
+
+@router.patch("/{subject_id}")
+async def update_subject(
+    services: Provided, permit: Manages, subject_id: str, body: SubjectPatch
+) -> SubjectOut:
+    """Any change ends the subject's tokens; disabling or a new password ends its sign-ins and
+    views too."""
+    by = permit.principal.actor()
+    password_hash = None
+    if body.password is not None:
+        password_hash = await services.passwords.hash(body.password.get_secret_value())
+    row = await services.people.get_subject(subject_id)
+    changes: SubjectChanges = {}
+    if body.display_name is not None:
+        changes["display_name"] = body.display_name
+    if body.enabled is not None:
+        changes["enabled"] = body.enabled
+    if changes:
+        row = await services.people.update_subject(subject_id, changes, by)
+    if password_hash is not None:
+        row = await services.people.set_password_hash(subject_id, password_hash, by)
+    return _out(row)
+
+
+@router.delete("/{subject_id}", status_code=204)
+async def delete_subject(services: Provided, permit: Manages, subject_id: str) -> Response:
+    await services.people.delete_subject(subject_id, permit.principal.actor())
+    return Response(status_code=204)
+
+
+def _out(row: Subject) -> SubjectOut:
+    return SubjectOut(
+        id=row.id,
+        username=row.username,
+        display_name=row.display_name,
+        kind=row.kind,
+        enabled=row.enabled,
+    )

@@ -1,0 +1,88 @@
+"""Live views: who watches what right now; ending one."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, Field
+
+from streamhub.access.principal import Principal
+from streamhub.delivery import View
+
+from .paging import DEFAULT_LIMIT, Cursor, Limit, page_in_memory
+from .rights import signed_in
+from .services import Provided, Services
+from .times import Time
+from .view_rights import ThisView, may_see
+
+router = APIRouter(prefix="/api/v1/views", tags=["views"])
+
+
+class ViewSubject(BaseModel):
+    id: str
+    username: str
+
+
+class ViewOut(BaseModel):
+    id: str
+    channel_id: str
+    channel_name: str | None
+    profile: str
+    subject: ViewSubject
+    started_at: Time
+    until: Time = Field(description="The lease; it is renewed while the grant holds.")
+    state: str
+    reason: str | None
+    last_packet_age_ms: int | None
+    bytes: int = Field(description="Sent to this viewer.")
+    srtp_cipher: str | None
+
+
+class ViewList(BaseModel):
+    items: list[ViewOut]
+    next_cursor: str | None
+    total: int
+
+
+@router.get("")
+async def list_views(
+    services: Provided,
+    who: Annotated[Principal, signed_in()],
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+) -> ViewList:
+    """One's own views, and those on channels one manages; oldest first."""
+    shown = [view for view in services.doors().views.list() if may_see(services, who, view)]
+    rows = sorted(shown, key=_sort_key)
+    page, next_cursor = page_in_memory(rows, _sort_key, limit=limit, cursor=cursor)
+    items = [_out(services, view) for view in page]
+    return ViewList(items=items, next_cursor=next_cursor, total=len(rows))
+
+
+@router.delete("/{view_id}", status_code=204)
+async def end_view(services: Provided, access: ThisView) -> Response:
+    """Ends it; the viewer's page is told so."""
+    cause = "closed_by_viewer" if access.is_own else "closed_by_operator"
+    await services.doors().views.close(access.view.id, cause)
+    return Response(status_code=204)
+
+
+def _sort_key(view: View) -> str:
+    return f"{view.started_at.timestamp():020.6f} {view.id}"
+
+
+def _out(services: Services, view: View) -> ViewOut:
+    row = services.facts.current.channel(view.channel_id)
+    return ViewOut(
+        id=view.id,
+        channel_id=view.channel_id,
+        channel_name=None if row is None else row.name,
+        profile=view.profile,
+        subject=ViewSubject(id=view.subject_id, username=view.subject_name),
+        started_at=view.started_at,
+        until=view.until,
+        state=view.state,
+        reason=view.reason,
+        last_packet_age_ms=view.last_packet_age_ms,
+        bytes=view.sent_bytes,
+        srtp_cipher=view.srtp_cipher,
+    )

@@ -1,0 +1,161 @@
+"""How commands reach the service: its control socket, or the store itself when none runs.
+
+Both ways speak to the same HTTP application as the local operator, so rules and audit are one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import httpx
+import typer
+
+from streamhub import logs
+from streamhub.settings import LogSettings, Settings, SettingsError, load_settings
+
+TIMEOUT_S = 15.0
+PAGE = 500
+# A mutation that passes this many rows on one command is a mistake in the command.
+MAX_PAGES = 200
+
+AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
+
+T = TypeVar("T")
+
+
+class CliError(Exception):
+    """One sentence with the next step. Exit code 1: it failed; 2: the command was wrong."""
+
+    def __init__(self, message: str, *, exit_code: int = 1) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+class Api:
+    """The HTTP API as the local operator sees it; errors become `CliError`."""
+
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self._client = client
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Mapping[str, Any] | None = None,
+        params: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """The decoded answer, None when it is empty."""
+        given = {key: value for key, value in (params or {}).items() if value is not None}
+        try:
+            answer = await self._client.request(method, path, json=body, params=given)
+        except httpx.TransportError as error:
+            raise CliError(f"The service did not answer ({error}); see its log.") from None
+        if answer.is_success:
+            return answer.json() if answer.content else None
+        raise _error(answer)
+
+    async def all(self, path: str, *, limit: int, **params: Any) -> list[dict[str, Any]]:
+        """The items of a list, over its pages, at most `limit`."""
+        items: list[dict[str, Any]] = []
+        cursor: str | None = None
+        for _ in range(MAX_PAGES):
+            ask = {**params, "limit": min(PAGE, limit - len(items)), "cursor": cursor}
+            page = await self.call("GET", path, params=ask)
+            items += page["items"]
+            cursor = page["next_cursor"]
+            if cursor is None or len(items) >= limit:
+                break
+        return items
+
+
+def run(work: Callable[[Api], Awaitable[T]]) -> T:
+    """Run a command's work against the service, or the store."""
+    settings = settings_or_fail()
+    # The command's output is its own: of the rooms below only trouble is heard.
+    logs.configure(LogSettings(format=settings.log.format, level="warning"))
+
+    async def main() -> T:
+        async with connect(settings) as api:
+            return await work(api)
+
+    return asyncio.run(main())
+
+
+def settings_or_fail() -> Settings:
+    try:
+        return load_settings()
+    except SettingsError as error:
+        raise CliError(str(error), exit_code=2) from None
+
+
+@asynccontextmanager
+async def connect(settings: Settings) -> AsyncIterator[Api]:
+    """The running service's API, or one over the store."""
+    if service_runs(settings.control_socket):
+        transport = httpx.AsyncHTTPTransport(uds=str(settings.control_socket))
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://localhost", timeout=TIMEOUT_S
+        ) as client:
+            yield Api(client)
+        return
+    async with _over_the_store(settings) as api:
+        yield api
+
+
+@asynccontextmanager
+async def _over_the_store(settings: Settings) -> AsyncIterator[Api]:
+    from camera_registry.errors import RegistryError
+    from streamhub.app import LocalOperatorApp, build_app
+
+    app = build_app(settings, with_media=False)
+    transport = httpx.ASGITransport(app=LocalOperatorApp(app))
+    try:
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=transport, base_url="http://localhost") as client,
+        ):
+            yield Api(client)
+    except RegistryError as error:
+        raise CliError(str(error)) from None
+    except OSError as error:
+        raise CliError(
+            f"The data directory {settings.data_dir} can't be used ({error.strerror}); "
+            "set STREAMHUB_DATA_DIR."
+        ) from None
+
+
+def service_runs(path: Path) -> bool:
+    """Whether a service answers on its control socket. Raises CliError when it is another
+    user's."""
+    if not path.exists():
+        return False
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(2.0)
+        try:
+            probe.connect(str(path))
+        except PermissionError:
+            raise CliError(
+                f"The service's control socket {path} belongs to another user; "
+                "run the command as that user."
+            ) from None
+        except OSError:
+            return False
+    return True
+
+
+def _error(answer: httpx.Response) -> CliError:
+    try:
+        problem = answer.json()
+        text, code = str(problem["detail"]), str(problem["code"])
+    except (ValueError, KeyError, TypeError):
+        return CliError(f"The service answered {answer.status_code}; see its log.")
+    fields = "; ".join(f"{each['field']}: {each['problem']}" for each in problem.get("fields", []))
+    wrong_input = answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY
+    text = f"{text} {fields}".strip()
+    return CliError(f"{text} ({code})", exit_code=2 if wrong_input else 1)

@@ -1,0 +1,92 @@
+"""`streamhub subject add|list|disable|enable|set-password`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from .control import Api, AsJson, CliError, run
+from .output import say, show_object, show_rows
+
+app = typer.Typer(no_args_is_help=True, help="Subjects: who may sign in.")
+
+PasswordStdin = Annotated[
+    bool, typer.Option("--password-stdin", help="Read the password from standard input.")
+]
+
+
+async def subject_by(api: Api, text: str) -> dict[str, Any]:
+    """The subject with that username or id. Raises CliError when there is none."""
+    if text.startswith("su_"):
+        found: dict[str, Any] = await api.call("GET", f"/api/v1/subjects/{text}")
+        return found
+    for each in await api.all("/api/v1/subjects", limit=500, q=text):
+        if each["username"] == text.lower():
+            return each
+    raise CliError(f"There is no subject {text}; see `streamhub subject list`.", exit_code=2)
+
+
+def _password(from_stdin: bool) -> str:
+    if from_stdin:
+        return sys.stdin.readline().rstrip("\n")
+    return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
+
+
+@app.command()
+def add(
+    username: str,
+    display_name: Annotated[str | None, typer.Option("--name")] = None,
+    kind: Annotated[str, typer.Option(help="person or service.")] = "person",
+    password_stdin: PasswordStdin = False,
+    as_json: AsJson = False,
+) -> None:
+    """Add a subject. It may do nothing until it is granted something."""
+    body = {
+        "username": username,
+        "display_name": display_name or username,
+        "kind": kind,
+        "password": _password(password_stdin),
+    }
+    show_object(run(lambda api: api.call("POST", "/api/v1/subjects", body=body)), as_json=as_json)
+
+
+@app.command("list")
+def list_subjects(
+    q: Annotated[str | None, typer.Argument(help="Part of a name.")] = None,
+    limit: Annotated[int, typer.Option(min=1)] = 100,
+    as_json: AsJson = False,
+) -> None:
+    """List subjects."""
+    rows = run(lambda api: api.all("/api/v1/subjects", limit=limit, q=q))
+    show_rows(rows, ("id", "username", "display_name", "kind", "enabled"), as_json=as_json)
+
+
+@app.command()
+def disable(username: str) -> None:
+    """End all sign-ins, tokens and views of a subject, and let it sign in no more."""
+    _change(username, {"enabled": False})
+    say(f"disabled {username}")
+
+
+@app.command()
+def enable(username: str) -> None:
+    """Let a disabled subject sign in again."""
+    _change(username, {"enabled": True})
+    say(f"enabled {username}")
+
+
+@app.command("set-password")
+def set_password(username: str, password_stdin: PasswordStdin = False) -> None:
+    """Give a subject a new password; what was signed in with the old one ends."""
+    _change(username, {"password": _password(password_stdin)})
+    say(f"changed the password of {username}")
+
+
+def _change(username: str, changes: dict[str, Any]) -> None:
+    async def work(api: Api) -> None:
+        subject = await subject_by(api, username)
+        await api.call("PATCH", f"/api/v1/subjects/{subject['id']}", body=changes)
+
+    run(work)

@@ -1,0 +1,70 @@
+"""What the doors out refuse. Each has a stable `code`; the api maps them to problems.
+
+DeliveryError
+├── UnknownProfile     the channel has no such stream profile      (404 not_found)
+├── UnknownView        no such live view                           (404 not_found)
+├── AuditUnavailable   the audit row can't be written: not opened  (503 audit_unavailable)
+├── ShuttingDown       the service is leaving                      (503 shutting_down)
+├── NoKeyframe         no picture before the deadline              (504 no_keyframe)
+└── StillUndecodable   the keyframe came, and could not be decoded (502 still_undecodable)
+Over capacity is `streamhub.media.contract.OverCapacity` (503, `retry_after_s`).
+"""
+
+from __future__ import annotations
+
+
+class DeliveryError(Exception):
+    """Root of this room's refusals."""
+
+    code = "delivery_error"
+
+
+class UnknownProfile(DeliveryError):
+    code = "not_found"
+
+    def __init__(self, channel_id: str, profile: str) -> None:
+        super().__init__("The channel has no such stream profile.")
+        self.channel_id = channel_id
+        self.profile = profile
+
+
+class UnknownView(DeliveryError):
+    code = "not_found"
+
+    def __init__(self) -> None:
+        super().__init__("There is no such live view.")
+
+
+class AuditUnavailable(DeliveryError):
+    code = "audit_unavailable"
+    retry_after_s = 5
+
+    def __init__(self) -> None:
+        super().__init__("The audit row could not be written, so nothing was opened. Try again.")
+
+
+class ShuttingDown(DeliveryError):
+    code = "shutting_down"
+    retry_after_s = 5
+
+    def __init__(self) -> None:
+        super().__init__("The service is stopping. Try again in a few seconds.")
+
+
+class NoKeyframe(DeliveryError):
+    """`reason`: the cause of the route's loss, `deadline`, or `too_old`."""
+
+    code = "no_keyframe"
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(f"No picture came from the camera in time ({reason}).")
+        self.reason = reason
+        self.detail = detail
+
+
+class StillUndecodable(DeliveryError):
+    code = "still_undecodable"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"The camera's picture could not be decoded ({reason}).")
+        self.reason = reason

@@ -1,0 +1,287 @@
+"""What the control plane may ask of the packet plane, and what it hears back.
+
+Everything here is synchronous and returns at once: commands queue to a shard, results come back as
+events. Times: `until` is unix seconds; `at_ms` is unix milliseconds; ages are milliseconds.
+Ids: `stream_id` is `"<channel_id>/<profile>"`; a viewer id is the view id of the delivery room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    from camera_registry.secret import Secret
+    from streamhub.access.permit import Permit
+
+PROFILES: tuple[str, ...] = ("main", "sub")
+
+# Steps of a stream (owner: stream id), then of a viewer (owner: viewer id), in their usual order.
+STREAM_STEPS: tuple[str, ...] = (
+    "dial",
+    "connected",
+    "describe",
+    "setup",
+    "play",
+    "first_packet",
+    "first_keyframe",
+)
+VIEWER_STEPS: tuple[str, ...] = ("permit", "ice", "dtls", "first_sent")
+
+
+def stream_id_of(channel_id: str, profile: str) -> str:
+    """The id of one channel at one profile as it flows live."""
+    return f"{channel_id}/{profile}"
+
+
+def channel_of(stream_id: str) -> str:
+    """The channel id inside a stream id."""
+    return stream_id.rpartition("/")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSpec:
+    """How the core reaches one stream. `url` carries no userinfo: secrets travel apart."""
+
+    protocol: Literal["rtsp"]
+    url: str
+    username: str | None
+    password: Secret | None
+    profile: str
+
+
+# --- errors -------------------------------------------------------------------------------------
+
+
+class MediaError(Exception):
+    """Root of what a core refuses. `code` is stable and machine-readable."""
+
+    code = "media_error"
+
+
+class MalformedOffer(MediaError):
+    """The SDP offer could not be read; the message says where."""
+
+    code = "malformed_sdp"
+
+
+class NoCommonCodec(MediaError):
+    """The offer holds no H.264 with packetization-mode 1."""
+
+    code = "no_common_codec"
+
+
+class OverCapacity(MediaError):
+    """No room for one more; worth asking again after `retry_after_s`."""
+
+    code = "over_capacity"
+
+    def __init__(self, message: str = "no room for one more", *, retry_after_s: int = 5) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class CoreClosed(MediaError):
+    """The core was shut down."""
+
+    code = "shutting_down"
+
+
+# --- events -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class StepTaken:
+    """A stream or a viewer got one step further."""
+
+    owner: str
+    step: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourceLive:
+    """The first keyframe of a source has come in (again, after each dial)."""
+
+    stream_id: str
+    codec: str
+    width: int
+    height: int
+    profile: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourceLost:
+    """The source is gone; its stream and viewers stay, until somebody dials again."""
+
+    stream_id: str
+    cause: str
+    retryable: bool
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class ViewerConnected:
+    """ICE and DTLS are through; media may be sealed for this viewer."""
+
+    viewer_id: str
+    srtp_cipher: str
+
+
+@dataclass(frozen=True, slots=True)
+class ViewerClosed:
+    """The viewer is gone from the core. Comes exactly once for every viewer that was opened."""
+
+    viewer_id: str
+    cause: str
+    sent_bytes: int
+    packets: int
+
+
+@dataclass(frozen=True, slots=True)
+class ViewerLagging:
+    """The viewer fell behind the ring and skipped to a newer keyframe."""
+
+    viewer_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeyframeTaken:
+    """Answer to `take_keyframe`: one access unit as Annex-B, parameter sets in front."""
+
+    request_id: str
+    stream_id: str
+    annexb: bytes
+    age_ms: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerFault:
+    """A panic was caught; `owner` died of it, the rest lives."""
+
+    owner: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class EventsLost:
+    """The event ring overflowed: what was believed must be compared with `*_stats`."""
+
+
+Event = (
+    StepTaken
+    | SourceLive
+    | SourceLost
+    | ViewerConnected
+    | ViewerClosed
+    | ViewerLagging
+    | KeyframeTaken
+    | WorkerFault
+    | EventsLost
+)
+
+
+# --- figures ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CoreStats:
+    """Totals since the core started, but for the two gauges in front."""
+
+    sources: int
+    viewers: int
+    counters: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceStats:
+    """One stream. `state` is `opening`, `live` or `lost`; `cause` says why when lost."""
+
+    stream_id: str
+    state: str
+    last_packet_age_ms: int | None
+    received_bytes: int
+    packets: int
+    cause: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ViewerStats:
+    """One viewer. `last_packet_age_ms`: since a media packet was last sent to it, None before."""
+
+    viewer_id: str
+    stream_id: str
+    connected: bool
+    last_packet_age_ms: int | None
+    sent_bytes: int
+    packets: int
+    dropped_units: int
+    until: float
+
+
+class MediaCore(Protocol):
+    """The packet plane. One instance per process; call it from the event loop's thread only."""
+
+    @property
+    def udp_port(self) -> int:
+        """The one UDP port that all viewers use."""
+
+    def open_source(self, stream_id: str, spec: SourceSpec) -> None:
+        """Dial. Replaces an earlier source of the stream; its viewers stay attached."""
+
+    def close_source(self, stream_id: str) -> None:
+        """Hang up. Unknown or already closed is no error; emits no `SourceLost`."""
+
+    def open_viewer(
+        self,
+        *,
+        viewer_id: str,
+        stream_id: str,
+        channel_id: str,
+        subject_id: str,
+        offer_sdp: str,
+        until: float,
+        permit: Permit,
+    ) -> str:
+        """Attach a viewer and return the SDP answer at once; the stream need not be open yet.
+
+        Raises `MalformedOffer`, `NoCommonCodec`, `OverCapacity`, `CoreClosed`. The core closes the
+        viewer by itself at `until` (cause `lease_expired`).
+        """
+
+    def renew_viewers(self, leases: Sequence[tuple[str, float]]) -> None:
+        """Set a new `until` (unix seconds) for each (viewer id, until). Unknown ids are ignored."""
+
+    def close_viewers(
+        self,
+        *,
+        viewer_ids: Collection[str] | None = None,
+        channel_id: str | None = None,
+        subject_id: str | None = None,
+        cause: str,
+    ) -> None:
+        """End viewers by any of the three; each ends with a `ViewerClosed(cause)`."""
+
+    def request_keyframe(self, stream_id: str) -> None:
+        """Ask the camera for a keyframe where its protocol can; otherwise nothing happens."""
+
+    def take_keyframe(self, request_id: str, stream_id: str) -> None:
+        """`KeyframeTaken` at once when one is cached, else with the next. No deadline here."""
+
+    def stats(self) -> CoreStats:
+        """Totals."""
+
+    def source_stats(self, stream_ids: Collection[str]) -> dict[str, SourceStats]:
+        """Rows of those that exist; a missing key means the core does not have that stream."""
+
+    def viewer_stats(self, viewer_ids: Collection[str]) -> dict[str, ViewerStats]:
+        """Rows of those that exist; a missing key means the core does not have that viewer."""
+
+    def events(self) -> AsyncIterator[Event]:
+        """All events in order. One consumer: `streamhub.media.pump`. Ends after `shutdown`."""
+
+    async def shutdown(self, deadline_ms: int) -> None:
+        """BYE and close_notify to each viewer, TEARDOWN to each source, then stop the threads."""

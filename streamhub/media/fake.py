@@ -1,0 +1,279 @@
+"""A core without packets: scripted sources and viewers in memory, for unit tests.
+
+Product code, not a test file, so that every room's tests (and the contract suite) share one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from streamhub.media.contract import (
+    STREAM_STEPS,
+    CoreClosed,
+    CoreStats,
+    Event,
+    EventsLost,
+    KeyframeTaken,
+    MalformedOffer,
+    NoCommonCodec,
+    OverCapacity,
+    SourceLive,
+    SourceLost,
+    SourceSpec,
+    SourceStats,
+    StepTaken,
+    ViewerClosed,
+    ViewerConnected,
+    ViewerStats,
+)
+
+if TYPE_CHECKING:
+    from streamhub.access.permit import Permit
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """What a stream does when it is dialled. `fail` = (cause, retryable) instead of going live."""
+
+    goes_live: bool = True
+    fail: tuple[str, bool] | None = None
+    keyframe: bytes | None = b"\x00\x00\x00\x01\x65fake"
+    width: int = 640
+    height: int = 360
+
+
+@dataclass(slots=True)
+class FakeSource:
+    spec: SourceSpec
+    state: str = "opening"
+    cause: str | None = None
+    last_packet_age_ms: int | None = None
+
+
+@dataclass(slots=True)
+class FakeViewer:
+    """A viewer as a test may look at it and change it."""
+
+    viewer_id: str
+    stream_id: str
+    channel_id: str
+    subject_id: str
+    until: float
+    connected: bool = False
+    last_packet_age_ms: int | None = None
+    sent_bytes: int = 0
+    packets: int = 0
+
+
+@dataclass(slots=True)
+class FakeCore:
+    """In-memory `MediaCore`. `clock` gives unix seconds; call `tick()` after moving it."""
+
+    clock: Callable[[], float] = time.time
+    max_viewers: int = 1000
+    udp_port: int = 40000
+    scripts: dict[str, Script] = field(default_factory=dict)
+    default_script: Script = field(default_factory=Script)
+    sources: dict[str, FakeSource] = field(default_factory=dict)
+    viewers: dict[str, FakeViewer] = field(default_factory=dict)
+    dials: list[str] = field(default_factory=list)
+    hang_ups: list[str] = field(default_factory=list)
+    stats_calls: int = 0
+    _queue: deque[Event] = field(default_factory=deque)
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _waiting: list[tuple[str, str]] = field(default_factory=list)
+    _closed: bool = False
+
+    def script(self, stream_id: str, script: Script) -> None:
+        """What `stream_id` does from its next dial on."""
+        self.scripts[stream_id] = script
+
+    # --- MediaCore ------------------------------------------------------------------------------
+
+    def open_source(self, stream_id: str, spec: SourceSpec) -> None:
+        self.dials.append(stream_id)
+        self.sources[stream_id] = FakeSource(spec)
+        script = self.scripts.get(stream_id, self.default_script)
+        self._step(stream_id, "dial")
+        if script.fail is not None:
+            self.lose(stream_id, *script.fail)
+        elif script.goes_live:
+            self.go_live(stream_id)
+
+    def close_source(self, stream_id: str) -> None:
+        if self.sources.pop(stream_id, None) is not None:
+            self.hang_ups.append(stream_id)
+
+    def open_viewer(
+        self,
+        *,
+        viewer_id: str,
+        stream_id: str,
+        channel_id: str,
+        subject_id: str,
+        offer_sdp: str,
+        until: float,
+        permit: Permit,
+    ) -> str:
+        if permit.channel_id != channel_id or permit.subject_id != subject_id:
+            raise ValueError("the permit is for another channel or subject")
+        if self._closed:
+            raise CoreClosed("the core was shut down")
+        if not offer_sdp.startswith("v=0"):
+            raise MalformedOffer("line 1: v=0 expected")
+        if "H264/90000" not in offer_sdp:
+            raise NoCommonCodec("the offer holds no H.264")
+        if len(self.viewers) >= self.max_viewers:
+            raise OverCapacity()
+        self.viewers[viewer_id] = FakeViewer(viewer_id, stream_id, channel_id, subject_id, until)
+        return f"v=0\r\ns={viewer_id}\r\n"
+
+    def renew_viewers(self, leases: Sequence[tuple[str, float]]) -> None:
+        for viewer_id, until in leases:
+            if viewer_id in self.viewers:
+                self.viewers[viewer_id].until = until
+
+    def close_viewers(
+        self,
+        *,
+        viewer_ids: Collection[str] | None = None,
+        channel_id: str | None = None,
+        subject_id: str | None = None,
+        cause: str,
+    ) -> None:
+        wanted = set(viewer_ids or ())
+        for viewer in list(self.viewers.values()):
+            if (
+                viewer.viewer_id in wanted
+                or (channel_id is not None and viewer.channel_id == channel_id)
+                or (subject_id is not None and viewer.subject_id == subject_id)
+            ):
+                self.drop_viewer(viewer.viewer_id, cause)
+
+    def request_keyframe(self, stream_id: str) -> None:
+        pass
+
+    def take_keyframe(self, request_id: str, stream_id: str) -> None:
+        source = self.sources.get(stream_id)
+        if source is not None and source.state == "live":
+            self._hand_out(request_id, stream_id)
+        else:
+            self._waiting.append((request_id, stream_id))
+
+    def stats(self) -> CoreStats:
+        return CoreStats(len(self.sources), len(self.viewers), {})
+
+    def source_stats(self, stream_ids: Collection[str]) -> dict[str, SourceStats]:
+        return {
+            stream_id: SourceStats(
+                stream_id, source.state, source.last_packet_age_ms, 0, 0, source.cause
+            )
+            for stream_id in stream_ids
+            if (source := self.sources.get(stream_id)) is not None
+        }
+
+    def viewer_stats(self, viewer_ids: Collection[str]) -> dict[str, ViewerStats]:
+        self.stats_calls += 1
+        return {
+            viewer.viewer_id: ViewerStats(
+                viewer.viewer_id,
+                viewer.stream_id,
+                viewer.connected,
+                viewer.last_packet_age_ms,
+                viewer.sent_bytes,
+                viewer.packets,
+                0,
+                viewer.until,
+            )
+            for viewer_id in viewer_ids
+            if (viewer := self.viewers.get(viewer_id)) is not None
+        }
+
+    async def events(self) -> AsyncIterator[Event]:
+        while True:
+            self._wake.clear()
+            while self._queue:
+                yield self._queue.popleft()
+            if self._closed:
+                return
+            await self._wake.wait()
+
+    async def shutdown(self, deadline_ms: int) -> None:
+        self._closed = True
+        for viewer_id in list(self.viewers):
+            self.drop_viewer(viewer_id, "shutdown")
+        self.sources.clear()
+        self._wake.set()
+
+    # --- what a test makes happen -----------------------------------------------------------------
+
+    def go_live(self, stream_id: str) -> None:
+        """The dialled source delivers its first keyframe."""
+        script = self.scripts.get(stream_id, self.default_script)
+        source = self.sources[stream_id]
+        source.state, source.last_packet_age_ms = "live", 0
+        for step in STREAM_STEPS[1:]:
+            self._step(stream_id, step)
+        self.emit(SourceLive(stream_id, "h264", script.width, script.height, "42e01f"))
+        waiting, self._waiting = self._waiting, []
+        for request_id, wanted in waiting:
+            if wanted == stream_id:
+                self._hand_out(request_id, stream_id)
+            else:
+                self._waiting.append((request_id, wanted))
+
+    def lose(self, stream_id: str, cause: str, retryable: bool = True) -> None:
+        """The source is gone."""
+        source = self.sources[stream_id]
+        source.state, source.cause = "lost", cause
+        self.emit(SourceLost(stream_id, cause, retryable, f"scripted {cause}"))
+
+    def connect_viewer(self, viewer_id: str, *, sent_bytes: int = 1000) -> None:
+        """ICE and DTLS of a viewer are through, and it gets media."""
+        viewer = self.viewers[viewer_id]
+        viewer.connected, viewer.last_packet_age_ms = True, 0
+        viewer.sent_bytes, viewer.packets = sent_bytes, 10
+        for step in ("ice", "dtls"):
+            self._step(viewer_id, step)
+        self.emit(ViewerConnected(viewer_id, "AEAD_AES_256_GCM"))
+        self._step(viewer_id, "first_sent")
+
+    def drop_viewer(self, viewer_id: str, cause: str) -> None:
+        """A viewer goes away."""
+        viewer = self.viewers.pop(viewer_id)
+        self.emit(ViewerClosed(viewer_id, cause, viewer.sent_bytes, viewer.packets))
+
+    def tick(self) -> None:
+        """Close the viewers whose `until` has passed."""
+        now = self.clock()
+        for viewer in list(self.viewers.values()):
+            if viewer.until <= now:
+                self.drop_viewer(viewer.viewer_id, "lease_expired")
+
+    def lose_events(self) -> None:
+        """As if the ring had overflowed: what is queued is gone, and `EventsLost` follows."""
+        self._queue.clear()
+        self.emit(EventsLost())
+
+    def emit(self, event: Event) -> None:
+        self._queue.append(event)
+        self._wake.set()
+
+    # --- inside -----------------------------------------------------------------------------------
+
+    def _step(self, owner: str, step: str) -> None:
+        self.emit(StepTaken(owner, step, round(self.clock() * 1000)))
+
+    def _hand_out(self, request_id: str, stream_id: str) -> None:
+        script = self.scripts.get(stream_id, self.default_script)
+        if script.keyframe is not None:
+            self.emit(
+                KeyframeTaken(
+                    request_id, stream_id, script.keyframe, 40, script.width, script.height
+                )
+            )

@@ -1,0 +1,134 @@
+"""Typed settings, read once at start and handed down in slices.
+
+A TOML file (`--config`, or `STREAMHUB_CONFIG`, or `streamhub.toml` here) and `STREAMHUB_*`; the
+environment wins. A section's field is `STREAMHUB_MEDIA__UDP_PORT`.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+CONFIG_ENV = "STREAMHUB_CONFIG"
+DEFAULT_CONFIG = "streamhub.toml"
+CONTROL_SOCKET = "control.sock"
+
+
+class SettingsError(Exception):
+    """The settings can't be used; the message says which, and what to do."""
+
+
+class HttpSettings(BaseModel):
+    """Where the web API listens. Behind a proxy with TLS, list the proxy in `trusted_proxies`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65535)
+    trusted_proxies: list[str] = []
+    # Pages of other origins that may call /whep with a Bearer token; "*" is any.
+    whep_origins: list[str] = ["*"]
+
+
+class MediaSettings(BaseModel):
+    """The packet core: one UDP port for all viewers, and the addresses viewers reach it at."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    core: Literal["native", "fake"] = "native"
+    udp_host: str = "127.0.0.1"
+    udp_port: int = Field(default=0, ge=0, le=65535)
+    advertise: list[str] = ["127.0.0.1"]
+    idle_close_s: float = Field(default=10.0, ge=0, le=3600)
+
+
+class LogSettings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: Literal["json", "console"] = "console"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Settings(BaseSettings):
+    """All settings."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="STREAMHUB_", env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    data_dir: Path = Path("data")
+    http: HttpSettings = HttpSettings()
+    media: MediaSettings = MediaSettings()
+    log: LogSettings = LogSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        path = _config_path()
+        toml = TomlConfigSettingsSource(settings_cls, toml_file=path)
+        return init_settings, _KnownEnv(env_settings), toml
+
+    @property
+    def registry_path(self) -> Path:
+        return self.data_dir / "registry.db"
+
+    @property
+    def vault_key_path(self) -> Path:
+        return self.data_dir / "secret.key"
+
+    @property
+    def control_socket(self) -> Path:
+        return self.data_dir / CONTROL_SOCKET
+
+
+class _KnownEnv(PydanticBaseSettingsSource):
+    """The environment without the STREAMHUB_ names that are not settings (config path, farm)."""
+
+    def __init__(self, env: PydanticBaseSettingsSource) -> None:
+        super().__init__(env.settings_cls)
+        self._env = env
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        return self._env.get_field_value(field, field_name)
+
+    def __call__(self) -> dict[str, Any]:
+        known = set(Settings.model_fields)
+        return {key: value for key, value in self._env().items() if key in known}
+
+
+def _config_path() -> Path | None:
+    given = os.environ.get(CONFIG_ENV)
+    if given:
+        if not Path(given).is_file():
+            raise SettingsError(f"There is no settings file {given}; correct {CONFIG_ENV}.")
+        return Path(given)
+    return Path(DEFAULT_CONFIG) if Path(DEFAULT_CONFIG).is_file() else None
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the settings. Raises SettingsError with one sentence naming what is wrong."""
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise SettingsError(f"Setting {where}: {first['msg']}; correct it and start again.") from (
+            None
+        )
+    except ValueError as error:
+        raise SettingsError(f"The settings file can't be read: {error}.") from None

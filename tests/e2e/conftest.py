@@ -1,0 +1,58 @@
+"""Fixtures: one farm and one seeded registry for all, a fresh service for each test."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, async_playwright
+from support.district import Farm, Service, copy_of, farm_secret, running_farm, seed_template
+
+CHROMIUM = "/usr/bin/chromium"
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("district") / "seeded"
+
+
+@pytest.fixture(scope="session")
+def farm(template: Path) -> Iterator[Farm]:
+    template.mkdir()
+    with running_farm(farm_secret(template)) as farm:
+        seed_template(template, farm.port)
+        yield farm
+
+
+@pytest.fixture
+def service(farm: Farm, template: Path, tmp_path: Path) -> Iterator[Service]:
+    service = Service(copy_of(template, tmp_path / "data"))
+    service.start()
+    try:
+        yield service
+    finally:
+        service.stop()
+
+
+@pytest_asyncio.fixture
+async def browser() -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=[
+                "--no-sandbox",
+                "--disable-gpu",
+                "--mute-audio",
+                "--autoplay-policy=no-user-gesture-required",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+                "--no-first-run",
+            ],
+        )
+        try:
+            yield browser
+        finally:
+            await browser.close()

@@ -1,0 +1,51 @@
+"""`camera check` against the farm: another RTSP server than the scripted one, with its faults."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from support.district import Farm, running_farm
+
+from camera_registry.secret import Secret
+from gateways.rtsp import CheckReport, check
+
+PASSWORD = "farm-secret"
+
+
+@pytest.fixture(scope="module")
+def farm() -> Iterator[Farm]:
+    with running_farm(PASSWORD, cameras=4) as farm:
+        yield farm
+
+
+async def checked(farm: Farm, path: str, password: str = PASSWORD) -> CheckReport:
+    url = f"rtsp://admin:{password}@127.0.0.1:{farm.port}/{path}"
+    return await check(url, timeout_s=2.0)
+
+
+@pytest.mark.parametrize("path", ["cam/1/main", "cam/2/sub"])
+async def test_a_farm_camera_can_be_pulled(farm: Farm, path: str) -> None:
+    report = await checked(farm, path)
+    assert report.ok, report.lines()
+    assert PASSWORD not in "\n".join(report.lines())
+
+
+@pytest.mark.parametrize(
+    ("path", "step", "code"),
+    [
+        ("cam/99/main", "describe", "not_found"),
+        ("fault/unauthorized/cam/1/sub", "options", "auth_failed"),
+        ("fault/silent/cam/1/sub", "first_packet", "no_packets"),
+        ("fault/mute-accept/cam/1/sub", "options", "no_answer"),
+        ("fault/reset/cam/1/sub", "options", "closed_by_peer"),
+        ("fault/h265/cam/1/sub", "describe", "codec_unsupported"),
+    ],
+)
+async def test_a_fault_of_the_farm_is_named(farm: Farm, path: str, step: str, code: str) -> None:
+    report = await checked(farm, path)
+    assert (report.failed_step, report.code) == (step, code), report.lines()
+
+
+async def test_a_wrong_password_is_named(farm: Farm) -> None:
+    assert (await checked(farm, "cam/1/sub", "wrong")).code == "auth_failed"

@@ -1,0 +1,163 @@
+"""A change, its audit row and its changes rows commit together, or none of them does."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from camera_registry.domain import AuditEntry, ChangeKind, ChangeOp, Subject, SubjectKind, new_id
+from camera_registry.errors import Conflict, StoreBusy
+from camera_registry.store import SqlStore, engine, open_store
+
+from .conftest import Spawn
+
+
+def subject(username: str) -> Subject:
+    return Subject(new_id("su"), username, username, SubjectKind.PERSON)
+
+
+async def usernames(store: SqlStore) -> list[str]:
+    async with store.read() as tx:
+        return [found.username for found in await tx.subjects.all()]
+
+
+async def state(store: SqlStore) -> tuple[list[str], int, int]:
+    return (
+        await usernames(store),
+        (await store.verify_audit()).rows_checked,
+        await store.latest_change_seq(),
+    )
+
+
+async def test_all_three_are_there_after_the_commit(store: SqlStore) -> None:
+    async with store.write() as tx:
+        await tx.subjects.add(subject("ada"))
+        await tx.audit.append(AuditEntry("subject_create", "ok"))
+        assert await usernames(store) == []  # a reader beside it sees the state before
+    assert await state(store) == (["ada"], 1, 1)
+    [change] = await store.changes_since(0)
+    assert (change.kind, change.op) == (ChangeKind.SUBJECT, ChangeOp.CREATED)
+    assert tx.last_change_seq == 1
+
+
+async def test_none_is_there_after_an_error(store: SqlStore) -> None:
+    async def fail() -> None:
+        async with store.write() as tx:
+            await tx.subjects.add(subject("ada"))
+            await tx.audit.append(AuditEntry("subject_create", "ok"))
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        await fail()
+    assert await state(store) == ([], 0, 0)
+
+
+async def test_a_cancelled_writer_leaves_nothing_and_the_store_goes_on(store: SqlStore) -> None:
+    inside = asyncio.Event()
+
+    async def write() -> None:
+        async with store.write() as tx:
+            await tx.subjects.add(subject("ada"))
+            inside.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(write())
+    await inside.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    async with store.write() as tx:
+        await tx.subjects.add(subject("bob"))
+    assert await usernames(store) == ["bob"]
+
+
+async def test_writers_wait_for_one_another(store: SqlStore) -> None:
+    async def write(number: int) -> None:
+        async with store.write() as tx:
+            seen = len(await tx.subjects.all())
+            await tx.subjects.add(subject(f"user{seen}"))
+
+    await asyncio.gather(*(write(number) for number in range(20)))
+    assert len(await usernames(store)) == 20
+
+
+async def test_a_unit_inside_a_unit_is_refused(store: SqlStore) -> None:
+    async with store.write() as tx:
+        await tx.subjects.add(subject("ada"))
+        with pytest.raises(RuntimeError, match="wait for itself"):
+            async with store.write():
+                pass
+    assert await usernames(store) == ["ada"]
+
+
+async def test_a_reader_cannot_write(store: SqlStore) -> None:
+    with pytest.raises(OperationalError, match="readonly"):
+        async with store.read() as tx:
+            await tx.subjects.add(subject("ada"))
+
+
+async def test_a_reader_keeps_its_snapshot(store: SqlStore) -> None:
+    async with store.read() as tx:
+        before = await tx.change_seq()
+        async with store.write() as write_tx:
+            await write_tx.subjects.add(subject("ada"))
+        assert await tx.change_seq() == before
+        assert await tx.subjects.all() == []
+
+
+async def test_a_constraint_broken_is_a_conflict_in_words(store: SqlStore) -> None:
+    async def add_twice() -> None:
+        async with store.write() as tx:
+            await tx.subjects.add(subject("ada"))
+            await tx.subjects.add(subject("ada"))
+
+    with pytest.raises(Conflict, match="taken") as caught:
+        await add_twice()
+    assert caught.value.code == "username_taken"
+    assert await usernames(store) == []
+
+
+async def test_another_process_that_hangs_in_a_write_is_busy_in_words(
+    db_path: Path, spawn: Spawn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "BUSY_TIMEOUT_MS", 50)
+    store = await open_store(db_path)
+    child = spawn("hold")
+    assert child.stdout is not None
+    assert await asyncio.to_thread(child.stdout.readline) == "in\n"
+    assert await usernames(store) == []  # readers are not disturbed
+    with pytest.raises(StoreBusy, match="Another process"):
+        async with store.write():
+            pass
+    with pytest.raises(StoreBusy):
+        await store.append_audit(AuditEntry("x", "ok"))
+    await asyncio.to_thread(child.communicate, "go on\n")
+    async with store.write() as tx:
+        await tx.subjects.add(subject("ada"))
+    assert await usernames(store) == ["ada", "half"]
+    await store.close()
+
+
+async def test_a_process_killed_inside_a_write_leaves_the_state_before(
+    store: SqlStore, spawn: Spawn, db_path: Path
+) -> None:
+    async with store.write() as tx:
+        await tx.subjects.add(subject("ada"))
+        await tx.audit.append(AuditEntry("subject_create", "ok"))
+    before = await state(store)
+    for _ in range(3):
+        child = spawn("hold")
+        assert child.stdout is not None
+        assert await asyncio.to_thread(child.stdout.readline) == "in\n"
+        child.kill()  # SIGKILL
+        await asyncio.to_thread(child.wait)
+    assert await state(store) == before
+    await store.append_audit(AuditEntry("after", "ok"))
+    await store.close()
+    again = await open_store(db_path)
+    verified = await again.verify_audit()
+    assert (verified.ok, verified.rows_checked) == (True, 2)
+    await again.close()

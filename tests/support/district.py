@@ -1,0 +1,208 @@
+"""A whole district for end-to-end tests: the farm, a seeded registry and the service, as the
+processes a user runs, on free loopback ports."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+from streamhub.cli.demo import FARM_USERNAME, demo_password, farm_password, prepare
+
+ROOT = Path(__file__).resolve().parents[2]
+START_TIMEOUT_S = 60.0
+
+
+def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_until(what: str, check: Callable[[], bool], timeout_s: float = 10.0) -> None:
+    """Poll `check`; the deadline is a failure, never the way a test goes on."""
+    deadline = time.monotonic() + timeout_s
+    while not check():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what}: not within {timeout_s} s")
+        time.sleep(0.02)
+
+
+async def eventually(what: str, check: Callable[[], bool], timeout_s: float = 10.0) -> None:
+    """As `wait_until`, without holding the loop."""
+    deadline = time.monotonic() + timeout_s
+    while not check():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what}: not within {timeout_s} s")
+        await asyncio.sleep(0.02)
+
+
+@dataclass
+class Farm:
+    """The simulated cameras; `fault` breaks and heals one of them."""
+
+    process: subprocess.Popen[str]
+    port: int
+
+    def fault(self, camera: int, kind: str) -> None:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(f"fault {camera} {kind}\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline().strip()
+        assert answer.startswith("ok"), answer
+
+
+@contextmanager
+def running_farm(password: str, cameras: int = 3000) -> Iterator[Farm]:
+    port = free_port()
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "streamhub.cli",
+            "farm",
+            "--listen",
+            f"127.0.0.1:{port}",
+            "--cameras",
+            str(cameras),
+        ],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "STREAMHUB_FARM_PASSWORD": password,
+            "STREAMHUB_FARM_USERNAME": FARM_USERNAME,
+        },
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        bufsize=1,
+    )
+    try:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("farm: listening"):
+                break
+        else:
+            raise AssertionError(f"the farm ended with {process.wait()} before it listened")
+        yield Farm(process, port)
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@dataclass
+class Service:
+    """The service as a process on a data directory; may be killed and started again."""
+
+    data_dir: Path
+    port: int = field(default_factory=free_port)
+    udp_port: int = field(default_factory=lambda: free_port(socket.SOCK_DGRAM))
+    environment: dict[str, str] = field(default_factory=dict)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def log_path(self) -> Path:
+        return self.data_dir / "service.log"
+
+    def variables(self) -> dict[str, str]:
+        return {
+            **os.environ,
+            "STREAMHUB_DATA_DIR": str(self.data_dir),
+            "STREAMHUB_HTTP__PORT": str(self.port),
+            "STREAMHUB_MEDIA__UDP_PORT": str(self.udp_port),
+            "STREAMHUB_LOG__FORMAT": "json",
+            **self.environment,
+        }
+
+    def start(self) -> None:
+        with self.log_path.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "streamhub.cli", "serve"],
+                cwd=ROOT,
+                env=self.variables(),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        wait_until("the service is healthy", self._healthy, START_TIMEOUT_S)
+
+    def _healthy(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, self.log_path.read_text()[-4000:]
+        try:
+            return httpx.get(f"{self.url}/healthz", timeout=1).status_code == httpx.codes.OK
+        except httpx.TransportError:
+            return False
+
+    def stop(self) -> float:
+        """SIGTERM; returns the seconds it took to leave."""
+        return self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self._end(signal.SIGKILL)
+
+    def _end(self, signum: int) -> float:
+        if self.process is None:
+            return 0.0
+        started = time.monotonic()
+        self.process.send_signal(signum)
+        self.process.wait(20)
+        self.process = None
+        return time.monotonic() - started
+
+    def cli(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run `streamhub …` on this service's data directory."""
+        return subprocess.run(
+            [sys.executable, "-m", "streamhub.cli", *arguments],
+            cwd=ROOT,
+            env=self.variables(),
+            capture_output=True,
+            text=True,
+            check=check,
+            timeout=60,
+        )
+
+    def token(self, username: str) -> str:
+        answer = httpx.post(
+            f"{self.url}/api/v1/token",
+            data={"username": username, "password": demo_password(username)},
+        )
+        answer.raise_for_status()
+        token: str = answer.json()["access_token"]
+        return token
+
+    @asynccontextmanager
+    async def client(self, username: str) -> AsyncIterator[httpx.AsyncClient]:
+        headers = {"Authorization": f"Bearer {self.token(username)}"}
+        async with httpx.AsyncClient(base_url=self.url, headers=headers, timeout=15) as client:
+            yield client
+
+
+def seed_template(directory: Path, farm_port: int) -> None:
+    """A seeded data directory, to be copied: hashing 18 passwords once is enough."""
+    asyncio.run(prepare(directory, farm_port))
+
+
+def copy_of(template: Path, directory: Path) -> Path:
+    shutil.copytree(template, directory)
+    return directory
+
+
+def farm_secret(directory: Path) -> str:
+    return farm_password(directory).reveal()

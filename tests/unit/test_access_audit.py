@@ -1,0 +1,104 @@
+"""Refusals are written down, and a flood of them is not."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import Any, cast
+
+from camera_registry.domain import AuditEntry
+from camera_registry.store.contract import Store
+from streamhub.access.audit import MAX_COUNTED_REFUSALS, RefusalLog, entry_for
+from streamhub.access.guard import Refusal
+from streamhub.access.principal import Action, Principal, channel
+
+WHO = Principal("su_1", "yongshun", "192.0.2.7", "bearer", 1)
+REFUSAL = Refusal(WHO, Action.LIVE, channel("ch_1"), "no_grant", "not_found")
+
+
+class Rows:
+    """A store that keeps what is appended; may fail."""
+
+    def __init__(self) -> None:
+        self.entries: list[AuditEntry] = []
+        self.failures = 0
+        self.written = asyncio.Event()
+
+    async def append_audit(self, entry: AuditEntry) -> None:
+        if self.failures:
+            self.failures -= 1
+            raise OSError("disk full")
+        self.entries.append(entry)
+        self.written.set()
+
+
+class Clock:
+    now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def a_log() -> tuple[RefusalLog, Rows, Clock]:
+    rows, clock = Rows(), Clock()
+    return RefusalLog(cast(Store, rows), clock), rows, clock
+
+
+async def test_the_first_is_written_at_once_and_the_rest_as_a_number() -> None:
+    log, rows, clock = a_log()
+    log.start()
+    for _ in range(1_000):
+        log.note(REFUSAL)
+    await asyncio.wait_for(rows.written.wait(), 5)
+    assert len(rows.entries) == 1
+    clock.now_s = 61
+    log.close_windows(before=clock() - 60)
+    await log.flush()
+    await log.stop()
+    first, rest = rows.entries
+    assert (first.act, first.outcome, first.channel_id) == ("refused", "refused", "ch_1")
+    assert "more" not in first.detail
+    assert rest.detail["more"] == 999
+
+
+async def test_a_minute_later_it_is_written_again() -> None:
+    log, rows, clock = a_log()
+    for minute in range(3):
+        clock.now_s = minute * 61.0
+        log.close_windows(before=clock() - 60)
+        log.note(REFUSAL)
+    await log.flush()
+    assert len(rows.entries) == 3
+
+
+async def test_made_up_ids_do_not_fill_the_disk() -> None:
+    log, rows, _ = a_log()
+    for number in range(MAX_COUNTED_REFUSALS * 3):
+        odd = replace(REFUSAL, resource=channel(f"{number}" + "x" * 500), reason="not_there")
+        log.note(odd)
+    await log.stop()
+    assert len(rows.entries) == MAX_COUNTED_REFUSALS + 1
+    assert rows.entries[-1].detail["more"] == MAX_COUNTED_REFUSALS * 2
+    # What the caller typed is not an object of ours.
+    assert rows.entries[0].channel_id is None
+    assert len(rows.entries[0].detail["asked_id"]) == 64
+
+
+async def test_what_could_not_be_written_is_written_later() -> None:
+    log, rows, _ = a_log()
+    rows.failures = 1
+    log.note(REFUSAL)
+    failed: Any = (await asyncio.gather(log.flush(), return_exceptions=True))[0]
+    assert isinstance(failed, OSError)
+    await log.flush()
+    assert len(rows.entries) == 1
+
+
+def test_the_local_operator_is_named_but_is_no_subject() -> None:
+    entry = entry_for("grant_revoke", principal=Principal.local("root"))
+    assert entry.subject_id is None
+    assert (entry.subject_name, entry.as_role, entry.remote) == (
+        "local:root",
+        "local_operator",
+        "local",
+    )

@@ -1,0 +1,135 @@
+"""The facts in memory follow every commit, of this process or another."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from support.http_kit import START, areas, channels, seed, subjects
+
+from camera_registry.domain import Actor, Area, AreaKind, Grant
+from camera_registry.feed import ChangeFeed
+from camera_registry.people import People
+from camera_registry.store import Store, open_store
+from streamhub.access.facts_cache import MAX_READS_BY_ID, FactsCache, FactsChange
+
+BY = Actor(None, "test")
+
+
+class Kit:
+    def __init__(self, store: Store, feed: ChangeFeed) -> None:
+        self.store = store
+        self.feed = feed
+        self.facts = FactsCache(store, feed)
+        self.heard: list[FactsChange] = []
+        self.facts.on_change(self._hear)
+
+    async def _hear(self, change: FactsChange) -> None:
+        assert self.facts.current.version >= change.version
+        self.heard.append(change)
+
+    async def caught_up(self) -> None:
+        seq = await self.store.latest_change_seq()
+        self.feed.nudge()
+        assert await self.feed.wait_caught_up(seq, 5_000)
+
+
+@asynccontextmanager
+async def a_kit(data_dir: Path) -> AsyncIterator[Kit]:
+    await seed(data_dir)
+    store = await open_store(data_dir / "registry.db")
+    feed = ChangeFeed(store)
+    await feed.start()
+    kit = Kit(store, feed)
+    await kit.facts.start()
+    try:
+        yield kit
+    finally:
+        await kit.facts.stop()
+        await feed.stop()
+        await store.close()
+
+
+async def test_all_of_it_is_there_at_start(tmp_path: Path) -> None:
+    async with a_kit(tmp_path) as kit:
+        facts = kit.facts.current
+        assert set(facts.channels) == {row.id for row in channels()}
+        assert set(facts.subjects) == {row.id for row in subjects()}
+        assert {row.id for row in facts.tree} == {row.id for row in areas()}
+        assert facts.area_path("ar_village") == ("通州区", "永顺镇", "新建村")
+        assert [row.id for row in facts.grants_of("su_yongshun")] == ["gr_yongshun"]
+
+
+async def test_a_revocation_is_known_when_the_call_returns(tmp_path: Path) -> None:
+    async with a_kit(tmp_path) as kit:
+        people = People(kit.store, kit.feed)
+        await people.revoke_grant("gr_yongshun", BY)
+        assert kit.facts.current.grants_of("su_yongshun") == ()
+        assert kit.heard[-1].kinds == {"grant"}
+        assert kit.heard[-1].object_ids == {"gr_yongshun"}
+
+
+async def test_another_process_is_followed_too(tmp_path: Path) -> None:
+    async with a_kit(tmp_path) as kit:
+        other = await open_store(tmp_path / "registry.db")
+        try:
+            async with other.write() as tx:
+                await tx.channels.delete("ch_y1")
+                await tx.subjects.delete("su_lister")
+                await tx.areas.add(
+                    Area("ar_new", "ar_liyuan", AreaKind.COMMUNITY, "110112002001", "新村")
+                )
+        finally:
+            await other.close()
+        await kit.caught_up()
+        facts = kit.facts.current
+        assert facts.channel("ch_y1") is None
+        assert facts.subject("su_lister") is None
+        assert facts.area_chain("ar_new") == ("ar_new", "ar_liyuan", "ar_district")
+
+
+async def test_a_big_change_is_read_by_table(tmp_path: Path) -> None:
+    async with a_kit(tmp_path) as kit:
+        names = [f"gr_{number}" for number in range(MAX_READS_BY_ID + 10)]
+        async with kit.store.write() as tx:
+            for name in names:
+                await tx.grants.add(
+                    Grant(
+                        name,
+                        "su_stranger",
+                        frozenset({"list"}),
+                        "ar_liyuan",
+                        None,
+                        START,
+                        None,
+                        START,
+                    )
+                )
+        await kit.caught_up()
+        assert {row.id for row in kit.facts.current.grants_of("su_stranger")} == set(names)
+
+
+async def test_one_follower_that_fails_keeps_the_news_from_nobody(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with a_kit(tmp_path) as kit:
+        tried = asyncio.Event()
+        attempts = 0
+
+        async def failing(change: FactsChange) -> None:
+            nonlocal attempts
+            attempts += 1
+            if attempts == 1:
+                raise RuntimeError("cannot now")
+            tried.set()
+
+        kit.facts.on_change(failing)
+        async with kit.store.write() as tx:
+            await tx.grants.revoke("gr_yongshun", datetime.now(START.tzinfo))
+        await asyncio.wait_for(tried.wait(), 5)
+        assert len(kit.heard) == 2
+        assert kit.facts.current.grants_of("su_yongshun") == ()

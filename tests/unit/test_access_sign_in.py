@@ -1,0 +1,259 @@
+"""Passwords, tokens, cookies and the limit on guessing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import jwt
+import pytest
+from support.http_kit import CHEAP, seed
+
+from camera_registry.domain import Actor, AuditRow
+from camera_registry.feed import ChangeFeed
+from camera_registry.people import People
+from camera_registry.store import Store, open_store
+from camera_registry.store.contract import AuditQuery
+from streamhub.access.errors import TooManyAttempts, Unauthenticated
+from streamhub.access.facts_cache import FactsCache
+from streamhub.access.passwords import Passwords, PasswordTooWeak, hash_password
+from streamhub.access.rate_limit import (
+    ATTEMPTS_AT_ONCE,
+    ATTEMPTS_AT_ONCE_PER_ADDRESS,
+    MAX_ENTRIES,
+    SECONDS_PER_ATTEMPT,
+    SignInLimiter,
+)
+from streamhub.access.sign_in import RENEW_EVERY_S, SIGN_IN_LIFETIME_S, SignIns
+from streamhub.access.tokens import AUDIENCE, TOKEN_LIFETIME_S, Tokens, load_key
+
+HOME = "192.0.2.7"
+BY = Actor(None, "test")
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = datetime(2026, 6, 1, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def seconds(self) -> float:
+        return self.now.timestamp()
+
+    def pass_s(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
+class Kit:
+    def __init__(self, store: Store, feed: ChangeFeed, facts: FactsCache, clock: Clock) -> None:
+        self.store = store
+        self.clock = clock
+        self.people = People(store, feed)
+        self.key = b"k" * 32
+        self.sign_ins = SignIns(
+            store=store,
+            facts=facts,
+            passwords=Passwords(CHEAP),
+            tokens=Tokens(self.key, clock),
+            limiter=SignInLimiter(clock.seconds),
+            now=clock,
+        )
+        facts.on_change(self.sign_ins.facts_changed)
+
+    async def rows(self, act: str) -> list[AuditRow]:
+        async with self.store.read() as tx:
+            return (await tx.audit.page(AuditQuery(act=act), limit=100, cursor=None)).items
+
+
+@asynccontextmanager
+async def a_kit(data_dir: Path) -> AsyncIterator[Kit]:
+    await seed(data_dir)
+    store = await open_store(data_dir / "registry.db")
+    feed = ChangeFeed(store)
+    await feed.start()
+    facts = FactsCache(store, feed)
+    await facts.start()
+    try:
+        yield Kit(store, feed, facts, Clock())
+    finally:
+        await facts.stop()
+        await feed.stop()
+        await store.close()
+
+
+async def test_a_cookie_is_renewed_while_it_is_used_and_ends_when_it_is_not(
+    tmp_path: Path,
+) -> None:
+    async with a_kit(tmp_path) as kit:
+        opened = await kit.sign_ins.open("Yongshun ", "yongshun-pass", HOME)
+        assert (opened.principal.username, opened.principal.via) == ("yongshun", "cookie")
+        _, renewed = await kit.sign_ins.from_cookie(opened.cookie, HOME)
+        assert not renewed
+        for _ in range(5):  # a shift of 40 hours
+            kit.clock.pass_s(8 * 3600)
+            _, renewed = await kit.sign_ins.from_cookie(opened.cookie, HOME)
+            assert renewed
+        kit.clock.pass_s(RENEW_EVERY_S - 1)
+        assert not (await kit.sign_ins.from_cookie(opened.cookie, HOME))[1]
+        kit.clock.pass_s(SIGN_IN_LIFETIME_S)
+        with pytest.raises(Unauthenticated):
+            await kit.sign_ins.from_cookie(opened.cookie, HOME)
+
+
+async def test_the_store_does_not_hold_the_cookie(tmp_path: Path) -> None:
+    async with a_kit(tmp_path) as kit:
+        opened = await kit.sign_ins.open("yongshun", "yongshun-pass", HOME)
+    for file in tmp_path.iterdir():
+        assert opened.cookie.encode() not in file.read_bytes(), file
+
+
+async def test_a_signed_out_cookie_is_worth_nothing(tmp_path: Path) -> None:
+    async with a_kit(tmp_path) as kit:
+        opened = await kit.sign_ins.open("yongshun", "yongshun-pass", HOME)
+        principal, _ = await kit.sign_ins.from_cookie(opened.cookie, HOME)
+        await kit.sign_ins.close(opened.cookie, principal)
+        with pytest.raises(Unauthenticated):
+            await kit.sign_ins.from_cookie(opened.cookie, HOME)
+        assert len(await kit.rows("sign_out")) == 1
+
+
+async def test_disabling_ends_cookies_and_tokens_at_once(tmp_path: Path) -> None:
+    async with a_kit(tmp_path) as kit:
+        opened = await kit.sign_ins.open("yongshun", "yongshun-pass", HOME)
+        token = await kit.sign_ins.token("yongshun", "yongshun-pass", HOME)
+        await kit.sign_ins.from_cookie(opened.cookie, HOME)
+        await kit.people.update_subject("su_yongshun", {"enabled": False}, BY)
+        with pytest.raises(Unauthenticated):
+            await kit.sign_ins.from_cookie(opened.cookie, HOME)
+        with pytest.raises(Unauthenticated):
+            kit.sign_ins.from_bearer(token, HOME)
+        with pytest.raises(Unauthenticated):
+            await kit.sign_ins.open("yongshun", "yongshun-pass", HOME)
+
+
+async def test_a_new_password_ends_what_the_old_one_opened(tmp_path: Path) -> None:
+    async with a_kit(tmp_path) as kit:
+        opened = await kit.sign_ins.open("yongshun", "yongshun-pass", HOME)
+        token = await kit.sign_ins.token("yongshun", "yongshun-pass", HOME)
+        await kit.people.set_password_hash("su_yongshun", CHEAP.hash("new-password"), BY)
+        with pytest.raises(Unauthenticated):
+            await kit.sign_ins.from_cookie(opened.cookie, HOME)
+        with pytest.raises(Unauthenticated, match="ended"):
+            kit.sign_ins.from_bearer(token, HOME)
+        assert await kit.sign_ins.token("yongshun", "new-password", HOME)
+
+
+async def test_refused_sign_ins_are_written_down_alike_for_the_caller(tmp_path: Path) -> None:
+    async with a_kit(tmp_path) as kit:
+        said = set()
+        for name, password in (("yongshun", "wrong"), ("nobody", "wrong")):
+            with pytest.raises(Unauthenticated) as refused:
+                await kit.sign_ins.open(name, password, HOME)
+            said.add((refused.value.code, str(refused.value)))
+        assert len(said) == 1
+        rows = await kit.rows("sign_in")
+        assert [(row.outcome, row.subject_name, row.detail["reason"]) for row in rows] == [
+            ("refused", "nobody", "unknown_name"),
+            ("refused", "yongshun", "wrong_password"),
+        ]
+        assert "wrong" not in str([row.detail | {"reason": ""} for row in rows])
+
+
+async def test_guessing_is_limited_even_when_done_at_once(tmp_path: Path) -> None:
+    async with a_kit(tmp_path) as kit:
+
+        async def guess() -> str:
+            try:
+                await kit.sign_ins.open("yongshun", "wrong-guess", HOME)
+            except TooManyAttempts:
+                return "limited"
+            except Unauthenticated:
+                return "refused"
+            return "in"
+
+        results = await asyncio.gather(*(guess() for _ in range(12)))
+        assert (
+            sorted(results)
+            == ["limited"] * (12 - ATTEMPTS_AT_ONCE) + ["refused"] * ATTEMPTS_AT_ONCE
+        )
+        # From elsewhere its owner gets in all the same.
+        assert await kit.sign_ins.open("yongshun", "yongshun-pass", "198.51.100.1")
+        kit.clock.pass_s(SECONDS_PER_ATTEMPT)
+        assert await kit.sign_ins.open("yongshun", "yongshun-pass", HOME)
+
+
+def test_the_limiter_is_bounded_and_says_how_long() -> None:
+    clock = Clock()
+    limiter = SignInLimiter(clock.seconds)
+    for number in range(ATTEMPTS_AT_ONCE_PER_ADDRESS):
+        limiter.attempt(f"name{number}", HOME)
+    with pytest.raises(TooManyAttempts) as limited:
+        limiter.attempt("another", HOME)
+    assert limited.value.retry_after_s == SECONDS_PER_ATTEMPT
+    for number in range(MAX_ENTRIES):
+        limiter.attempt("name", f"address{number}")
+    assert len(limiter._attempts) == MAX_ENTRIES
+
+
+def test_many_good_sign_ins_are_no_attack() -> None:
+    limiter = SignInLimiter(Clock().seconds)
+    for number in range(500):
+        limiter.attempt(f"operator{number % 3}", HOME)
+        limiter.succeeded(f"operator{number % 3}", HOME)
+
+
+def test_tokens_expire_and_are_not_forged() -> None:
+    clock = Clock()
+    tokens = Tokens(b"k" * 32, clock)
+    token = tokens.issue(subject_id="su_1", username="me", version=3)
+    principal = tokens.read(token, remote=HOME)
+    assert (principal.subject_id, principal.version, principal.via) == ("su_1", 3, "bearer")
+    clock.pass_s(TOKEN_LIFETIME_S)
+    with pytest.raises(Unauthenticated) as expired:
+        tokens.read(token, remote=HOME)
+    assert expired.value.code == "token_expired"
+    claims = {"sub": "su_1", "name": "me", "ver": 3, "aud": AUDIENCE, "exp": 4e9}
+    forged = [
+        "rubbish",
+        token[:-4] + "AAAA",
+        jwt.encode(claims, b"other-key" * 4, algorithm="HS256"),
+        jwt.encode(claims, None, algorithm="none"),
+        jwt.encode({**claims, "aud": "another"}, b"k" * 32, algorithm="HS256"),
+        jwt.encode({**claims, "ver": "x"}, b"k" * 32, algorithm="HS256"),
+        jwt.encode({"sub": "su_1", "aud": AUDIENCE}, b"k" * 32, algorithm="HS256"),
+    ]
+    for each in forged:
+        with pytest.raises(Unauthenticated) as invalid:
+            tokens.read(each, remote=HOME)
+        assert invalid.value.code == "token_invalid"
+
+
+def test_the_key_is_made_once_and_is_the_owners_alone(tmp_path: Path) -> None:
+    key = load_key(tmp_path)
+    assert load_key(tmp_path) == key
+    assert len(key) == 32
+    file = tmp_path / "token.key"
+    assert file.stat().st_mode & 0o077 == 0
+    file.write_bytes(b"short")
+    with pytest.raises(ValueError, match="damaged"):
+        load_key(tmp_path)
+
+
+async def test_passwords() -> None:
+    passwords = Passwords(CHEAP)
+    stored = await passwords.hash("correct horse")
+    assert stored.startswith("$argon2id$")
+    assert await passwords.verify(stored, "correct horse")
+    assert not await passwords.verify(stored, "wrong horse")
+    assert not await passwords.verify("not a hash", "x" * 10)
+    assert not await passwords.verify(None, "anything")
+    assert not await passwords.verify(stored, "x" * 1000)
+    for bad in ("short", "x" * 257):
+        with pytest.raises(PasswordTooWeak):
+            await passwords.hash(bad)
+        with pytest.raises(PasswordTooWeak):
+            hash_password(bad)

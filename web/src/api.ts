@@ -1,0 +1,192 @@
+/**
+ * The one door to the service's HTTP API. Every call answers a tagged union, so that a screen must
+ * handle all three ends: success, aborted (we no longer want it), error (with a stable code).
+ * Belongs here: requests and the shapes of their bodies. Not here: WHEP (`player/whep.ts`), words
+ * for people (`locales`). Anything in the page may call it.
+ */
+
+export interface ApiError {
+  /** HTTP status; 0 when no answer came at all. */
+  readonly status: number
+  /** Stable machine-readable code of the problem body; `network`, `bad_body` or `http_<n>` else. */
+  readonly code: string
+  readonly detail: string | null
+  readonly retryAfterMs: number | null
+}
+
+export type Result<T> =
+  | { readonly kind: 'success'; readonly value: T }
+  | { readonly kind: 'aborted' }
+  | { readonly kind: 'error'; readonly error: ApiError }
+
+export type Action = 'list' | 'live' | 'snapshot' | 'manage' | 'audit'
+export type Profile = 'main' | 'sub'
+export type AreaKind = 'district' | 'street' | 'community' | 'grid'
+export type DeviceClass = 'police_hd' | 'high_altitude' | 'civil_defence' | 'alley'
+
+export interface Me {
+  readonly id: string
+  readonly username: string
+  readonly display_name: string
+  readonly kind: 'person' | 'service'
+  readonly may_manage: boolean
+  readonly may_audit: boolean
+}
+
+export interface Area {
+  readonly id: string
+  readonly parent_id: string | null
+  readonly kind: AreaKind
+  readonly code: string
+  readonly name: string
+  readonly channel_count: number
+}
+
+export interface Channel {
+  readonly id: string
+  readonly code: string
+  readonly name: string
+  readonly device_class: DeviceClass
+  readonly area_id: string
+  readonly area_path: readonly string[]
+  readonly enabled: boolean
+  readonly profiles: readonly Profile[]
+  readonly may: readonly Action[]
+}
+
+export interface ChannelPage {
+  readonly items: readonly Channel[]
+  readonly next_cursor: string | null
+  readonly total: number | null
+}
+
+export interface ChannelQuery {
+  readonly q?: string
+  readonly areaId?: string | null
+  readonly cursor?: string | null
+  readonly limit?: number
+}
+
+export type Fetch = (input: string, init?: RequestInit) => Promise<Response>
+
+export interface ApiOptions {
+  readonly fetch?: Fetch
+  /** Called once per answer 401 of a signed-in call, before the error is handed back. */
+  readonly onUnauthenticated?: () => void
+}
+
+/** `Retry-After` in its two forms (RFC 9110 section 10.2.3), as milliseconds from `nowMs`. */
+export function parseRetryAfter(header: string | null, nowMs: number): number | null {
+  if (header === null) return null
+  const trimmed = header.trim()
+  if (/^\d+$/.test(trimmed)) return Number(trimmed) * 1000
+  const at = Date.parse(trimmed)
+  return Number.isNaN(at) ? null : Math.max(0, at - nowMs)
+}
+
+/** Reads an RFC 9457 problem body; an answer without one still gets a code of its own. */
+export async function errorFrom(response: Response, nowMs = Date.now()): Promise<ApiError> {
+  let code = `http_${response.status}`
+  let detail: string | null = null
+  try {
+    const body: unknown = await response.json()
+    if (typeof body === 'object' && body !== null) {
+      if ('code' in body && typeof body.code === 'string') code = body.code
+      if ('detail' in body && typeof body.detail === 'string') detail = body.detail
+    }
+  } catch {
+    // A proxy's HTML page, or no body: the status has to do.
+  }
+  const retryAfterMs = parseRetryAfter(response.headers.get('Retry-After'), nowMs)
+  return { status: response.status, code, detail, retryAfterMs }
+}
+
+export function networkError(cause: unknown): ApiError {
+  const detail = cause instanceof Error ? cause.message : null
+  return { status: 0, code: 'network', detail, retryAfterMs: null }
+}
+
+export function isAbort(cause: unknown): boolean {
+  return cause instanceof Error && cause.name === 'AbortError'
+}
+
+export class Api {
+  private readonly fetch: Fetch
+  private readonly onUnauthenticated: () => void
+
+  constructor(options: ApiOptions = {}) {
+    this.fetch = options.fetch ?? ((input, init) => fetch(input, init))
+    this.onUnauthenticated = options.onUnauthenticated ?? (() => undefined)
+  }
+
+  /** Signs in; the service sets an HttpOnly cookie, the page never holds a secret. */
+  async signIn(username: string, password: string): Promise<Result<null>> {
+    return this.send('/api/v1/sign-in', { body: { username, password }, signIn: true })
+  }
+
+  async signOut(): Promise<Result<null>> {
+    return this.send('/api/v1/sign-out', { body: {}, signIn: true })
+  }
+
+  async me(signal?: AbortSignal): Promise<Result<Me>> {
+    return this.get('/api/v1/me', signal)
+  }
+
+  async areas(signal?: AbortSignal): Promise<Result<{ readonly items: readonly Area[] }>> {
+    return this.get('/api/v1/areas', signal)
+  }
+
+  async channels(query: ChannelQuery, signal?: AbortSignal): Promise<Result<ChannelPage>> {
+    const search = new URLSearchParams({ limit: String(query.limit ?? 50) })
+    if (query.q) search.set('q', query.q)
+    if (query.areaId) search.set('area_id', query.areaId)
+    if (query.cursor) search.set('cursor', query.cursor)
+    return this.get(`/api/v1/channels?${search.toString()}`, signal)
+  }
+
+  /** The service's own health; answered without a sign-in. */
+  async health(signal?: AbortSignal): Promise<Result<{ readonly status: string }>> {
+    return this.get('/healthz', signal)
+  }
+
+  private async get<T>(path: string, signal?: AbortSignal): Promise<Result<T>> {
+    return this.request<T>(path, { headers: { Accept: 'application/json' }, ...(signal && { signal }) })
+  }
+
+  private async send(path: string, options: { body: object; signIn: boolean }): Promise<Result<null>> {
+    const init: RequestInit = {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json', Accept: 'application/json' },
+      body: JSON.stringify(options.body),
+    }
+    const result = await this.request<unknown>(path, init, options.signIn)
+    return result.kind === 'success' ? { kind: 'success', value: null } : result
+  }
+
+  private async request<T>(path: string, init: RequestInit, signIn = false): Promise<Result<T>> {
+    let response: Response
+    try {
+      response = await this.fetch(path, { credentials: 'same-origin', cache: 'no-store', ...init })
+    } catch (cause) {
+      return isAbort(cause) ? { kind: 'aborted' } : { kind: 'error', error: networkError(cause) }
+    }
+    if (!response.ok) {
+      // A wrong password is the sign-in screen's own 401: nobody is thrown out by it.
+      if (response.status === 401 && !signIn) this.onUnauthenticated()
+      return { kind: 'error', error: await errorFrom(response) }
+    }
+    if (response.status === 204) return { kind: 'success', value: null as T }
+    try {
+      return { kind: 'success', value: (await response.json()) as T }
+    } catch (cause) {
+      if (isAbort(cause)) return { kind: 'aborted' }
+      const error = { status: response.status, code: 'bad_body', detail: null, retryAfterMs: null }
+      return { kind: 'error', error }
+    }
+  }
+}
+
+/** Where a picture of the channel can be opened, in a tab of its own. */
+export function snapshotUrl(channelId: string, profile: Profile): string {
+  return `/api/v1/channels/${encodeURIComponent(channelId)}/snapshot.jpg?profile=${profile}`
+}

@@ -1,0 +1,29 @@
+/** What a player is given: whom it plays, whom it tells, and the browser's parts it drives. */
+import type { Profile } from '../api'
+import { areThereOtherWindows } from './windows'
+import type { ReconnectPolicy } from './reconnect'
+import type { PlayerState } from './state'
+import type { ViewDeps } from './view'
+
+export interface PlayerDeps extends ViewDeps {
+  readonly policy?: ReconnectPolicy
+  readonly nowMs?: () => number
+  readonly random?: () => number
+  /** Whether other windows share the browser's few connections: live views then let go of feeds. */
+  readonly isCrowded?: () => boolean
+}
+
+export interface PlayerOptions {
+  readonly channelId: string
+  readonly profile: Profile
+  readonly onState: (state: PlayerState) => void
+  readonly onUnauthenticated?: () => void
+  readonly deps?: PlayerDeps
+}
+
+export const browserDeps: PlayerDeps = {
+  fetch: (input, init) => fetch(input, init),
+  createPeer: () => new RTCPeerConnection(),
+  createEvents: (url) => new EventSource(url),
+  isCrowded: areThereOtherWindows,
+}

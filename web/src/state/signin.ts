@@ -1,0 +1,43 @@
+/**
+ * Who is signed in. The cookie is HttpOnly: whether it still counts is known only by asking.
+ */
+import { ref } from 'vue'
+import { Api, type ApiError, type Me } from '../api'
+
+export type SignIn =
+  | { readonly kind: 'checking' }
+  | { readonly kind: 'unreachable'; readonly error: ApiError }
+  | { readonly kind: 'signed-out'; readonly expiredUsername: string | null }
+  | { readonly kind: 'signed-in'; readonly me: Me }
+
+export const signIn = ref<SignIn>({ kind: 'checking' })
+
+/** Any 401 leads here: the sign-in screen, and the chosen channels stay as they are. */
+export function loseSignIn(): void {
+  if (signIn.value.kind === 'signed-out') return
+  const { value } = signIn
+  signIn.value = { kind: 'signed-out', expiredUsername: value.kind === 'signed-in' ? value.me.username : null }
+}
+
+export const api = new Api({ onUnauthenticated: loseSignIn })
+
+export async function checkSignIn(): Promise<void> {
+  const result = await api.me()
+  if (result.kind === 'success') signIn.value = { kind: 'signed-in', me: result.value }
+  else if (result.kind === 'error' && result.error.status !== 401) {
+    signIn.value = { kind: 'unreachable', error: result.error }
+  }
+}
+
+/** Null when signed in, else what went wrong. */
+export async function submitSignIn(username: string, password: string): Promise<ApiError | null> {
+  const result = await api.signIn(username, password)
+  if (result.kind !== 'success') return result.kind === 'error' ? result.error : null
+  await checkSignIn()
+  return null
+}
+
+export async function signOut(): Promise<void> {
+  await api.signOut()
+  signIn.value = { kind: 'signed-out', expiredUsername: null }
+}

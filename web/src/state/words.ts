@@ -1,0 +1,30 @@
+/**
+ * A player's state as words: which catalogue key, with which holes filled. No Vue, no DOM.
+ */
+import { hasKey, t } from '../i18n'
+import type { PlayerState, Step } from '../player/state'
+
+/** A camera's `not_found` is not the service's: the camera's own words come first. */
+export function reasonText(reason: string, fromCamera: boolean): string {
+  const keys = fromCamera ? [`camera.${reason}`, `reason.${reason}`] : [`reason.${reason}`, `camera.${reason}`]
+  const key = keys.find(hasKey)
+  return key === undefined ? t('reason.other', { code: reason }) : t(key)
+}
+
+export function stateReason(state: PlayerState): string | null {
+  if (!('reason' in state)) return null
+  return reasonText(state.reason, state.kind === 'lost' && state.retriedBy === 'camera')
+}
+
+export function stepText(step: Step): string {
+  return t(`step.${step}`)
+}
+
+/** A span in the unit a person reads at a glance; tenths only while they tell something. */
+export function spanText(ms: number): string {
+  const seconds = Math.max(0, ms) / 1000
+  if (seconds < 10) return t('unit.seconds', { n: seconds.toFixed(1) })
+  if (seconds < 120) return t('unit.seconds', { n: Math.floor(seconds) })
+  if (seconds < 7200) return t('unit.minutes', { n: Math.floor(seconds / 60) })
+  return t('unit.hours', { n: Math.floor(seconds / 3600) })
+}
