@@ -69,7 +69,7 @@ $(STAMPS)/media: scripts/bootstrap
 $(STAMPS)/core: $(STAMPS)/python $(STAMPS)/rust $(RUST_SOURCES)
 	cargo build --release --locked -p farm
 	install -D target/release/farm streamhub/_bin/farm
-	$(UV) sync --frozen --inexact
+	$(UV) sync --frozen --inexact --compile-bytecode
 	@touch $@
 
 $(STAMPS)/web-deps: $(STAMPS)/python web/package-lock.json

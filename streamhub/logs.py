@@ -50,7 +50,10 @@ def configure(settings: LogSettings) -> None:
     last: list[structlog.typing.Processor]
     if settings.format == "json":
         last = [
-            structlog.processors.dict_tracebacks,
+            # Without the locals: they hold passwords and offers.
+            structlog.processors.ExceptionRenderer(
+                structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+            ),
             redact,
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ]

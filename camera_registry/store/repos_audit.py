@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Row, String, or_, select, type_coerce
+from sqlalchemy import ColumnElement, Row, String, func, or_, select, type_coerce
 
 from ..domain import AuditEntry, AuditRow, AuditVerification, Change, Page
 from . import schema
@@ -18,6 +18,8 @@ from .rows import audit_from, change_from, cursor_of, keys_of
 
 _U = schema.audit.c
 _H = schema.audit_head.c
+CHANGES_KEPT: Final = 100_000  # about 10 MB; of the older ones a week's are kept as well
+CHANGES_KEPT_FOR: Final = timedelta(days=7)  # no follower that lives lags so far
 VERIFY_ROWS: Final = 1_000  # rows in memory at a time; hashing them takes about 10 ms
 _HASHED: Final = (
     "seq",
@@ -144,3 +146,14 @@ async def changes_since(tx: Tx, seq: int, limit: int) -> list[Change]:
         .limit(limit)
     )
     return [change_from(row) for row in rows]
+
+
+async def trim_changes(tx: Tx, now: datetime) -> int:
+    """Deletes changes rows that nobody can still be waiting for; how many."""
+    changes = schema.changes
+    newest = select(func.max(changes.c.seq)).scalar_subquery()
+    return await tx.run(
+        changes.delete().where(
+            changes.c.seq <= newest - CHANGES_KEPT, changes.c.at < now - CHANGES_KEPT_FOR
+        )
+    )

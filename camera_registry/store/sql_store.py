@@ -11,6 +11,7 @@ import logging
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -49,8 +50,13 @@ class SqlStore:
         self._audit_task: asyncio.Task[None] | None = None
 
     async def migrate(self) -> None:
-        """Brings the schema up to this program's. Raises SchemaTooNew, StoreError, StoreBusy."""
+        """Brings the schema up to this program's, and lets go of changes rows of long ago.
+
+        Raises SchemaTooNew, StoreError, StoreBusy.
+        """
         await self._migrate(migrations.upgrade)
+        async with self._write_lock, self._writer.begin() as connection:
+            await repos_audit.trim_changes(Tx(connection), datetime.now(UTC))
 
     async def migrate_down(self, revision: str) -> None:
         """Back to `revision` ("base": empty). Loses what the older schema cannot hold."""

@@ -51,7 +51,9 @@ async def preflight_view(channel_id: str, rest: str) -> Response:
     return Response(status_code=204)
 
 
-@router.api_route("/{channel_id}", methods=["GET", "HEAD"], status_code=204)
+@router.api_route(
+    "/{channel_id}", methods=["GET", "HEAD"], status_code=204, include_in_schema=False
+)
 async def endpoint(permit: MayWatch) -> Response:
     """The endpoint is there; there is nothing to read."""
     return Response(status_code=204, headers={"Accept-Post": SDP})
@@ -83,7 +85,9 @@ async def open_view(
     )
 
 
-@router.api_route("/{channel_id}/{view_id}", methods=["GET", "HEAD"], status_code=204)
+@router.api_route(
+    "/{channel_id}/{view_id}", methods=["GET", "HEAD"], status_code=204, include_in_schema=False
+)
 async def view_is_there(access: ThisView) -> Response:
     return Response(status_code=204, headers={"ETag": f'"{access.view.id}"'})
 

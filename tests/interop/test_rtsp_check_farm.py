@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import pytest
 from support.district import Farm, running_farm
 
-from camera_registry.secret import Secret
 from gateways.rtsp import CheckReport, check
 
 PASSWORD = "farm-secret"
@@ -17,6 +16,9 @@ PASSWORD = "farm-secret"
 def farm() -> Iterator[Farm]:
     with running_farm(PASSWORD, cameras=4) as farm:
         yield farm
+    for pipe in (farm.process.stdin, farm.process.stdout):
+        if pipe is not None:
+            pipe.close()
 
 
 async def checked(farm: Farm, path: str, password: str = PASSWORD) -> CheckReport:

@@ -3,6 +3,7 @@ other processes."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -75,6 +76,7 @@ def spawn(db_path: Path) -> Iterator[Spawn]:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": ""},  # compiled once, not per child
         )
         children.append(child)
         return child

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
 from camera_registry import feed as feed_module
 from camera_registry.domain import AuditEntry, Change, Subject, SubjectKind, new_id
 from camera_registry.feed import ChangeFeed
-from camera_registry.store import SqlStore
+from camera_registry.store import SqlStore, open_store, repos_audit
 
 from .conftest import Spawn
 
@@ -167,3 +169,24 @@ async def test_a_feed_started_again_goes_on_where_a_follower_was(store: SqlStore
     assert await second.wait_caught_up(2, timeout_ms=10_000)
     assert follower.seen == [1, 2]
     await second.stop()
+
+
+async def test_changes_of_long_ago_are_let_go_at_the_start(
+    db_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = await open_store(db_path)
+    for number in range(8):
+        await add_subject(store, f"user{number}")
+    await store.close()
+    db = sqlite3.connect(db_path)
+    db.execute("UPDATE changes SET at = '2020-01-01T00:00:00.000000+00:00' WHERE seq <= 5")
+    db.commit()
+    db.close()
+    store = await open_store(db_path)
+    assert len(await store.changes_since(0)) == 8  # old, but not many
+    await store.close()
+    monkeypatch.setattr(repos_audit, "CHANGES_KEPT", 1)
+    store = await open_store(db_path)
+    assert [change.seq for change in await store.changes_since(0)] == [6, 7, 8]  # many, but young
+    assert await add_subject(store, "next") == 9
+    await store.close()

@@ -90,17 +90,18 @@ def running_farm(password: str, cameras: int = 3000) -> Iterator[Farm]:
         text=True,
         bufsize=1,
     )
-    try:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if line.startswith("farm: listening"):
-                break
-        else:
-            raise AssertionError(f"the farm ended with {process.wait()} before it listened")
-        yield Farm(process, port)
-    finally:
-        process.terminate()
-        process.wait(10)
+    with process:
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                if line.startswith("farm: listening"):
+                    break
+            else:
+                raise AssertionError(f"the farm ended with {process.wait()} before it listened")
+            yield Farm(process, port)
+        finally:
+            process.terminate()
+            process.wait(10)
 
 
 @dataclass

@@ -107,7 +107,9 @@ async def test_a_cookie_is_renewed_while_it_is_used_and_ends_when_it_is_not(
 async def test_the_store_does_not_hold_the_cookie(tmp_path: Path) -> None:
     async with a_kit(tmp_path) as kit:
         opened = await kit.sign_ins.open("yongshun", "yongshun-pass", HOME)
-    for file in tmp_path.iterdir():
+    files = await asyncio.to_thread(lambda: list(tmp_path.iterdir()))
+    assert files
+    for file in files:
         assert opened.cookie.encode() not in file.read_bytes(), file
 
 

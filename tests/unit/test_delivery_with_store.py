@@ -1,4 +1,4 @@
-"""The delivery room on the real registry: changes in the store reach the views, rows are chained."""
+"""The delivery room on the real registry: changes in the store reach the views, rows chain."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Room:
 
     async def dialled(self, times: int) -> None:
         async with asyncio.timeout(5):
-            while len(self.core.dials) < times:
+            while len(self.core.dials) < times:  # noqa: ASYNC110  (the fake has no event for it)
                 await asyncio.sleep(0.001)
 
 

@@ -38,6 +38,14 @@ pub(crate) enum RouteChange {
     Remove(SocketAddr),
 }
 
+/// What was last said of a viewer's lag.
+#[derive(Debug, Clone, Copy, Default)]
+struct LagTold {
+    lags: u64,
+    dropped: u64,
+    at: Option<Instant>,
+}
+
 pub(crate) struct Viewer {
     // given
     pub id: String,
@@ -57,7 +65,7 @@ pub(crate) struct Viewer {
     connected: bool,
     sent_first: bool,
     next_report: Option<Instant>,
-    dropped_told: (u64, Option<Instant>),
+    lag_told: LagTold,
 }
 
 impl Viewer {
@@ -83,7 +91,7 @@ impl Viewer {
             connected: false,
             sent_first: false,
             next_report: None,
-            dropped_told: (0, None),
+            lag_told: LagTold::default(),
         }
     }
 
@@ -269,12 +277,16 @@ impl Viewer {
     }
 
     fn tell_lag(&mut self, now: Instant, events: &EventQueue) {
-        let dropped = self.subscriber.counters().units_dropped;
-        let (told, at) = self.dropped_told;
-        if dropped > told && at.is_none_or(|at| now >= at + LAG_TOLD_EVERY) {
-            self.figures().units_dropped.set(dropped);
-            self.dropped_told = (dropped, Some(now));
-            let dropped = dropped - told;
+        let counters = self.subscriber.counters();
+        self.figures().units_dropped.set(counters.units_dropped);
+        let told = self.lag_told;
+        if counters.lags > told.lags && told.at.is_none_or(|at| now >= at + LAG_TOLD_EVERY) {
+            self.lag_told = LagTold {
+                lags: counters.lags,
+                dropped: counters.units_dropped,
+                at: Some(now),
+            };
+            let dropped = counters.units_dropped - told.dropped;
             events.push(&self.id, EventBody::ViewerLagging { dropped });
         }
     }

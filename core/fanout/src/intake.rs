@@ -38,9 +38,9 @@ pub const MAX_READY_BYTES: usize = 2 * MAX_ACCESS_UNIT_BYTES;
 const LATE_WINDOW: u16 = 100;
 /// A gap over this is a camera that counts anew, not loss.
 const RESTART_GAP: u16 = 3_000;
-/// Packets in a row of another SSRC before it is believed. Old servers let the data of a dead RTSP
+/// Packets in a row of another SSRC or payload type before it is believed. Old servers let the data of a dead RTSP
 /// dialogue flow into a new one for a minute; following each packet would never settle.
-const FOREIGN_SSRC_PACKETS: u32 = 8;
+const FOREIGN_PACKETS: u32 = 8;
 
 /// Whether the marker bit ends units here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +65,7 @@ pub struct Intake {
     source_epoch: u32,
     ssrc: Option<u32>,
     foreign: Option<(u32, u32)>,
+    foreign_payload_type: Option<(u8, u32)>,
     newest_seq: Option<u16>,
     ts: TsExtender,
     /// When the packet being taken in arrived.
@@ -91,6 +92,7 @@ impl Intake {
             source_epoch: 0,
             ssrc: None,
             foreign: None,
+            foreign_payload_type: None,
             newest_seq: None,
             ts: TsExtender::default(),
             arrived: None,
@@ -209,9 +211,19 @@ impl Intake {
         let (got, seq) = (packet.payload_type(), packet.seq());
         let want = *self.payload_type.get_or_insert(got);
         if got != want {
-            self.counters.unexpected_payload_type += 1;
-            return Err(IntakeError::PayloadType { got, want, seq });
+            let in_a_row = match self.foreign_payload_type {
+                Some((payload_type, count)) if payload_type == got => count + 1,
+                _ => 1,
+            };
+            // Only where nothing came as announced: cameras exist whose SDP names another type.
+            if self.ssrc.is_some() || in_a_row < FOREIGN_PACKETS {
+                self.foreign_payload_type = Some((got, in_a_row));
+                self.counters.unexpected_payload_type += 1;
+                return Err(IntakeError::PayloadType { got, want, seq });
+            }
+            self.payload_type = Some(got);
         }
+        self.foreign_payload_type = None;
         let got = packet.ssrc();
         let Some(want) = self.ssrc else {
             self.ssrc = Some(got);
@@ -225,7 +237,7 @@ impl Intake {
             Some((ssrc, count)) if ssrc == got => count + 1,
             _ => 1,
         };
-        if in_a_row < FOREIGN_SSRC_PACKETS {
+        if in_a_row < FOREIGN_PACKETS {
             self.foreign = Some((got, in_a_row));
             self.counters.foreign_ssrc += 1;
             return Err(IntakeError::ForeignSsrc { got, want, seq });
@@ -265,6 +277,7 @@ impl Intake {
     fn adopt(&mut self, ssrc: Option<u32>) {
         self.ssrc = ssrc;
         self.foreign = None;
+        self.foreign_payload_type = None;
         self.newest_seq = None;
         self.ts = TsExtender::default();
         self.marked_ts = None;

@@ -198,3 +198,194 @@ impl Playback {
         let _fits = write_interleaved(out, self.start.rtp_channel.wrapping_add(1), &rtcp);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clip::Unit;
+    use wire::rtp::RtpPacket;
+
+    const GOP: u32 = 30;
+    const FPS: u32 = 15;
+
+    fn clip(pictures: u32) -> Arc<Clip> {
+        let unit = |picture| {
+            let mut unit = Unit {
+                head: Template::default(),
+                slices: Template::default(),
+                keyframe: picture % GOP == 0,
+                picture,
+            };
+            let kind = if unit.keyframe { 0x65 } else { 0x41 };
+            let mut nal = vec![kind; 3000];
+            nal[1] = picture as u8;
+            unit.slices.push_nal(&nal, true);
+            unit
+        };
+        Arc::new(Clip {
+            fps: FPS,
+            units: (0..pictures).map(unit).collect(),
+            reordered: false,
+            sdp: String::new(),
+        })
+    }
+
+    fn start(camera: u32) -> Start {
+        Start {
+            camera,
+            rtp_channel: 2,
+            ssrc: 0x0102_0304,
+            first_seq: 65_530,
+            first_rtp_ts: u32::MAX - 9000,
+            joins_mid_gop: false,
+        }
+    }
+
+    /// What one access unit looked like on the wire.
+    struct Seen {
+        seqs: Vec<u16>,
+        rtp_ts: u32,
+        keyframe: bool,
+        picture: u8,
+    }
+
+    fn read(out: &[u8]) -> Seen {
+        let (mut rest, mut seqs, mut payloads, mut rtp_ts) = (out, Vec::new(), Vec::new(), 0);
+        while let [b'$', channel, high, low, tail @ ..] = rest {
+            let (packet, later) = tail.split_at(usize::from(u16::from_be_bytes([*high, *low])));
+            rest = later;
+            if *channel != 2 {
+                continue;
+            }
+            let packet = RtpPacket::parse(packet).expect("RTP");
+            assert_eq!((packet.ssrc(), packet.payload_type()), (0x0102_0304, 96));
+            rtp_ts = packet.rtp_ts();
+            seqs.push(packet.seq());
+            payloads.push((packet.payload().to_vec(), packet.marker()));
+        }
+        assert!(rest.is_empty());
+        assert_eq!(payloads[0].0[0], 6, "the SEI leads");
+        let markers: Vec<bool> = payloads.iter().map(|(_, marker)| *marker).collect();
+        assert_eq!(markers, [false, false, false, true]);
+        let fragment = &payloads[1].0;
+        Seen {
+            seqs,
+            rtp_ts,
+            keyframe: fragment[1] & 0x1F == 5,
+            picture: fragment[2],
+        }
+    }
+
+    fn next(playback: &mut Playback) -> (u64, Seen) {
+        let due_us = playback.due_us();
+        let mut out = Vec::new();
+        assert_ne!(playback.write_unit(due_us, 1, &mut out), 0);
+        (due_us, read(&out))
+    }
+
+    #[test]
+    fn any_camera_at_any_moment_starts_soon_with_a_keyframe_and_keeps_its_own_phase() {
+        for camera in 1..40 {
+            for now_us in [0, 1_111_111, 5_999_999, 123_456_789] {
+                let mut playback = Playback::new(clip(150), start(camera), now_us);
+                assert!(playback.due_us() <= now_us + FORCED_KEYFRAME_MIN_US + 66_667);
+                let (_, first) = next(&mut playback);
+                assert!(first.keyframe);
+                assert_eq!(first.rtp_ts, u32::MAX - 9000);
+                let mut keyframes_us = Vec::new();
+                for _ in 0..100 {
+                    let (due_us, seen) = next(&mut playback);
+                    if seen.keyframe {
+                        keyframes_us.push(due_us);
+                    }
+                }
+                let phase_us = u64::from(camera) * PHASE_STEP_US;
+                for due_us in keyframes_us {
+                    assert!((due_us + phase_us) % (2 * SECOND_US) < 2, "camera {camera}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_run_on_over_the_loop_and_over_a_silence() {
+        let mut playback = Playback::new(clip(60), start(3), 10 * SECOND_US);
+        let (mut last_us, mut last) = next(&mut playback);
+        for step in 0..200 {
+            if step == 100 {
+                playback.resume(last_us + 3 * SECOND_US);
+            }
+            let (due_us, seen) = next(&mut playback);
+            let mut expected = *last.seqs.last().expect("packets");
+            for seq in &seen.seqs {
+                expected = expected.wrapping_add(1);
+                assert_eq!(*seq, expected);
+            }
+            let elapsed_us = due_us - last_us;
+            let ticks = u64::from(seen.rtp_ts.wrapping_sub(last.rtp_ts));
+            assert!(
+                (ticks * 100 / 9).abs_diff(elapsed_us) < 12,
+                "{ticks} in {elapsed_us} us"
+            );
+            if step == 100 {
+                assert!(seen.keyframe, "after a silence");
+            } else if !seen.keyframe {
+                assert_eq!(seen.picture, last.picture + 1);
+            }
+            (last_us, last) = (due_us, seen);
+        }
+    }
+
+    #[test]
+    fn a_dropped_picture_costs_all_up_to_the_next_keyframe_and_no_sequence_number() {
+        let mut playback = Playback::new(clip(150), start(1), 0);
+        let (_, before) = next(&mut playback);
+        playback.drop_unit();
+        let mut left_out = 0;
+        let after = loop {
+            let mut out = Vec::new();
+            if playback.write_unit(playback.due_us(), 1, &mut out) > 0 {
+                break read(&out);
+            }
+            left_out += 1;
+        };
+        assert!(after.keyframe && left_out > 0 && left_out < GOP);
+        let last = *before.seqs.last().expect("packets");
+        assert_eq!(after.seqs[0], last.wrapping_add(1));
+    }
+
+    #[test]
+    fn keyframes_of_many_cameras_do_not_come_together() {
+        let mut slots = [0; 100];
+        for camera in 1..=3000_u64 {
+            slots[(camera * PHASE_STEP_US % (2 * SECOND_US) / 20_000) as usize] += 1;
+        }
+        assert!(
+            slots.iter().all(|count| (25..=35).contains(count)),
+            "{slots:?}"
+        );
+    }
+
+    #[test]
+    fn a_farm_that_was_held_up_leaves_pictures_out() {
+        let mut playback = Playback::new(clip(150), start(1), 0);
+        next(&mut playback);
+        let now_us = 60 * SECOND_US;
+        let (mut out, mut calls) = (Vec::new(), 0);
+        while playback.due_us() <= now_us {
+            playback.write_unit(now_us, 1, &mut out);
+            calls += 1;
+        }
+        assert!(calls <= 2, "{calls} pictures at once");
+    }
+
+    #[test]
+    fn a_mid_gop_start_has_no_keyframe() {
+        let start = Start {
+            joins_mid_gop: true,
+            ..start(0)
+        };
+        let mut playback = Playback::new(clip(150), start, 500_000);
+        assert!(!next(&mut playback).1.keyframe);
+    }
+}

@@ -68,6 +68,18 @@ fn ten_seconds_without_rtp_is_a_stall_whatever_else_comes() {
     assert!(scene.failure().retryable());
 }
 
+#[test]
+fn a_stall_says_what_came_instead_of_pictures() {
+    let mut scene = Scene::playing();
+    scene.feed(&interleaved(0, &rtp_of(97, 1, 1, 10)));
+    scene.pass(secs(10));
+    assert!(scene.failure().detail.contains("payload type"));
+    let mut scene = Scene::playing();
+    scene.feed(&interleaved(6, &rtp(1, 10)));
+    scene.pass(secs(10));
+    assert!(scene.failure().detail.contains("channel"));
+}
+
 fn minutes_of(scene: &mut Scene, seconds: u16) -> Vec<(u16, Sent)> {
     let mut sent = Vec::new();
     for second in 1..=seconds {

@@ -67,12 +67,11 @@ impl Client {
         self.server.receive(self.now, &bytes, &mut Paths);
         let answer = self.server.poll_transmit()?;
         assert_eq!(self.server.poll_transmit(), None, "one answer a request");
-        let Ok((Message::Response(response), head_bytes)) = Message::parse_head(&answer) else {
+        let Ok((Message::Response(mut response), body_bytes)) = Message::parse_head(&answer) else {
             panic!("unreadable: {}", String::from_utf8_lossy(&answer));
         };
         assert_eq!(response.headers.cseq(), Some(self.cseq));
-        let mut response = response;
-        response.body = answer[head_bytes..].to_vec();
+        response.body = answer[answer.len() - body_bytes..].to_vec();
         Some(response)
     }
 

@@ -249,17 +249,16 @@ fn what_cannot_be_answered_is_malformed_with_a_reason_of_our_own() {
         (&CHROMIUM.replace("a=recvonly", "a=sendonly"), "receives"),
         (&CHROMIUM.replace("a=mid:0", "a=mid:0 0"), "mid"),
         (
-            &CHROMIUM.replace("m=audio 9 UDP/TLS/RTP/SAVPF 111", "m=audio"),
-            "",
+            &CHROMIUM.replace(
+                "m=audio 9 UDP/TLS/RTP/SAVPF 111 63 9 0 8 13 110 126",
+                "m=audio",
+            ),
+            "m= line",
         ),
         (&"v=0\r\n".repeat(20_000), "bytes"),
     ];
     for (offer, reason) in broken {
         let result = answer(offer);
-        if reason.is_empty() {
-            assert!(result.is_err());
-            continue;
-        }
         let Err(NegotiateError::Malformed(said)) = result else {
             panic!("{reason}: {result:?}");
         };
@@ -285,7 +284,7 @@ fn check_invariants(negotiated: &Negotiated, offered_sections: usize) {
 fn mutated_offers_end_in_an_answer_or_an_error() {
     let mut random = Random::new(7);
     let mut answered = 0;
-    for round in 0..6_000_u64 {
+    for round in 0..1_500_u64 {
         let source = if round % 2 == 0 { CHROMIUM } else { MINIMAL };
         let mut lines: Vec<Vec<u8>> = source.lines().map(|l| l.as_bytes().to_vec()).collect();
         for _ in 0..=random.below(6) {
@@ -321,7 +320,7 @@ fn mutated_offers_end_in_an_answer_or_an_error() {
         }
     }
     assert!(
-        answered > 1_000,
+        answered > 250,
         "the mutations must leave something to answer: {answered}"
     );
 }

@@ -188,9 +188,7 @@ fn parse_body(packet_type: u8, count: u8, body: &[u8]) -> Option<RtcpItem> {
             let mantissa = u64::from(packed & 0x3_FFFF);
             RtcpItem::Remb {
                 // The exponent has 6 bits: saturate instead of shifting bits out.
-                bitrate_bps: mantissa
-                    .checked_mul(1_u64.checked_shl((packed >> 18) & 0x3F)?)
-                    .unwrap_or(u64::MAX),
+                bitrate_bps: mantissa.saturating_mul(1 << ((packed >> 18) & 0x3F)),
                 ssrcs,
             }
         }

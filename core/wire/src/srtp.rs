@@ -188,8 +188,8 @@ impl CounterKey {
 /// The keys of one direction for one of RTP and RTCP, schedules built once.
 enum Half {
     Counter {
-        cipher: CounterKey,
-        auth: hmac::Key,
+        cipher: Box<CounterKey>,
+        auth: Box<hmac::Key>,
         salt: [u8; 14],
     },
     Gcm {
@@ -236,8 +236,8 @@ impl Half {
                 derive(key, salt, auth_label, &mut auth)?;
                 derive(key, salt, salt_label, &mut session_salt)?;
                 return Ok(Self::Counter {
-                    cipher: counter_key(cipher_key)?,
-                    auth: hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &auth),
+                    cipher: Box::new(counter_key(cipher_key)?),
+                    auth: Box::new(hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &auth)),
                     salt: session_salt,
                 });
             }

@@ -165,9 +165,17 @@ proptest! {
 
     #[test]
     fn the_start_code_search_finds_what_a_plain_search_finds(
-        bytes in prop::collection::vec(prop_oneof![3 => Just(0u8), 2 => Just(1u8), 2 => any::<u8>()], 0..80),
+        bytes in prop::collection::vec(prop_oneof![3 => Just(0u8), 2 => Just(1u8), 2 => any::<u8>()], 0..200),
     ) {
         prop_assert_eq!(find_start_code(&bytes), bytes.windows(3).position(|w| w == [0, 0, 1]));
+    }
+
+    #[test]
+    fn a_lone_start_code_is_found_wherever_it_lies(before in 0usize..120, after in 0usize..120) {
+        let mut bytes = vec![7; before];
+        bytes.extend([0, 0, 1]);
+        bytes.extend(vec![9; after]);
+        prop_assert_eq!(find_start_code(&bytes), Some(before));
     }
 
     #[test]

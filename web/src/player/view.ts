@@ -8,6 +8,9 @@ import type { Failure, Step } from './state'
 import { mediaSample, type MediaSample } from './stats'
 import { deleteView, postOffer, type OpenedView } from './whep'
 
+/** Longest wait for the service's answer to a DELETE before the peer is closed all the same. */
+const GOODBYE_MS = 1_000
+
 export interface ViewDeps {
   readonly fetch: Fetch
   readonly createPeer: () => RTCPeerConnection
@@ -151,22 +154,33 @@ export class View {
 
   /** Ends the media but keeps the feed: it may still say why the view ended. */
   closeMedia(): void {
-    if (this.mediaClosed) return
+    this.muteMedia()
+    this.peer?.close()
+  }
+
+  private muteMedia(): void {
     this.mediaClosed = true
-    if (this.peer !== null) {
-      this.peer.onconnectionstatechange = null
-      this.peer.ontrack = null
-      this.peer.close()
-    }
+    if (this.peer === null) return
+    this.peer.onconnectionstatechange = null
+    this.peer.ontrack = null
   }
 
   /** Ends all of it. `tellService` is false when the service ended the view itself. */
   close(tellService = true): void {
     if (this.closed) return
     this.closed = true
-    this.closeMedia()
     this.dropEvents()
-    if (this.opened !== null && tellService) void deleteView(this.deps.fetch, this.opened.viewUrl)
+    if (this.opened === null || !tellService) {
+      this.closeMedia()
+      return
+    }
+    // The peer says goodbye too, and faster: the service would find nothing left to delete.
+    this.muteMedia()
+    const closePeer = setTimeout(() => this.closeMedia(), GOODBYE_MS)
+    void deleteView(this.deps.fetch, this.opened.viewUrl).finally(() => {
+      clearTimeout(closePeer)
+      this.closeMedia()
+    })
   }
 
   /** Gives up on a request that is not answered. */

@@ -47,7 +47,7 @@ pub fn slice(header: u8, first_mb: u32, slice_type: u32, len_bytes: usize) -> Ve
         bits.push_str(&"0".repeat(plus1.len() - 1));
         bits.push_str(&plus1);
     }
-    while bits.len() % 8 != 0 {
+    while !bits.len().is_multiple_of(8) {
         bits.push('1');
     }
     let mut nal = vec![header];

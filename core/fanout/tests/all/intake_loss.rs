@@ -143,6 +143,18 @@ fn another_payload_type_is_dropped_and_counted() {
 }
 
 #[test]
+fn a_camera_whose_sdp_names_a_payload_type_it_never_sends_is_still_seen() {
+    let mut camera = Camera::new();
+    camera.intake.source_resumed(90_000, Some(97), &[]);
+    for _ in 0..10 {
+        let _ = camera.push(&p(100), true);
+        camera.tick();
+    }
+    assert_eq!(camera.key(100).len(), 1);
+    assert_eq!(camera.intake.counters().unexpected_payload_type, 7);
+}
+
+#[test]
 fn bytes_that_are_not_rtp_are_an_error_and_the_stream_goes_on() {
     let mut camera = Camera::new();
     camera.key(100);

@@ -57,7 +57,8 @@ fn a_run_cut_by_pacing_is_still_of_equal_sizes() {
     let unit = packed(true, vec![idr(200_000)]);
     let runs: Vec<_> = unit.equal_runs_in(0..32).collect();
     assert_eq!(runs, [0..1, 1..32]);
-    assert_eq!(unit.equal_runs_in(32..64).collect::<Vec<_>>(), [32..64]);
+    assert_eq!(unit.equal_runs_in(32..64).next(), Some(32..64));
+    assert_eq!(unit.equal_runs_in(32..64).count(), 1);
     assert_eq!(unit.equal_runs_in(5..5).count(), 0);
 }
 

@@ -269,8 +269,7 @@ impl RtspClient {
             self.on_deadline(now);
         }
         if self.stall_at().is_some_and(|at| at <= now) {
-            let seconds = self.config.stall_after.as_secs();
-            let detail = format!("no picture data for {seconds} s");
+            let detail = self.stall_detail();
             return self.fail(Failure::new(FailureKind::Stalled, self.step, detail));
         }
         if self.report_at.is_some_and(|at| at <= now) {
@@ -361,6 +360,22 @@ impl RtspClient {
         let since = self.playing_since?;
         let since = self.last_rtp.map_or(since, |last| last.max(since));
         Some(since + self.config.stall_after)
+    }
+
+    /// What came instead of pictures tells where to look.
+    fn stall_detail(&self) -> String {
+        let seconds = self.config.stall_after.as_secs();
+        let counters = &self.counters;
+        let instead = if self.last_rtp.is_some() {
+            ""
+        } else if counters.unexpected_payload_type > 0 {
+            "; data comes with another payload type than the camera described"
+        } else if counters.unassigned_channel > 0 {
+            "; data comes on another channel than the camera assigned"
+        } else {
+            ""
+        };
+        format!("no picture data for {seconds} s{instead}")
     }
 
     fn on_interleaved(

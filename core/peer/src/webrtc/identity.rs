@@ -12,8 +12,9 @@ use dimpl::DtlsCertificate;
 const DTLS_MTU_BYTES: usize = 1_150;
 /// A lost flight costs 100 ms, not the second of the RFC: somebody is waiting for a picture.
 const FLIGHT_START_RTO: Duration = Duration::from_millis(100);
-/// More doublings of 100 ms than fit into the handshake timeout: that one decides.
-const FLIGHT_RETRIES: usize = 8;
+/// More than fit into the handshake timeout, so that this one decides. Answers to a client's
+/// repetitions count too, and browsers repeat a ClientHello of two datagrams from 50 ms on.
+const FLIGHT_RETRIES: usize = 40;
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,7 +1,7 @@
 //! A browser's offer, read for what an answer needs. Nothing here trusts its text: what is echoed
 //! into an answer is checked to be a token first.
 
-use wire::sdp::{Direction, Media, Sdp};
+use wire::sdp::{Direction, Media, RtpMap, Sdp};
 
 use super::answer::NegotiateError;
 use super::identity::Fingerprint;
@@ -163,9 +163,9 @@ fn receives(sdp: &Sdp, media: &Media) -> bool {
 /// Only packetization-mode 1 allows FU-A. Among those: the stream's own profile where it is known,
 /// else what every decoder takes, Constrained Baseline; a decoder follows the stream's SPS anyway.
 fn choose_h264(media: &Media, profile: Option<&str>) -> Option<H264Format> {
-    let formats: Vec<H264Format> = media
-        .rtp_maps()
-        .into_iter()
+    let maps = media.rtp_maps();
+    let formats: Vec<H264Format> = maps
+        .iter()
         .filter(|map| map.encoding.eq_ignore_ascii_case("H264") && map.clock_rate == 90_000)
         .filter_map(|map| {
             let fmtp = media.fmtp(map.payload_type);
@@ -176,7 +176,7 @@ fn choose_h264(media: &Media, profile: Option<&str>) -> Option<H264Format> {
                 payload_type: map.payload_type,
                 profile_level_id: id.map(str::to_owned),
                 level_asymmetry: fmtp.get("level-asymmetry-allowed") == Some("1"),
-                rtx_payload_type: rtx_for(media, map.payload_type),
+                rtx_payload_type: rtx_for(media, &maps, map.payload_type),
             })
         })
         .filter(|format| format.payload_type < 128)
@@ -189,8 +189,7 @@ fn choose_h264(media: &Media, profile: Option<&str>) -> Option<H264Format> {
         .cloned()
 }
 
-fn rtx_for(media: &Media, payload_type: u8) -> Option<u8> {
-    let maps = media.rtp_maps();
+fn rtx_for(media: &Media, maps: &[RtpMap], payload_type: u8) -> Option<u8> {
     let retransmission = maps
         .iter()
         .filter(|map| map.encoding.eq_ignore_ascii_case("rtx"));

@@ -1,0 +1,219 @@
+"""`streamhub serve` as a process, the command line through its control socket, and its leaving."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from support.http_kit import OFFER, SDP
+
+ROOT = Path(__file__).resolve().parents[2]
+START_TIMEOUT_S = 60.0
+LEAVE_S = 3.0
+
+
+class Command:
+    """`streamhub` on one data directory."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.data_dir = data_dir
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = int(probe.getsockname()[1])
+        self.environment = {
+            **os.environ,
+            "STREAMHUB_DATA_DIR": str(data_dir),
+            "STREAMHUB_HTTP__PORT": str(self.port),
+            "STREAMHUB_MEDIA__CORE": "fake",
+            "STREAMHUB_LOG__FORMAT": "json",
+            "STREAMHUB_LOG__LEVEL": "debug",
+        }
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def run(self, *arguments: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "streamhub.cli", *arguments],
+            cwd=ROOT,
+            env=self.environment,
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    def ok(self, *arguments: str, given: str | None = None) -> str:
+        done = self.run(*arguments, given=given)
+        assert done.returncode == 0, f"{arguments}: {done.stderr}"
+        return done.stdout
+
+    def json(self, *arguments: str, given: str | None = None) -> Any:
+        return json.loads(self.ok(*arguments, "--json", given=given))
+
+    @contextmanager
+    def serving(self) -> Iterator[subprocess.Popen[bytes]]:
+        with (self.data_dir.parent / "service.log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "streamhub.cli", "serve"],
+                cwd=ROOT,
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+            )
+        try:
+            deadline = time.monotonic() + START_TIMEOUT_S
+            while not self._healthy():
+                assert process.poll() is None, self.log()
+                assert time.monotonic() < deadline, self.log()
+                time.sleep(0.05)
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+            process.wait(10)
+
+    def _healthy(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/healthz", timeout=5).status_code == httpx.codes.OK
+        except httpx.TransportError:
+            return False
+
+    def log(self) -> str:
+        return (self.data_dir.parent / "service.log").read_text()
+
+    def token(self) -> str:
+        form = {"username": "operator", "password": "operator-pass"}
+        answer = httpx.post(f"{self.url}/api/v1/token", data=form, timeout=30)
+        return str(answer.json()["access_token"])
+
+
+@pytest.fixture(scope="module")
+def command(tmp_path_factory: pytest.TempPathFactory) -> Command:
+    """A registry made by the command line, with no service running."""
+    made = Command(tmp_path_factory.mktemp("control") / "data")
+    made.ok("area", "add", "110112", "通州区", "--kind", "district")
+    made.ok("area", "add", "110112001", "永顺镇", "--kind", "street", "--parent", "110112")
+    made.ok(
+        "camera", "add", "11011200111310000001", "路口1", "--area", "永顺镇",
+        "--url", "rtsp://cam:s3cret-word@127.0.0.1:9/main", "--sub-url", "rtsp://127.0.0.1:9/sub",
+    )  # fmt: skip
+    made.ok("subject", "add", "operator", "--password-stdin", given="operator-pass\n")
+    return made
+
+
+def test_the_whole_life_of_a_service(command: Command) -> None:
+    camera = command.json("camera", "show", "11011200111310000001")["id"]
+    with command.serving() as process:
+        socket_path = command.data_dir / "control.sock"
+        assert stat.S_IMODE(socket_path.stat().st_mode) == 0o600
+
+        second = command.run("serve")
+        assert second.returncode == 1
+        assert "already runs" in second.stderr
+
+        # Given and taken through the running service.
+        headers = {"Authorization": f"Bearer {command.token()}"}
+        with httpx.Client(base_url=command.url, headers=headers, timeout=30) as client:
+            path = f"/whep/{camera}"
+            assert client.post(path, content=OFFER, headers=SDP).status_code == 404
+            grant = command.json("grant", "add", "operator", "list,live", "--area", "永顺镇")
+            opened = client.post(path, content=OFFER, headers=SDP)
+            assert opened.status_code == 201
+            views = command.json("views")
+            assert [each["subject"]["username"] for each in views] == ["operator"]
+            command.ok("grant", "revoke", grant["id"])
+            assert command.json("views") == []
+            assert client.get(opened.headers["location"]).status_code == 404
+
+            # SIGTERM with a view and a reader of its events.
+            command.ok("grant", "add", "operator", "list,live", "--camera", camera)
+            opened = client.post(path, content=OFFER, headers=SDP)
+            events = f"{opened.headers['location']}/events"
+            with client.stream("GET", events) as stream:
+                lines = stream.iter_lines()
+                assert next(lines).startswith("event: ")
+                began = time.monotonic()
+                process.send_signal(signal.SIGTERM)
+                rest = list(lines)
+                process.wait(10)
+                assert time.monotonic() - began < LEAVE_S
+        assert process.returncode == 0
+        assert '"reason":"shutdown"' in "".join(rest)
+        assert not socket_path.exists()
+
+    log = command.log()
+    assert "s3cret-word" not in log
+    assert "operator-pass" not in log
+    for line in log.splitlines():
+        json.loads(line)
+    ends = command.json("audit", "list", "--act", "view_end")
+    assert [row["detail"]["cause"] for row in ends][0] == "shutdown"
+    assert "unbroken" in command.ok("audit", "verify")
+
+
+def test_a_killed_service_leaves_nothing_that_stops_the_next(command: Command) -> None:
+    with command.serving() as process:
+        process.kill()
+        process.wait(10)
+    assert (command.data_dir / "control.sock").exists()
+    # The stale socket is no service: the command goes to the store.
+    assert len(command.json("camera", "list")) == 1
+    with command.serving() as process:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code", "sentence"),
+    [
+        (("views",), 1, "start `streamhub serve`"),
+        (("camera", "show", "ch_nowhere"), 1, "not_found"),
+        (("camera", "show", "11011200111310000077"), 1, "camera list"),
+        (("grant", "add", "nobody", "live", "--area", "永顺镇"), 2, "subject list"),
+        (("grant", "add", "operator", "live"), 2, "--area or --camera"),
+        (("grant", "add", "operator", "fly", "--area", "永顺镇"), 2, "actions"),
+        (("area", "add", "1", "x", "--kind", "district"), 2, "code"),
+        (("subject", "disable", "nobody"), 2, "subject list"),
+    ],
+)
+def test_errors_are_a_sentence_with_the_next_step(
+    arguments: tuple[str, ...], exit_code: int, sentence: str, command: Command
+) -> None:
+    done = command.run(*arguments)
+    assert done.returncode == exit_code, done.stderr
+    assert sentence in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_wrong_setting_is_named(command: Command) -> None:
+    command_2 = Command(command.data_dir)
+    command_2.environment["STREAMHUB_HTTP__PORT"] = "eighty"
+    done = command_2.run("serve")
+    assert done.returncode == 2
+    assert "http.port" in done.stderr
+
+
+def test_a_camera_that_is_not_there_fails_its_check(command: Command) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    done = command.run("camera", "check", f"rtsp://u:s3cret-word@127.0.0.1:{port}/x")
+    assert done.returncode == 1
+    assert "FAILED" in done.stdout
+    assert "s3cret-word" not in done.stdout + done.stderr
+    as_json = command.run("camera", "check", f"rtsp://127.0.0.1:{port}/x", "--json")
+    assert json.loads(as_json.stdout)["ok"] is False

@@ -1,0 +1,142 @@
+"""A township's operator in a real Chromium: sees what was granted, nothing else, and no longer."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import httpx
+import pytest
+from playwright.async_api import Browser
+from support.district import Service
+from support.page import Wall
+
+
+async def channels_of(client: httpx.AsyncClient, count: int = 1) -> list[dict[str, Any]]:
+    answer = await client.get("/api/v1/channels", params={"limit": count})
+    answer.raise_for_status()
+    items: list[dict[str, Any]] = answer.json()["items"]
+    return items
+
+
+async def grant_of(admin: httpx.AsyncClient, username: str) -> str:
+    subjects = (await admin.get("/api/v1/subjects", params={"q": username})).json()["items"]
+    subject = next(s for s in subjects if s["username"] == username)
+    grants = (await admin.get("/api/v1/grants", params={"subject_id": subject["id"]})).json()
+    grant_id: str = grants["items"][0]["id"]
+    return grant_id
+
+
+@pytest.mark.parametrize("layout", ["wall-4", "wall-1"])
+async def test_an_operator_opens_a_camera_and_sees_moving_pictures(
+    service: Service, browser: Browser, layout: str
+) -> None:
+    page = await browser.new_page()
+    wall = Wall(page, service)
+    await wall.sign_in("yongshun")
+    await page.get_by_test_id(layout).click()
+    async with service.client("yongshun") as client:
+        [channel] = await channels_of(client)
+    await wall.open_channel(channel)
+    await wall.wait_decoding()
+
+    before = (await wall.stats())["framesDecoded"]
+    numbers: set[int] = set()
+    picture = None
+    started = time.monotonic()
+    while time.monotonic() - started < 1.0:
+        picture = await wall.picture()
+        if picture is not None and picture["number"] is not None:
+            numbers.add(picture["number"])
+    assert len(numbers) >= 3, numbers
+    assert picture is not None
+    assert picture["luma"] > 16
+    stats = await wall.stats()
+    assert stats["framesDecoded"] > before
+    assert "AEAD_AES_" in stats["srtpCipher"]
+    assert stats["width"] == (1920 if layout == "wall-1" else 640)
+
+
+async def test_another_townships_camera_is_not_there(service: Service, browser: Browser) -> None:
+    async with service.client("liyuan") as client:
+        [foreign] = await channels_of(client)
+    page = await browser.new_page()
+    wall = Wall(page, service)
+    await wall.sign_in("yongshun")
+    await page.get_by_test_id("search").fill(foreign["code"])
+    await page.get_by_test_id("channels-empty").wait_for()
+    for path, method in (
+        (f"/whep/{foreign['id']}", "POST"),
+        (f"/api/v1/channels/{foreign['id']}", "GET"),
+        (f"/api/v1/channels/{foreign['id']}/snapshot.jpg", "GET"),
+    ):
+        status = await page.evaluate(
+            """async ([path, method]) => (await fetch(path, {method,
+                 headers: method === 'POST' ? {'Content-Type': 'application/sdp'} : {},
+                 body: method === 'POST' ? 'v=0' : undefined})).status""",
+            [path, method],
+        )
+        assert status == 404, path
+
+
+@pytest.mark.parametrize("by", ["api", "cli"])
+async def test_after_revocation_the_video_stops_within_a_second(
+    service: Service, browser: Browser, by: str
+) -> None:
+    wall = Wall(await browser.new_page(), service)
+    await wall.sign_in("yongshun")
+    async with service.client("yongshun") as client:
+        [channel] = await channels_of(client)
+    await wall.open_channel(channel)
+    await wall.wait_decoding()
+    async with service.client("admin") as admin:
+        grant_id = await grant_of(admin, "yongshun")
+        if by == "api":
+            assert (await admin.delete(f"/api/v1/grants/{grant_id}")).status_code == 204
+        else:
+            await asyncio.to_thread(service.cli, "grant", "revoke", grant_id)
+        # Counted from the answer; the commit was before it.
+        assert await wall.wait_standstill() < 1.0
+        audit = (await admin.get("/api/v1/audit", params={"act": "view_end"})).json()["items"]
+    assert [row["channel_id"] for row in audit] == [channel["id"]]
+    assert audit[0]["detail"]["cause"] == "revoked"
+
+
+async def test_a_page_in_either_language_fits_the_screen(
+    service: Service, browser: Browser
+) -> None:
+    page = await browser.new_page(viewport={"width": 1280, "height": 800})
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    wall = Wall(page, service)
+    await wall.sign_in("yongshun")
+    for _ in range(2):
+        await page.get_by_test_id("lang").click()
+        overflow = await page.evaluate(
+            "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+        )
+        assert not overflow
+    assert errors == []
+
+
+async def test_after_a_kill_viewers_come_back_by_themselves(
+    service: Service, browser: Browser
+) -> None:
+    wall = Wall(await browser.new_page(), service)
+    await wall.sign_in("yongshun")
+    async with service.client("yongshun") as client:
+        [channel] = await channels_of(client)
+    await wall.open_channel(channel)
+    await wall.wait_decoding()
+    async with service.client("admin") as admin:
+        grants_before = (await admin.get("/api/v1/grants")).json()["total"]
+    service.kill()
+    service.start()
+    await wall.wait_decoding(timeout_s=40)
+    async with service.client("admin") as admin:
+        assert (await admin.get("/api/v1/grants")).json()["total"] == grants_before
+        ends = (await admin.get("/api/v1/audit", params={"act": "view_end"})).json()["items"]
+    assert "service_restarted" in [row["detail"].get("cause") for row in ends]
+    verified = service.cli("audit", "verify")
+    assert verified.returncode == 0, verified.stdout + verified.stderr

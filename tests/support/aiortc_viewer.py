@@ -1,0 +1,114 @@
+"""aiortc as a WHEP viewer: a foreign WebRTC stack that watches, and keeps what it saw."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urljoin
+
+import httpx
+from aiortc import RTCPeerConnection, RTCSessionDescription
+from aiortc.mediastreams import MediaStreamError
+
+
+@dataclass
+class Packet:
+    """Of one RTP packet: sequence number, RTP time, arrival (monotonic seconds)."""
+
+    seq: int
+    rtp_ts: int
+    ssrc: int
+    at: float
+
+
+@dataclass
+class AiortcViewer:
+    """One view. `open` posts the offer; packets and decoded pictures gather until `close`."""
+
+    client: httpx.AsyncClient
+    channel_id: str
+    profile: str = "sub"
+    packets: list[Packet] = field(default_factory=list)
+    pictures: int = 0
+    location: str = ""
+    peer: RTCPeerConnection = field(default_factory=RTCPeerConnection)
+    _reader: asyncio.Task[None] | None = None
+
+    async def open(self) -> httpx.Response:
+        transceiver = self.peer.addTransceiver("video", direction="recvonly")
+        receiver: Any = transceiver.receiver
+        handle = receiver._handle_rtp_packet
+
+        async def record(packet: Any, arrival_time_ms: int) -> None:
+            seen = Packet(packet.sequence_number, packet.timestamp, packet.ssrc, time.monotonic())
+            self.packets.append(seen)
+            await handle(packet, arrival_time_ms=arrival_time_ms)
+
+        receiver._handle_rtp_packet = record
+
+        @self.peer.on("track")
+        def tracked(track: Any) -> None:
+            self._reader = asyncio.create_task(self._read(track))
+
+        await self.peer.setLocalDescription(await self.peer.createOffer())
+        answer = await self.client.post(
+            f"/whep/{self.channel_id}",
+            params={"profile": self.profile},
+            content=self.peer.localDescription.sdp,
+            headers={"Content-Type": "application/sdp"},
+        )
+        if answer.status_code == httpx.codes.CREATED:
+            self.location = urljoin(str(answer.url), answer.headers["Location"])
+            await self.peer.setRemoteDescription(RTCSessionDescription(answer.text, "answer"))
+        return answer
+
+    async def _read(self, track: Any) -> None:
+        try:
+            while True:
+                await track.recv()
+                self.pictures += 1
+        except MediaStreamError:
+            return
+
+    async def wait_pictures(self, count: int, timeout_s: float = 10.0) -> None:
+        deadline = time.monotonic() + timeout_s
+        while self.pictures < count:
+            if time.monotonic() > deadline:
+                raise AssertionError(
+                    f"{self.pictures} of {count} pictures after {timeout_s} s"
+                    f" ({len(self.packets)} packets, {self.peer.connectionState})"
+                )
+            await asyncio.sleep(0.02)
+
+    async def delete(self) -> httpx.Response:
+        return await self.client.delete(self.location)
+
+    async def close(self) -> None:
+        await self.peer.close()
+        if self._reader is not None:
+            self._reader.cancel()
+            await asyncio.gather(self._reader, return_exceptions=True)
+
+
+def gaps(packets: list[Packet]) -> list[tuple[int, int]]:
+    """Neighbouring sequence numbers (in order of number) that are not one apart."""
+    numbers = sorted(unwrap([p.seq for p in packets], 16))
+    return [(a, b) for a, b in zip(numbers, numbers[1:], strict=False) if b != a + 1]
+
+
+def unwrap(values: list[int], bits: int) -> list[int]:
+    """Wrapping counters as growing numbers."""
+    out: list[int] = []
+    base, half, full = 0, 1 << (bits - 1), 1 << bits
+    previous: int | None = None
+    for value in values:
+        if previous is not None:
+            if value - previous > half:
+                base -= full
+            elif previous - value > half:
+                base += full
+        previous = value
+        out.append(base + value)
+    return out
