@@ -6,7 +6,7 @@ export default defineConfig({
   plugins: [vue()],
   build: {
     outDir: '../streamhub/_web',
-    // `.gitkeep` holds the folder in the repository: scripts/web-build empties the rest.
+    // `.gitkeep` holds the folder in the repository; scripts/web-build empties the rest.
     emptyOutDir: false,
     target: 'es2022',
     // One page, a few dozen kilobytes: fewer requests on the six connections HTTP/1.1 gives us.

@@ -20,10 +20,10 @@ from typing import Annotated
 
 import httpx
 import typer
-from camera_registry.demo import DemoSummary, seed_demo
 from rich.console import Console
 from rich.table import Table
 
+from camera_registry.demo import DemoSummary, seed_demo
 from camera_registry.errors import RegistryError
 from camera_registry.secret import Secret
 from camera_registry.store import open_store

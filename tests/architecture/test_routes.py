@@ -9,11 +9,11 @@ import pytest
 from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
-from support.http_kit import OFFER, SDP, Running, a_service, problem
 
 from streamhub.api.rights import declared_right
 from streamhub.app import build_app
 from streamhub.settings import Settings
+from support.http_kit import OFFER, SDP, Running, a_service, problem
 
 ROOT = Path(__file__).resolve().parents[2]
 

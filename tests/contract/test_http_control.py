@@ -17,6 +17,7 @@ from typing import Any
 
 import httpx
 import pytest
+
 from support.http_kit import OFFER, SDP
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+
 from support.http_kit import a_service, problem
 
 CAMERA: dict[str, Any] = {

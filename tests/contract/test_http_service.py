@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support.http_kit import OFFER, SDP, a_service, problem
 
 from streamhub.api import page
+from support.http_kit import OFFER, SDP, a_service, problem
 
 
 async def test_every_error_is_a_problem(tmp_path: Path) -> None:

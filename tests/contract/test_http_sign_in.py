@@ -7,10 +7,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from support.http_kit import Running, a_service, problem
 
 from camera_registry.domain import Actor
 from streamhub.access.rate_limit import ATTEMPTS_AT_ONCE
+from support.http_kit import Running, a_service, problem
 
 SIGN_IN = {"username": "yongshun", "password": "yongshun-pass"}
 

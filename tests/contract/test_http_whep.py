@@ -8,10 +8,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from support.http_kit import OFFER, SDP, Running, a_service, problem
 
 from streamhub.app import say_goodbye
 from streamhub.settings import HttpSettings
+from support.http_kit import OFFER, SDP, Running, a_service, problem
 
 
 async def _open(client: httpx.AsyncClient, channel: str = "ch_y1") -> str:

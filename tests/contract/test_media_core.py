@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
-from support.delivery_kit import a_room
 
 from camera_registry.secret import Secret
 from streamhub import _core
@@ -31,6 +30,7 @@ from streamhub.media.contract import (
 )
 from streamhub.media.fake import FakeCore, Script
 from streamhub.media.native import NativeCore
+from support.delivery_kit import a_room
 
 FINGERPRINT = ":".join(["AB"] * 32)
 CODEC = "H264/90000\r\na=fmtp:96 packetization-mode=1;profile-level-id=42e01f"

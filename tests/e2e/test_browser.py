@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from playwright.async_api import Browser
+
 from support.district import Service
 from support.page import Wall
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from support.district import Farm, running_farm
 
 from gateways.rtsp import CheckReport, check
+from support.district import Farm, running_farm
 
 PASSWORD = "farm-secret"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 from urllib.parse import urljoin
 
@@ -95,7 +96,7 @@ class AiortcViewer:
 def gaps(packets: list[Packet]) -> list[tuple[int, int]]:
     """Neighbouring sequence numbers (in order of number) that are not one apart."""
     numbers = sorted(unwrap([p.seq for p in packets], 16))
-    return [(a, b) for a, b in zip(numbers, numbers[1:], strict=False) if b != a + 1]
+    return [(a, b) for a, b in pairwise(numbers) if b != a + 1]
 
 
 def unwrap(values: list[int], bits: int) -> list[int]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, async_playwright
+
 from support.district import Farm, Service, copy_of, farm_secret, running_farm, seed_template
 
 CHROMIUM = "/usr/bin/chromium"

@@ -7,9 +7,9 @@ import time
 from typing import Any
 
 from playwright.async_api import Page
-from support.district import Service
 
 from streamhub.cli.demo import demo_password
+from support.district import Service
 
 # docs/farm.md: 24 cells over the full width in the top 18th: 4 bits scene, 12 bits picture number,
 # 8 bits CRC-8 (polynomial 0x07, start 0xFF) of those two bytes.

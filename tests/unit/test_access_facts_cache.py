@@ -9,13 +9,13 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from support.http_kit import START, areas, channels, seed, subjects
 
 from camera_registry.domain import Actor, Area, AreaKind, Grant
 from camera_registry.feed import ChangeFeed
 from camera_registry.people import People
 from camera_registry.store import Store, open_store
 from streamhub.access.facts_cache import MAX_READS_BY_ID, FactsCache, FactsChange
+from support.http_kit import START, areas, channels, seed, subjects
 
 BY = Actor(None, "test")
 

@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from support.http_kit import areas, channels, grants, subjects
 
 from streamhub.access.errors import Forbidden, NotVisible, Unauthenticated
 from streamhub.access.facts import Facts, StaticFacts
@@ -19,6 +18,7 @@ from streamhub.access.guard import Guard, Refusal
 from streamhub.access.permit import Mint, Permit
 from streamhub.access.policy import Decision
 from streamhub.access.principal import DISTRICT, Action, Principal, channel
+from support.http_kit import areas, channels, grants, subjects
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 ROOT = Path(__file__).resolve().parents[2]

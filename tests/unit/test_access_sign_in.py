@@ -10,7 +10,6 @@ from pathlib import Path
 
 import jwt
 import pytest
-from support.http_kit import CHEAP, seed
 
 from camera_registry.domain import Actor, AuditRow
 from camera_registry.feed import ChangeFeed
@@ -29,6 +28,7 @@ from streamhub.access.rate_limit import (
 )
 from streamhub.access.sign_in import RENEW_EVERY_S, SIGN_IN_LIFETIME_S, SignIns
 from streamhub.access.tokens import AUDIENCE, TOKEN_LIFETIME_S, Tokens, load_key
+from support.http_kit import CHEAP, seed
 
 HOME = "192.0.2.7"
 BY = Actor(None, "test")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from support.delivery_kit import Kit, a_room, some_facts
 
 from gateways.decode import Busy, Undecodable
 from streamhub.access.principal import Action
@@ -19,6 +18,7 @@ from streamhub.delivery.errors import (
 from streamhub.delivery.snapshot import Still
 from streamhub.media.contract import KeyframeTaken, OverCapacity
 from streamhub.media.fake import Script
+from support.delivery_kit import Kit, a_room, some_facts
 
 
 async def take(kit: Kit, channel_id: str = "ch_1") -> Still:

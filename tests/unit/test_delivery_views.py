@@ -6,7 +6,6 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from support.delivery_kit import OFFER, START, FakeStore, a_room, some_facts
 
 from streamhub.access.principal import Action
 from streamhub.delivery import DeliverySettings
@@ -17,6 +16,7 @@ from streamhub.delivery.errors import (
     UnknownView,
 )
 from streamhub.media.contract import MalformedOffer, NoCommonCodec, OverCapacity
+from support.delivery_kit import OFFER, START, FakeStore, a_room, some_facts
 
 NO_LIVE = frozenset({"list"})
 

@@ -7,13 +7,13 @@ import gc
 from typing import Any
 
 import pytest
-from support.delivery_kit import Kit, a_room
 
 from streamhub.delivery.view import TRACE_STEPS, LiveView, Watch, state_of
 from streamhub.media.contract import OverCapacity, StepTaken
 from streamhub.media.fake import Script
 from streamhub.router import RouteView
 from streamhub.router.route import RouteState
+from support.delivery_kit import Kit, a_room
 
 
 async def told(watch: Watch) -> list[tuple[str, Any]]:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from support.delivery_kit import OFFER, FakeDecoder
 
 from camera_registry.domain import Actor, AreaKind, AuditRow, Grant
 from camera_registry.drafts import (
@@ -36,6 +35,7 @@ from streamhub.delivery import Delivery
 from streamhub.media.fake import FakeCore
 from streamhub.media.pump import EventPump
 from streamhub.router import LocalPlacement, Router
+from support.delivery_kit import OFFER, FakeDecoder
 
 BY = Actor(None, "local:test")
 

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from support.delivery_kit import a_room
 
 from camera_registry.secret import Secret
 from streamhub import _core
@@ -30,6 +29,7 @@ from streamhub.media.contract import (
     WorkerFault,
 )
 from streamhub.media.native import EVENTS_PER_DRAIN, NativeCore, to_event
+from support.delivery_kit import a_room
 
 LIVE = {"codec": "h264", "width": 640, "height": 360, "profile": "42e01f"}
 TAKEN = {"request_id": "r", "annexb": b"k", "age_ms": 7, "width": 640, "height": 360}

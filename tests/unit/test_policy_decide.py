@@ -8,12 +8,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.http_kit import EVERYTHING, START, areas, channels, grants, subjects
 
 from camera_registry.domain import Area, AreaKind, Grant
 from streamhub.access.facts import Facts
 from streamhub.access.policy import decide, scope
 from streamhub.access.principal import DISTRICT, Action, Principal, area, channel
+from support.http_kit import EVERYTHING, START, areas, channels, grants, subjects
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 

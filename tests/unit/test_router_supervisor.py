@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from support.delivery_kit import FakeAddress, a_room
 
 from camera_registry.secret import Secret
 from gateways.rtsp import prepare
@@ -13,6 +12,7 @@ from streamhub.media.contract import EventsLost, SourceLive
 from streamhub.media.fake import FakeSource, Script
 from streamhub.router import RouterSettings
 from streamhub.router.route import RouteState
+from support.delivery_kit import FakeAddress, a_room
 
 STREAM = "ch_1/sub"
 

@@ -259,4 +259,75 @@ mod tests {
         assert_eq!(sink.datagrams, expected);
         assert_eq!(totals.gso_refused.get(), 1);
     }
+
+    /// The whole way of a viewer's packets: cursor, header, seal, outbox, a socket that is full at
+    /// every third send. SRTP's own replay window is the judge.
+    #[test]
+    fn no_index_is_sealed_twice_when_the_socket_is_full_at_every_third_send() {
+        use fanout::{AccessUnit, Ring, Subscriber, SubscriberConfig, packetize};
+        use std::time::{Duration, Instant};
+        use wire::rtp::RTP_HEADER_BYTES;
+        use wire::srtp::{SrtpOpener, SrtpProfile, SrtpSealer};
+
+        let profile = SrtpProfile::AeadAes256Gcm;
+        let (key, salt) = (vec![7; profile.key_bytes()], vec![9; profile.salt_bytes()]);
+        let mut sealer = SrtpSealer::new(profile, &key, &salt).unwrap();
+        let mut opener = SrtpOpener::new(profile, &key, &salt).unwrap();
+        let mut subscriber = Subscriber::new(SubscriberConfig {
+            ssrc: 5,
+            payload_type: 102,
+            first_seq: 0x7FF0,
+            first_rtp_ts: 1,
+        });
+        let totals = Totals::default();
+        let mut sink = FakeSink {
+            block_every: 3,
+            ..FakeSink::default()
+        };
+        let mut outbox = Outbox::default();
+        let mut ring = Ring::default();
+        let start = Instant::now();
+        let mut sealed = 0;
+        let mut blocked = false;
+        for tick in 0..4_000u32 {
+            let now = start + Duration::from_millis(tick.into());
+            if tick % 40 == 0 {
+                let keyframe = tick % 2_000 == 0;
+                let mut slice = vec![if keyframe { 0x65 } else { 0x41 }; 16_000];
+                slice[1] = 0x80;
+                let unit = AccessUnit {
+                    media_time: u64::from(tick) * 90,
+                    recv_time: now,
+                    keyframe,
+                    has_b_slices: false,
+                    source_epoch: 0,
+                    parameter_sets: Vec::new(),
+                    nals: vec![slice.into()],
+                };
+                ring.push(packetize(&unit, unit.media_time).unwrap());
+            }
+            while !blocked && let Some(run) = subscriber.next_run(now, &ring, 32) {
+                let mut header = [0; RTP_HEADER_BYTES];
+                for packet in run.packets.clone() {
+                    run.header_for(packet).write(&mut header);
+                    let from = outbox.buffer.len();
+                    sealer
+                        .seal(&header, run.payload(packet), &mut outbox.buffer)
+                        .unwrap();
+                    outbox.close_datagram(address(9), from);
+                    sealed += 1;
+                }
+                let all = run.packets.len();
+                assert!(subscriber.commit(now, run, all));
+            }
+            blocked = outbox.flush(&mut sink, &totals);
+        }
+        while outbox.flush(&mut sink, &totals) {}
+        let mut clear = Vec::new();
+        for datagram in &sink.datagrams {
+            opener.open(datagram, &mut clear).expect("each index once");
+        }
+        assert_eq!(sink.datagrams.len(), sealed);
+        assert!(sealed > 1_000 && totals.send_blocked.get() > 20);
+    }
 }
