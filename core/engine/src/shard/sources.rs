@@ -1,0 +1,193 @@
+//! The shard's cameras: dialled, read, lost, hung up.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use peer::rtsp_client::{Failure, FailureKind, Step};
+use rustix::event::epoll;
+
+use super::{Shard, TOKEN_STREAMS};
+use crate::command::OpenSource;
+use crate::event::EventBody;
+use crate::source::Source;
+use crate::stats::SourceState;
+use crate::stream::{SourceOutcome, StreamSlot};
+use crate::timers::{Timer, fires};
+
+impl Shard {
+    pub(super) fn serve_source(&mut self, now: Instant, key: usize, flags: epoll::EventFlags) {
+        let Some(slot) = self.streams.get_mut(key) else {
+            return;
+        };
+        let Some(source) = &slot.source else {
+            return;
+        };
+        let was_waiting = source.wants_write();
+        let mut outcome = SourceOutcome::Goes;
+        let failed = epoll::EventFlags::ERR | epoll::EventFlags::HUP;
+        if flags.intersects(epoll::EventFlags::OUT | failed) && was_waiting {
+            outcome = slot.writable(now, &self.events);
+        }
+        let connected = slot.source.as_ref().is_some_and(|s| !s.is_connecting());
+        if matches!(outcome, SourceOutcome::Goes)
+            && connected
+            && flags.intersects(epoll::EventFlags::IN | failed)
+        {
+            outcome = slot.readable(now, &mut self.scratch, &self.events);
+        }
+        if slot.dirty {
+            slot.dirty = false;
+            self.dirty.push(key);
+        }
+        self.after_source(now, key, outcome, was_waiting);
+    }
+
+    pub(super) fn after_source(
+        &mut self,
+        now: Instant,
+        key: usize,
+        outcome: SourceOutcome,
+        was_waiting: bool,
+    ) {
+        match outcome {
+            SourceOutcome::Goes => {
+                let Some(source) = self.streams.get_mut(key).and_then(|s| s.source.as_mut()) else {
+                    return;
+                };
+                if source.wants_write() != was_waiting {
+                    let interest = interest(source.wants_write());
+                    let token = epoll::EventData::new_u64(TOKEN_STREAMS + key as u64);
+                    let _ = epoll::modify(&self.epoll, source.fd(), token, interest);
+                }
+                let next = source.next_timeout();
+                self.timers.arm(Timer::Source(key), next, &mut source.armed);
+            }
+            SourceOutcome::Lost(failure) => self.lose_source(key, &failure),
+            SourceOutcome::Redial { host, port } => {
+                let Some(source) = self.streams.get_mut(key).and_then(|s| s.source.as_mut()) else {
+                    return;
+                };
+                match source.redial(&host, port, now) {
+                    Ok(()) => self.watch_source(key),
+                    Err(failure) => self.lose_source(key, &failure),
+                }
+            }
+        }
+    }
+
+    /// Registers a freshly dialled socket and its first deadline.
+    pub(super) fn watch_source(&mut self, key: usize) {
+        let Some(source) = self.streams.get_mut(key).and_then(|s| s.source.as_mut()) else {
+            return;
+        };
+        let token = epoll::EventData::new_u64(TOKEN_STREAMS + key as u64);
+        let added = epoll::add(
+            &self.epoll,
+            source.fd(),
+            token,
+            interest(source.wants_write()),
+        );
+        let next = source.next_timeout();
+        self.timers.arm(Timer::Source(key), next, &mut source.armed);
+        if let Err(error) = added {
+            let failure = Failure::new(
+                FailureKind::Unreachable,
+                Step::Dial,
+                format!("the socket can't be watched: {error}"),
+            );
+            self.lose_source(key, &failure);
+        }
+    }
+
+    pub(super) fn open_source(&mut self, now: Instant, command: OpenSource) {
+        let key = self.stream_key(&command.stream_id);
+        self.hang_up(key);
+        let dialled = Source::dial(command.connect_to, command.client, now);
+        let slot = &mut self.streams[key];
+        slot.figures = command.figures;
+        match dialled {
+            Ok(source) => {
+                slot.attach(source);
+                self.count_sources();
+                self.watch_source(key);
+            }
+            Err(failure) => self.lose_source(key, &failure),
+        }
+    }
+
+    pub(super) fn lose_source(&mut self, key: usize, failure: &Failure) {
+        let Some(slot) = self.streams.get_mut(key) else {
+            return;
+        };
+        if let Some(mut source) = slot.detach() {
+            // What the machine still wants sent (a TEARDOWN) goes as far as it can.
+            let _ = source.flush();
+        }
+        slot.figures.state.set(SourceState::Lost as u64);
+        self.events.push(
+            &slot.id,
+            EventBody::SourceLost {
+                cause: failure.code(),
+                retryable: failure.retryable(),
+                detail: failure.to_string(),
+            },
+        );
+        self.count_sources();
+        self.drop_idle(key);
+    }
+
+    pub(super) fn hang_up(&mut self, key: usize) {
+        if let Some(slot) = self.streams.get_mut(key)
+            && let Some(mut source) = slot.detach()
+        {
+            source.say_goodbye();
+        }
+        self.count_sources();
+    }
+
+    pub(super) fn count_sources(&self) {
+        let open = self.streams.iter().filter(|s| s.source.is_some()).count();
+        self.figures.totals.sources_open.set(open as u64);
+    }
+
+    pub(super) fn stream_key(&mut self, stream_id: &str) -> usize {
+        if let Some(key) = self.stream_keys.get(stream_id) {
+            return *key;
+        }
+        let slot = StreamSlot::new(stream_id.to_owned(), Arc::default());
+        let key = self.streams.insert(slot);
+        self.stream_keys.insert(stream_id.to_owned(), key);
+        key
+    }
+
+    pub(super) fn drop_idle(&mut self, key: usize) {
+        if self.streams.get(key).is_some_and(StreamSlot::is_idle)
+            && let Some(slot) = self.streams.remove(key)
+        {
+            self.stream_keys.remove(&slot.id);
+        }
+    }
+
+    pub(super) fn source_timer(&mut self, now: Instant, at: Instant, key: usize) {
+        let Some(slot) = self.streams.get_mut(key) else {
+            return;
+        };
+        let Some(source) = slot.source.as_mut() else {
+            return;
+        };
+        if !fires(at, &mut source.armed) {
+            return;
+        }
+        let was_waiting = source.wants_write();
+        let outcome = slot.handle_timeout(now, &self.events);
+        self.after_source(now, key, outcome, was_waiting);
+    }
+}
+
+fn interest(wants_write: bool) -> epoll::EventFlags {
+    if wants_write {
+        epoll::EventFlags::IN | epoll::EventFlags::OUT
+    } else {
+        epoll::EventFlags::IN
+    }
+}
