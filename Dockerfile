@@ -1,6 +1,9 @@
 # Built by the same scripts that `make` calls; nothing is installed here by other means.
+#
+#   docker build --tag streamhub .
+#   docker run --rm --network host --volume streamhub:/var/lib/streamhub streamhub
 FROM debian:12-slim AS build
-RUN apt-get update && apt-get install -y --no-install-recommends make python3 python3-venv
+RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates make python3
 WORKDIR /src
 COPY . .
 RUN make install DEST=/opt/streamhub
@@ -12,13 +15,18 @@ RUN apt-get update \
     && useradd --system --home-dir /var/lib/streamhub --create-home streamhub
 COPY --from=build /opt/streamhub /opt/streamhub
 USER streamhub
-ENV PATH=/opt/streamhub/bin:$PATH STREAMHUB_DATA_DIR=/var/lib/streamhub STREAMHUB_LOG__FORMAT=json
 WORKDIR /var/lib/streamhub
 VOLUME /var/lib/streamhub
 # 8080 the page and the API, 8189/udp all viewers' media. Say which addresses viewers reach with
 # STREAMHUB_MEDIA__ADVERTISE='["192.0.2.10"]'.
-ENV STREAMHUB_HTTP__HOST=0.0.0.0 STREAMHUB_MEDIA__UDP_HOST=0.0.0.0 STREAMHUB_MEDIA__UDP_PORT=8189
+ENV PATH=/opt/streamhub/bin:$PATH \
+    STREAMHUB_DATA_DIR=/var/lib/streamhub \
+    STREAMHUB_LOG__FORMAT=json \
+    STREAMHUB_HTTP__HOST=0.0.0.0 \
+    STREAMHUB_MEDIA__UDP_HOST=0.0.0.0 \
+    STREAMHUB_MEDIA__UDP_PORT=8189
 EXPOSE 8080/tcp 8189/udp
-HEALTHCHECK --interval=10s --timeout=3s CMD ["streamhub", "health"]
+HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
+    CMD ["/opt/streamhub/bin/python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8080/healthz', timeout=2)"]
 ENTRYPOINT ["streamhub"]
 CMD ["serve"]

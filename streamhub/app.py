@@ -180,7 +180,9 @@ async def _deliver(
         LocalPlacement(core),
         registry,
         prepare=prepare,
-        settings=RouterSettings(idle_close_s=settings.media.idle_close_s),
+        settings=RouterSettings(
+            idle_close_s=settings.media.idle_close_s, **settings.dial.model_dump()
+        ),
     )
     delivery = Delivery(
         core=core,

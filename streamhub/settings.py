@@ -51,6 +51,19 @@ class MediaSettings(BaseModel):
     idle_close_s: float = Field(default=10.0, ge=0, le=3600)
 
 
+class DialSettings(BaseModel):
+    """How soon a lost camera is dialled again; each pause doubles up to its maximum."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    retry_first_s: float = Field(default=2.0, ge=0.1, le=600)
+    retry_max_s: float = Field(default=30.0, ge=0.1, le=3600)
+    # Cameras lock an account after 5 to 7 wrong passwords, often for 30 minutes.
+    auth_retry_first_s: float = Field(default=60.0, ge=0.1, le=3600)
+    # The camera answers, and says no: nothing changes until somebody changes something.
+    refused_retry_s: float = Field(default=60.0, ge=0.1, le=3600)
+
+
 class LogSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -68,6 +81,7 @@ class Settings(BaseSettings):
     data_dir: Path = Path("data")
     http: HttpSettings = HttpSettings()
     media: MediaSettings = MediaSettings()
+    dial: DialSettings = DialSettings()
     log: LogSettings = LogSettings()
 
     @classmethod

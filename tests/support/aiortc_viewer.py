@@ -12,6 +12,7 @@ from urllib.parse import urljoin
 import httpx
 from aiortc import RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError
+from aiortc.rtp import RtcpByePacket
 
 
 @dataclass
@@ -31,8 +32,11 @@ class AiortcViewer:
     client: httpx.AsyncClient
     channel_id: str
     profile: str = "sub"
+    # Without decoding a viewer costs little: many of them fit into one test process.
+    decode: bool = True
     packets: list[Packet] = field(default_factory=list)
     pictures: int = 0
+    byes: int = 0
     location: str = ""
     peer: RTCPeerConnection = field(default_factory=RTCPeerConnection)
     _reader: asyncio.Task[None] | None = None
@@ -45,9 +49,17 @@ class AiortcViewer:
         async def record(packet: Any, arrival_time_ms: int) -> None:
             seen = Packet(packet.sequence_number, packet.timestamp, packet.ssrc, time.monotonic())
             self.packets.append(seen)
-            await handle(packet, arrival_time_ms=arrival_time_ms)
+            if self.decode:
+                await handle(packet, arrival_time_ms=arrival_time_ms)
+
+        handle_rtcp = receiver._handle_rtcp_packet
+
+        async def record_rtcp(packet: Any) -> None:
+            self.byes += isinstance(packet, RtcpByePacket)
+            await handle_rtcp(packet)
 
         receiver._handle_rtp_packet = record
+        receiver._handle_rtcp_packet = record_rtcp
 
         @self.peer.on("track")
         def tracked(track: Any) -> None:
@@ -82,6 +94,16 @@ class AiortcViewer:
                     f" ({len(self.packets)} packets, {self.peer.connectionState})"
                 )
             await asyncio.sleep(0.02)
+
+    async def wait_packets(self, count: int = 1, timeout_s: float = 20.0) -> None:
+        deadline = time.monotonic() + timeout_s
+        while len(self.packets) < count:
+            if time.monotonic() > deadline:
+                raise AssertionError(
+                    f"{len(self.packets)} of {count} packets after {timeout_s} s"
+                    f" ({self.peer.connectionState})"
+                )
+            await asyncio.sleep(0.01)
 
     async def delete(self) -> httpx.Response:
         return await self.client.delete(self.location)

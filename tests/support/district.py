@@ -57,12 +57,20 @@ class Farm:
     port: int
 
     def fault(self, camera: int, kind: str) -> None:
+        answer = self._ask(f"fault {camera} {kind}")
+        assert answer.startswith("ok"), answer
+
+    def stats(self) -> dict[str, int]:
+        word, *pairs = self._ask("stats").split()
+        assert word == "stats"
+        return {key: int(value) for key, value in (pair.split("=") for pair in pairs)}
+
+    def _ask(self, line: str) -> str:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        self.process.stdin.write(f"fault {camera} {kind}\n")
+        self.process.stdin.write(f"{line}\n")
         self.process.stdin.flush()
-        answer = self.process.stdout.readline().strip()
-        assert answer.startswith("ok"), answer
+        return self.process.stdout.readline().strip()
 
 
 @contextmanager
