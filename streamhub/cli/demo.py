@@ -149,9 +149,9 @@ def demo(
     def interrupted(signum: int, _: FrameType | None) -> None:
         raise KeyboardInterrupt(signal.Signals(signum).name)
 
-    signal.signal(signal.SIGTERM, interrupted)
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, interrupted)
     try:
-        summary = asyncio.run(prepare(data_dir, farm_port))
         children.start(
             "camera farm",
             ["farm", "--listen", f"{HOST}:{farm_port}", "--cameras", str(CAMERAS)],
@@ -160,6 +160,8 @@ def demo(
                 "STREAMHUB_FARM_USERNAME": FARM_USERNAME,
             },
         )
+        # The farm loads, or makes its clips, while the registry is seeded.
+        summary = asyncio.run(prepare(data_dir, farm_port))
         children.start(
             "service",
             ["serve"],

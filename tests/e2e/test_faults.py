@@ -1,0 +1,150 @@
+"""Cameras that fail while they are watched: each tile says why, the others go on, and when the
+camera heals the viewer goes on in the same view."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.aiortc_viewer import AiortcViewer
+from support.district import Farm, Service, copy_of, eventually
+from support.view_events import ViewEvents, events_of
+from support.watching import (
+    PATIENCE_S,
+    assert_unharmed,
+    camera_of,
+    channels_of,
+    view_of,
+    watched,
+)
+
+# What the tile must say of each fault, in this order.
+FAULTS: dict[str, list[tuple[str, str]]] = {
+    "reset": [("lost", "closed_by_peer")],
+    "unauthorized": [("lost", "auth_failed")],
+    "not-found": [("lost", "not_found")],
+    # Its connection stands and nothing comes: stale, then given up, then dialled in vain.
+    "silent": [("stale", "no_packets"), ("lost", "stalled")],
+    "mute-accept": [("stale", "no_packets"), ("lost", "stalled"), ("lost", "options_timeout")],
+}
+
+
+@pytest.fixture
+def service(farm: Farm, template: Path, tmp_path: Path) -> Iterator[Service]:
+    """Pauses between dials cut to what a test can wait for; the deadlines are the product's."""
+    environment = {
+        "STREAMHUB_DIAL__RETRY_FIRST_S": "0.5",
+        "STREAMHUB_DIAL__RETRY_MAX_S": "1",
+        "STREAMHUB_DIAL__AUTH_RETRY_FIRST_S": "0.5",
+        "STREAMHUB_DIAL__REFUSED_RETRY_S": "0.5",
+    }
+    service = Service(copy_of(template, tmp_path / "data"), environment=environment)
+    service.start()
+    try:
+        yield service
+    finally:
+        service.stop()
+
+
+def is_state(name: str, reason: str) -> Callable[[dict[str, Any]], bool]:
+    return lambda state: (state["state"], state["reason"]) == (name, reason)
+
+
+async def heals(viewer: AiortcViewer, events: ViewEvents) -> None:
+    """After the camera is well again: live in the same view, packets and pictures go on."""
+    told, packets, pictures = len(events.states), len(viewer.packets), viewer.pictures
+    await events.until("live again", lambda s: s["state"] == "live", PATIENCE_S, since=told)
+    await viewer.wait_packets(packets + 50, PATIENCE_S)
+    await viewer.wait_pictures(pictures + 10, PATIENCE_S)
+    assert_unharmed(viewer)
+
+
+async def test_each_fault_is_named_the_rest_is_undisturbed_and_healing_is_seen(
+    service: Service, farm: Farm
+) -> None:
+    async with service.client("yongshun") as client, AsyncExitStack() as stack:
+        channels = await channels_of(client, len(FAULTS) + 1)
+        cameras = [camera_of(channel) for channel in channels]
+        ids = [channel["id"] for channel in channels]
+        viewers = await stack.enter_async_context(watched(client, ids))
+        *ill, bystander = viewers
+        follows = [
+            await stack.enter_async_context(events_of(client, viewer.location)) for viewer in ill
+        ]
+        for events in follows:
+            await events.until("live", lambda s: s["state"] == "live", PATIENCE_S)
+        broken = list(zip(FAULTS.items(), cameras, ill, follows, strict=False))
+        try:
+            for (kind, _), camera, _, events in broken:
+                events.states.clear()
+                farm.fault(camera, kind)
+            for (kind, told), _, viewer, events in broken:
+                seen = 0
+                for name, reason in told:
+                    state = await events.until(
+                        f"{kind}: {name}", is_state(name, reason), PATIENCE_S, since=seen
+                    )
+                    seen = events.states.index(state)
+                view = await view_of(client, viewer)
+                assert view is not None, kind
+                assert view["state"] in ("lost", "opening"), kind
+                assert view["reason"] is not None, kind
+            # Six seconds and more have gone by: the bystander's pictures came all the while.
+            before = len(bystander.packets)
+            await bystander.wait_packets(before + 50, PATIENCE_S)
+            assert_unharmed(bystander)
+            pauses = [b.at - a.at for a, b in zip(bystander.packets, bystander.packets[1:])]
+            assert max(pauses) < 1.0, "another camera's fault stopped this one"
+        finally:
+            for (_, _), camera, _, _ in broken:
+                farm.fault(camera, "none")
+        for _, _, viewer, events in broken:
+            await heals(viewer, events)
+        views = (await client.get("/api/v1/views")).json()["items"]
+        assert [view["state"] for view in views] == ["live"] * len(viewers)
+        # The same views as in the beginning: nobody had to come again.
+        locations = {viewer.location.rpartition("/")[2] for viewer in viewers}
+        assert {view["id"] for view in views} == locations
+
+
+async def test_a_camera_that_is_off_when_opened_comes_up_in_the_same_view(
+    service: Service, farm: Farm
+) -> None:
+    async with service.client("yongshun") as client, AsyncExitStack() as stack:
+        [channel] = await channels_of(client, 1)
+        farm.fault(camera_of(channel), "reset")
+        try:
+            viewer = AiortcViewer(client, channel["id"])
+            stack.push_async_callback(viewer.close)
+            assert (await viewer.open()).status_code == 201
+            events = await stack.enter_async_context(events_of(client, viewer.location))
+            lost = await events.until(
+                "lost", is_state("lost", "closed_by_peer"), timeout_s=PATIENCE_S
+            )
+            assert lost["detail"]
+            assert lost["retry_in_ms"] is not None
+            assert viewer.packets == []
+        finally:
+            farm.fault(camera_of(channel), "none")
+        await heals(viewer, events)
+
+
+async def test_viewers_of_one_camera_share_its_one_connection(
+    service: Service, farm: Farm
+) -> None:
+    async with service.client("yongshun") as client:
+        [channel] = await channels_of(client, 1)
+        await eventually("the farm is idle", lambda: farm.stats()["connections"] == 0, PATIENCE_S)
+        accepted = farm.stats()["accepted"]
+        async with watched(client, [channel["id"]] * 3, decode=False) as viewers:
+            assert farm.stats()["connections"] == 1
+            farm.fault(camera_of(channel), "reset")
+            farm.fault(camera_of(channel), "none")
+            for viewer in viewers:
+                await viewer.wait_packets(len(viewer.packets) + 50, PATIENCE_S)
+                assert_unharmed(viewer)
+            assert farm.stats()["connections"] == 1
+        assert farm.stats()["accepted"] - accepted <= 4, "dialled once per loss, not per viewer"
