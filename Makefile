@@ -7,6 +7,10 @@ RUST_SOURCES := $(shell find core -name '*.rs' -o -name Cargo.toml) Cargo.toml C
 WEB_SOURCES := $(shell find web -path web/node_modules -prune -o -type f -print 2>/dev/null)
 STAMPS := .cache/stamps
 
+# Node and uv bring lists of authorities of their own; a company's own is in the system's.
+export NODE_EXTRA_CA_CERTS ?= $(wildcard /etc/ssl/certs/ca-certificates.crt)
+export UV_SYSTEM_CERTS ?= 1
+
 .PHONY: help demo test check core web setup fmt wheel install clean test-rust test-python test-web
 
 help: ## show this list
@@ -43,6 +47,7 @@ fmt: setup ## format everything
 wheel: web core ## one wheel in dist/
 	@rm -f dist/*.whl
 	$(UV) build --wheel --out-dir dist --quiet
+	@$(BIN)/python scripts/check-wheel dist/*.whl
 
 install: wheel ## a self-contained environment in DEST, e.g. make install DEST=/opt/streamhub
 	scripts/install "$(DEST)"

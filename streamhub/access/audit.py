@@ -131,6 +131,7 @@ class RefusalLog:
         self._waiting: list[AuditEntry] = []
         self._uncounted = 0
         self._wake = asyncio.Event()
+        self._stopping = False
         self._task: asyncio.Task[None] | None = None
 
     def note(self, refusal: Refusal) -> None:
@@ -152,9 +153,10 @@ class RefusalLog:
     async def stop(self) -> None:
         """Write what is still counted, and end."""
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            # Asked, not cancelled: a cancel in the middle of a write would write its row twice.
+            self._stopping = True
+            self._wake.set()
+            await self._task
             self._task = None
         self.close_windows(before=float("inf"))
         await self.flush()
@@ -186,16 +188,18 @@ class RefusalLog:
             del self._waiting[0]
 
     async def _run(self) -> None:
-        while True:
+        while not self._stopping:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), COALESCE_S / 4)
+                async with asyncio.timeout(COALESCE_S / 4):
+                    await self._wake.wait()
             self._wake.clear()
             self.close_windows(before=self._clock() - COALESCE_S)
             try:
                 await self.flush()
             except Exception:
                 _log.exception("refusals_not_written", waiting=len(self._waiting))
-                await asyncio.sleep(1.0)
+                if not self._stopping:
+                    await asyncio.sleep(1.0)
 
 
 def _key(refusal: Refusal) -> _Key:

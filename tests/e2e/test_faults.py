@@ -60,6 +60,10 @@ async def heals(viewer: AiortcViewer, events: ViewEvents) -> None:
     await viewer.wait_packets(packets + 50, PATIENCE_S)
     await viewer.wait_pictures(pictures + 10, PATIENCE_S)
     assert_unharmed(viewer)
+    # The picture's clock has gone on as long as the wall's (a join is up to one GOP ahead).
+    first, last = viewer.packets[0], viewer.packets[-1]
+    shown_s = ((last.rtp_ts - first.rtp_ts) & 0xFFFF_FFFF) / 90_000
+    assert abs(shown_s - (last.at - first.at)) < 3.0
 
 
 async def test_each_fault_is_named_the_rest_is_undisturbed_and_healing_is_seen(
@@ -97,7 +101,7 @@ async def test_each_fault_is_named_the_rest_is_undisturbed_and_healing_is_seen(
             await bystander.wait_packets(before + 50, PATIENCE_S)
             assert_unharmed(bystander)
             pauses = [b.at - a.at for a, b in zip(bystander.packets, bystander.packets[1:])]
-            assert max(pauses) < 1.0, "another camera's fault stopped this one"
+            assert max(pauses) < 2.0, "another camera's fault stopped this one"
         finally:
             for (_, _), camera, _, _ in broken:
                 farm.fault(camera, "none")

@@ -36,6 +36,8 @@ class AiortcViewer:
     decode: bool = True
     packets: list[Packet] = field(default_factory=list)
     pictures: int = 0
+    # Of the newest decoded picture: width and height.
+    size: tuple[int, int] = (0, 0)
     byes: int = 0
     location: str = ""
     peer: RTCPeerConnection = field(default_factory=RTCPeerConnection)
@@ -80,7 +82,8 @@ class AiortcViewer:
     async def _read(self, track: Any) -> None:
         try:
             while True:
-                await track.recv()
+                picture = await track.recv()
+                self.size = (picture.width, picture.height)
                 self.pictures += 1
         except MediaStreamError:
             return
@@ -104,6 +107,13 @@ class AiortcViewer:
                     f" ({self.peer.connectionState})"
                 )
             await asyncio.sleep(0.01)
+
+    def send_raw(self, datagram: bytes) -> None:
+        """From the address that ICE validated, past all protocols."""
+        [transceiver] = self.peer.getTransceivers()
+        ice: Any = transceiver.receiver.transport.transport
+        pair = ice._connection._nominated[1]
+        pair.protocol.transport.sendto(datagram, pair.remote_addr)
 
     async def delete(self) -> httpx.Response:
         return await self.client.delete(self.location)

@@ -78,3 +78,21 @@ async def metric(client: httpx.AsyncClient, name: str) -> float:
         if line.startswith(f"{name} "):
             return float(line.split()[1])
     raise AssertionError(f"{name} is not in /metrics")
+
+
+async def add_camera(
+    admin: httpx.AsyncClient, url: str, area_id: str, *, serial: int = 900_001
+) -> dict[str, Any]:
+    """Register a camera of the test's own as a channel in an area."""
+    body = {
+        "code": f"11011206001321{serial:06d}",
+        "name": f"test camera {serial}",
+        "area_id": area_id,
+        "device_class": "police_hd",
+        "main_url": url,
+        "sub_url": url,
+    }
+    answer = await admin.post("/api/v1/channels", json=body)
+    assert answer.status_code == httpx.codes.CREATED, answer.text
+    channel: dict[str, Any] = answer.json()
+    return channel

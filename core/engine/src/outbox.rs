@@ -13,6 +13,9 @@ use crate::sys::{self, Message, SendScratch};
 /// cursors wait, and then drop whole access units. 1 MiB is about 50 viewers' share of one
 /// millisecond at the pacing limit.
 pub const OUTBOX_MEDIA_BYTES: usize = 1 << 20;
+/// Sealed bytes after which a visit hands over what it has: the kernel then copies from a cache
+/// that still holds them, and a system call still carries a dozen viewers' messages.
+pub const OUTBOX_BATCH_BYTES: usize = 256 << 10;
 /// The kernel's limit of one UDP GSO message.
 const GSO_MAX_BYTES: usize = 65_000;
 /// Segments in one GSO message that every kernel since 4.18 takes.
@@ -59,6 +62,11 @@ impl Outbox {
     /// May more media be sealed into it now?
     pub fn has_room(&self) -> bool {
         self.buffer.len() < OUTBOX_MEDIA_BYTES
+    }
+
+    /// Is there enough for a system call of its own?
+    pub fn is_batch(&self) -> bool {
+        self.buffer.len() >= OUTBOX_BATCH_BYTES
     }
 
     /// Where sealing appends; call [`Outbox::close_datagram`] after each datagram.

@@ -226,7 +226,7 @@ impl Shard {
         self.dirty = dirty;
     }
 
-    fn flush(&mut self) {
+    pub(super) fn flush(&mut self) {
         let blocked = self.outbox.flush(&mut self.sink, &self.figures.totals);
         if blocked && !self.udp_blocked {
             self.udp_blocked = true;

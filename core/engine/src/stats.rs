@@ -40,7 +40,7 @@ counters! {
     Totals {
         wakes, datagrams_in, datagrams_unrouted, datagrams_sent, messages_sent, bytes_sent,
         send_blocked, send_failed, gso_refused, sources_open, viewers_open, worker_faults,
-        commands_refused, viewer_datagrams_refused,
+        commands_refused, viewer_datagrams_refused, camera_packets_refused, camera_desyncs,
     }
 }
 

@@ -19,6 +19,14 @@ const MAX_KEYFRAME_WAITERS: usize = 64;
 /// where it is broken, and the next one is waited for.
 const KEYFRAME_FRESH_MS: u64 = 10_000;
 
+/// What a camera sent that was no use: dropped, and counted here.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Refused {
+    pub packets: u64,
+    /// Times that the connection lost its place between packets and messages.
+    pub desyncs: u64,
+}
+
 /// What the shard must do after a source handled something.
 pub(crate) enum SourceOutcome {
     Goes,
@@ -38,6 +46,10 @@ pub(crate) struct StreamSlot {
     // derived
     /// `SourceLive` was said of the present source.
     told_live: bool,
+    /// Refused by the present source's RTSP client, as far as it is counted.
+    client_refused: Refused,
+    /// Not yet taken by [`StreamSlot::take_refused`].
+    refused: Refused,
     /// New units are in the ring that viewers have not been visited for.
     pub dirty: bool,
 }
@@ -52,6 +64,8 @@ impl StreamSlot {
             viewers: Vec::new(),
             keyframe_waiters: Vec::new(),
             told_live: false,
+            client_refused: Refused::default(),
+            refused: Refused::default(),
             dirty: false,
         }
     }
@@ -69,6 +83,7 @@ impl StreamSlot {
     pub fn attach(&mut self, source: Source) {
         self.source = Some(source);
         self.told_live = false;
+        self.client_refused = Refused::default();
     }
 
     /// The source is gone; viewers stay, and nobody joins at the past.
@@ -109,7 +124,15 @@ impl StreamSlot {
         let keyframe = ring.newest_keyframe().is_some_and(|k| k.index >= first_new);
         figures.bytes.add(bytes);
         figures.packets.add(packets);
-        figures.packets_malformed.add(malformed);
+        let by_client = client_refused(source);
+        let refused = Refused {
+            packets: malformed + by_client.packets - self.client_refused.packets,
+            desyncs: by_client.desyncs - self.client_refused.desyncs,
+        };
+        self.client_refused = by_client;
+        self.refused.packets += refused.packets;
+        self.refused.desyncs += refused.desyncs;
+        figures.packets_malformed.add(refused.packets);
         figures.access_units.add(units);
         self.dirty |= units > 0;
         if packets > 0 {
@@ -127,6 +150,11 @@ impl StreamSlot {
             self.answer_waiters(now, events);
         }
         outcome
+    }
+
+    /// What was refused since the last call, for the totals of the process.
+    pub fn take_refused(&mut self) -> Refused {
+        std::mem::take(&mut self.refused)
     }
 
     pub fn writable(&mut self, now: Instant, events: &EventQueue) -> SourceOutcome {
@@ -254,6 +282,17 @@ impl StreamSlot {
 
     fn tell_step(&self, events: &EventQueue, step: &'static str) {
         events.push(&self.id, EventBody::Step { step });
+    }
+}
+
+fn client_refused(source: &Source) -> Refused {
+    let counters = source.client.counters();
+    Refused {
+        packets: counters.malformed_rtp
+            + counters.malformed_rtcp
+            + counters.unexpected_payload_type
+            + counters.unassigned_channel,
+        desyncs: counters.desyncs,
     }
 }
 

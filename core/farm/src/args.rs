@@ -11,7 +11,7 @@ const USERNAME_VARIABLE: &str = "STREAMHUB_FARM_USERNAME";
 
 pub const USAGE: &str = "\
 usage: farm --clips DIR [--listen 127.0.0.1:8554] [--cameras 3000] [--username admin]
-            [--rtsp-session-timeout-s 60]
+            [--rtsp-session-timeout-s 60] [--send-log FILE [--send-log-camera 1]]
 The password comes from STREAMHUB_FARM_PASSWORD; without it nobody is asked for one.
 URLs: /cam/<n>/main|sub, /hazard/<name>, /fault/<kind>/...; control lines on stdin (docs/farm.md).";
 
@@ -23,6 +23,9 @@ pub struct Args {
     pub username: String,
     pub password: Option<String>,
     pub rtsp_session_timeout: Duration,
+    /// Where to note when each picture of `send_log_camera` was sent.
+    pub send_log: Option<PathBuf>,
+    pub send_log_camera: u32,
 }
 
 pub enum Parsed {
@@ -42,6 +45,8 @@ impl Args {
                 .ok()
                 .filter(|password| !password.is_empty()),
             rtsp_session_timeout: Duration::from_secs(60),
+            send_log: None,
+            send_log_camera: 1,
         };
         while let Some(word) = words.next() {
             if matches!(word.as_str(), "-h" | "--help") {
@@ -57,6 +62,8 @@ impl Args {
                     let seconds: u32 = number(&word, &value()?)?;
                     args.rtsp_session_timeout = Duration::from_secs(seconds.max(1).into());
                 }
+                "--send-log" => args.send_log = Some(PathBuf::from(value()?)),
+                "--send-log-camera" => args.send_log_camera = number(&word, &value()?)?,
                 _ => return Err(format!("unknown option {word}.")),
             }
         }

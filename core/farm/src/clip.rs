@@ -105,6 +105,8 @@ pub struct Unit {
     pub keyframe: bool,
     /// Place in display order, counted from 0 in the loop.
     pub picture: u32,
+    /// Of the slice NAL units, without start codes.
+    pub vcl_bytes: u32,
 }
 
 #[derive(Debug)]
@@ -158,7 +160,7 @@ impl Clip {
             }
         }
         let starts_with_keyframe = units.first().is_some_and(|unit: &Unit| unit.keyframe);
-        if fps == 0 || CLOCK_RATE % fps != 0 || !starts_with_keyframe {
+        if fps == 0 || !CLOCK_RATE.is_multiple_of(fps) || !starts_with_keyframe {
             return None;
         }
         let reordered = units
@@ -212,6 +214,7 @@ fn build_unit(
             _ => {} // The encoder's own SEI; ours comes at send time.
         }
     }
+    let vcl_bytes: usize = slices.iter().map(|nal| nal.len()).sum();
     let (last, first) = slices.split_last()?;
     let mut body = Template::default();
     for nal in first {
@@ -223,6 +226,7 @@ fn build_unit(
         slices: body,
         keyframe,
         picture: u32::try_from(picture).ok()?,
+        vcl_bytes: u32::try_from(vcl_bytes).ok()?,
     })
 }
 

@@ -3,13 +3,13 @@
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use peer::rtsp_server::{ConnectionSeeds, RtspServer, ServerConfig, ServerEvent};
 
 use crate::catalog::{Catalog, Desk};
 use crate::fault::{Fault, Later};
-use crate::playback::{Playback, Start};
+use crate::playback::{Playback, Start, WrittenUnit};
 
 /// The rest of one access unit (the largest keyframe is 250 kB) and answers that a client does
 /// not read; a client that lets more pile up is closed.
@@ -64,6 +64,9 @@ pub struct Connection {
     asked: Option<u32>,
     pending: Vec<u8>,
     pending_start: usize,
+    /// The picture whose last bytes have not been written yet.
+    leaving: Option<WrittenUnit>,
+    left: Option<(WrittenUnit, SystemTime)>,
     /// For the driver: the due time it has this connection scheduled for.
     pub scheduled_us: Option<u64>,
     /// For the driver: whether it waits for the socket to take bytes.
@@ -85,6 +88,8 @@ impl Connection {
             asked: None,
             pending: Vec::new(),
             pending_start: 0,
+            leaving: None,
+            left: None,
             scheduled_us: None,
             wants_write: false,
         }
@@ -96,6 +101,12 @@ impl Connection {
 
     pub fn has_pending(&self) -> bool {
         self.pending_start < self.pending.len()
+    }
+
+    /// The picture that has gone out whole since the last call, and the time just before the write
+    /// that took its last bytes.
+    pub fn take_left(&mut self) -> Option<(WrittenUnit, SystemTime)> {
+        self.left.take()
     }
 
     /// When [`Self::on_due`] wants to be called.
@@ -141,7 +152,9 @@ impl Connection {
 
     /// The socket takes bytes again.
     pub fn on_writable(&mut self) -> Fate {
+        let mut writing = SystemTime::now();
         while self.has_pending() {
+            writing = SystemTime::now();
             match self.stream.write(&self.pending[self.pending_start..]) {
                 Ok(0) => return Fate::Ended,
                 Ok(count) => self.pending_start += count,
@@ -153,6 +166,7 @@ impl Connection {
         // Most connections never need this buffer: give its memory back.
         self.pending = Vec::new();
         self.pending_start = 0;
+        self.left = self.leaving.take().map(|unit| (unit, writing));
         Fate::Lives
     }
 
@@ -187,6 +201,7 @@ impl Connection {
         counters.packets += packets as u64;
         counters.units += 1;
         counters.bytes += out.len() as u64;
+        self.leaving = play.playback.written;
         self.send(out)
     }
 
@@ -300,7 +315,9 @@ impl Connection {
             return Fate::Lives;
         }
         let mut sent = 0;
+        let mut writing = SystemTime::now();
         while sent < bytes.len() {
+            writing = SystemTime::now();
             match self.stream.write(&bytes[sent..]) {
                 Ok(0) => return Fate::Ended,
                 Ok(count) => sent += count,
@@ -313,6 +330,8 @@ impl Connection {
             self.pending.clear();
             self.pending_start = 0;
             self.pending.extend_from_slice(&bytes[sent..]);
+        } else {
+            self.left = self.leaving.take().map(|unit| (unit, writing));
         }
         Fate::Lives
     }

@@ -19,6 +19,7 @@ use crate::catalog::Catalog;
 use crate::connection::{Connection, Counters, Fate, Moment};
 use crate::control::{self, Command, Lines};
 use crate::fault::Fault;
+use crate::send_log::SendLog;
 use crate::signals;
 
 const TOKEN_LISTENER: u64 = u64::MAX;
@@ -48,8 +49,10 @@ pub fn run(args: &Args) -> Result<(), String> {
     let catalog = Catalog::load(&args.clips, args.cameras)?;
     let listener = listen(args)?;
     raise_open_files(args.cameras);
+    let send_log = SendLog::open(args)?;
     let mut farm = Farm::new(args, catalog, listener, signals)
         .map_err(|error| format!("epoll cannot be set up ({error})."))?;
+    farm.send_log = send_log;
     let address = farm.listener.local_addr().unwrap_or(args.listen);
     say(&format!(
         "farm: listening on {address}, cameras={}",
@@ -121,6 +124,7 @@ struct Farm {
     seeds: SeedSource,
     lines: Lines,
     counters: Counters,
+    send_log: Option<SendLog>,
     began: Instant,
     stopping: bool,
     // scratch
@@ -172,6 +176,7 @@ impl Farm {
             seeds: SeedSource::open()?,
             lines: Lines::default(),
             counters: Counters::default(),
+            send_log: None,
             began: Instant::now(),
             stopping: false,
             out: Vec::with_capacity(512 * 1024),
@@ -342,6 +347,11 @@ impl Farm {
                 scratch: &mut self.scratch,
             },
         );
+        if let Some((unit, at)) = connection.take_left()
+            && let Some(log) = &mut self.send_log
+        {
+            log.note(unit, at);
+        }
         if fate != Fate::Lives {
             if fate == Fate::Reset {
                 let lingers = Some(Duration::ZERO);

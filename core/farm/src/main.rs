@@ -14,6 +14,7 @@ mod driver;
 mod fault;
 mod playback;
 mod sei;
+mod send_log;
 mod signals;
 
 use std::process::ExitCode;

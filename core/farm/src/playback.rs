@@ -37,6 +37,15 @@ pub struct Start {
     pub joins_mid_gop: bool,
 }
 
+/// What a written picture is known by in the send log.
+#[derive(Debug, Clone, Copy)]
+pub struct WrittenUnit {
+    pub camera: u32,
+    pub rtp_ts: u32,
+    pub vcl_bytes: u32,
+    pub keyframe: bool,
+}
+
 #[derive(Debug)]
 pub struct Playback {
     // given
@@ -54,6 +63,8 @@ pub struct Playback {
     needs_keyframe: bool,
     packets: u32,
     octets: u32,
+    /// The picture written last.
+    pub written: Option<WrittenUnit>,
     // scratch
     sei: Template,
     nal: Vec<u8>,
@@ -73,6 +84,7 @@ impl Playback {
             needs_keyframe: false,
             packets: 0,
             octets: 0,
+            written: None,
             sei: Template::default(),
             nal: Vec::new(),
         };
@@ -158,6 +170,12 @@ impl Playback {
             rtp_ts: base.wrapping_add(offset),
             ssrc: self.start.ssrc,
         };
+        self.written = Some(WrittenUnit {
+            camera: self.start.camera,
+            rtp_ts: stamp.rtp_ts,
+            vcl_bytes: unit.vcl_bytes,
+            keyframe: unit.keyframe,
+        });
         self.nal.clear();
         sei::write_nal(self.start.camera, wall_unix_us, &mut self.nal);
         self.sei.clear();
@@ -169,7 +187,8 @@ impl Playback {
             self.octets = self.octets.wrapping_add(template.octets() as u32);
         }
         self.packets = self.packets.wrapping_add(packets as u32);
-        if self.tick % (u64::from(self.clip.fps) * SENDER_REPORT_EVERY_S) == 0 {
+        let report_ticks = u64::from(self.clip.fps) * SENDER_REPORT_EVERY_S;
+        if self.tick.is_multiple_of(report_ticks) {
             self.write_report(stamp.rtp_ts, wall_unix_us, out);
         }
         self.tick += 1;
@@ -215,6 +234,7 @@ mod tests {
                 slices: Template::default(),
                 keyframe: picture % GOP == 0,
                 picture,
+                vcl_bytes: 3000,
             };
             let kind = if unit.keyframe { 0x65 } else { 0x41 };
             let mut nal = vec![kind; 3000];

@@ -34,6 +34,10 @@ impl Shard {
             && flags.intersects(epoll::EventFlags::IN | failed)
         {
             outcome = slot.readable(now, &mut self.scratch, &self.events);
+            let refused = slot.take_refused();
+            let totals = &self.figures.totals;
+            totals.camera_packets_refused.add(refused.packets);
+            totals.camera_desyncs.add(refused.desyncs);
         }
         if slot.dirty {
             slot.dirty = false;

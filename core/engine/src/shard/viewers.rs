@@ -97,6 +97,9 @@ impl Shard {
         }
         let next = viewer.next_timeout();
         self.timers.arm(Timer::Viewer(key), next, &mut viewer.armed);
+        if self.outbox.is_batch() && !self.udp_blocked {
+            self.flush();
+        }
     }
 
     pub(super) fn open_viewer(&mut self, now: Instant, command: OpenViewer) {

@@ -1,0 +1,241 @@
+"""A view lives as long as its right: however that ends, the last packet leaves within a second."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+from support.aiortc_viewer import AiortcViewer
+from support.core_viewer import CoreViewer, core_on
+from support.district import Farm, Service, eventually, farm_secret
+from support.watching import PATIENCE_S, assert_unharmed, audit_rows, channels_of, watched
+
+# Required: from commit to the viewer's last packet.
+LIMIT_S = 1.0
+P99_S = 0.5
+VIEWERS = 10
+ROUNDS = 3
+# A camera at 15 pictures a second that is not heard for so long has stopped.
+QUIET_S = 0.5
+LEASE_S = 2.0
+
+
+def wall(packet_at: float) -> float:
+    """A monotonic time as unix seconds."""
+    return packet_at + (time.time() - time.monotonic())
+
+
+async def subject_id_of(admin: httpx.AsyncClient, username: str) -> str:
+    answer = await admin.get("/api/v1/subjects", params={"q": username})
+    found = [row for row in answer.json()["items"] if row["username"] == username]
+    subject_id: str = found[0]["id"]
+    return subject_id
+
+
+async def grant_of(admin: httpx.AsyncClient, subject_id: str) -> dict[str, Any]:
+    answer = await admin.get("/api/v1/grants", params={"subject_id": subject_id})
+    [grant] = answer.json()["items"]
+    assert isinstance(grant, dict)
+    return grant
+
+
+async def last_packets(viewers: list[AiortcViewer]) -> list[float]:
+    """Unix time of each viewer's last packet, once none has come to any for a while."""
+
+    def quiet() -> bool:
+        newest = max(viewer.packets[-1].at for viewer in viewers)
+        return time.monotonic() - newest > QUIET_S
+
+    await eventually("all viewers are quiet", quiet)
+    return [wall(viewer.packets[-1].at) for viewer in viewers]
+
+
+def share(values: list[float], part: float) -> float:
+    """The value below or at which this part of them lies."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(part * len(ordered)))]
+
+
+async def test_ten_viewers_stop_within_a_second_of_the_revocation(service: Service) -> None:
+    after_commit: list[float] = []
+    after_answer: list[float] = []
+    async with service.client("yongshun") as client, service.client("admin") as admin:
+        ids = [channel["id"] for channel in await channels_of(client, VIEWERS)]
+        subject_id = await subject_id_of(admin, "yongshun")
+        for round_number in range(ROUNDS):
+            grant = await grant_of(admin, subject_id)
+            async with watched(client, ids, decode=False) as viewers:
+                answer = await admin.delete(f"/api/v1/grants/{grant['id']}")
+                answered = time.time()
+                assert answer.status_code == 204
+                ended = await last_packets(viewers)
+                revoked = (await audit_rows(admin, "grant_revoke"))[0]
+                committed = datetime.fromisoformat(revoked["at"]).timestamp()
+                assert committed <= answered
+                after_commit += [at - committed for at in ended]
+                after_answer += [at - answered for at in ended]
+                for viewer in viewers:
+                    await eventually("BYE", lambda v=viewer: v.byes > 0, PATIENCE_S)
+                    assert_unharmed(viewer)
+            if round_number == 0:
+                for channel_id in ids:
+                    gone = await client.get(f"/api/v1/channels/{channel_id}")
+                    assert gone.status_code == 404
+            body = {key: grant[key] for key in ("subject_id", "actions", "area_id")}
+            assert (await admin.post("/api/v1/grants", json=body)).status_code == 201
+        ends = await audit_rows(admin, "view_end")
+    for name, values in (("commit", after_commit), ("answer", after_answer)):
+        print(
+            f"last packet after the {name}: p50 {share(values, 0.5) * 1000:.0f} ms,"
+            f" p99 {share(values, 0.99) * 1000:.0f} ms (n={len(values)})"
+        )
+    assert min(after_commit) > -QUIET_S, "all of them were running until then"
+    assert max(after_commit) < LIMIT_S
+    assert share(after_commit, 0.99) < P99_S
+    assert [row["detail"]["cause"] for row in ends] == ["revoked"] * VIEWERS * ROUNDS
+
+
+@dataclass
+class Ending:
+    """One way to lose a right: done by the admin at `act`, or by time at `at`."""
+
+    cause: str
+    viewer: AiortcViewer
+    act: Callable[[], Awaitable[httpx.Response]] | None = None
+    at: float = 0.0
+
+
+async def test_every_way_a_right_ends_stops_the_picture(service: Service) -> None:
+    async with AsyncExitStack() as stack:
+        admin = await stack.enter_async_context(service.client("admin"))
+
+        async def watch(username: str, channel: dict[str, Any] | None = None) -> AiortcViewer:
+            client = await stack.enter_async_context(service.client(username))
+            [own] = await channels_of(client, 1)
+            opened = watched(client, [(channel or own)["id"]], decode=False)
+            [viewer] = await stack.enter_async_context(opened)
+            return viewer
+
+        foreign, removed, switched_off = await channels_of(admin, 3, q="11011206")
+        [window] = await channels_of(admin, 1, q="11011207")
+        # One camera of another township, until a time that comes soon.
+        until = datetime.now(UTC) + timedelta(seconds=8)
+        body = {
+            "subject_id": await subject_id_of(admin, "yongshun"),
+            "actions": ["list", "live"],
+            "channel_id": window["id"],
+            "valid_until": until.isoformat(),
+        }
+        assert (await admin.post("/api/v1/grants", json=body)).status_code == 201
+        disabled, re_keyed = "liyuan", "songzhuang"
+        disabled_id = await subject_id_of(admin, disabled)
+        re_keyed_id = await subject_id_of(admin, re_keyed)
+        by_operator = await watch("yongshun", foreign)
+        endings = [
+            Ending("grant_ended", await watch("yongshun", window), at=until.timestamp()),
+            Ending(
+                "revoked",
+                await watch(disabled),
+                lambda: admin.patch(f"/api/v1/subjects/{disabled_id}", json={"enabled": False}),
+            ),
+            Ending(
+                "revoked",
+                await watch(re_keyed),
+                lambda: admin.patch(
+                    f"/api/v1/subjects/{re_keyed_id}", json={"password": "another-pass-phrase-9"}
+                ),
+            ),
+            Ending(
+                "channel_removed",
+                await watch("yongshun", removed),
+                lambda: admin.delete(f"/api/v1/channels/{removed['id']}"),
+            ),
+            Ending(
+                "channel_disabled",
+                await watch("yongshun", switched_off),
+                lambda: admin.patch(
+                    f"/api/v1/channels/{switched_off['id']}", json={"enabled": False}
+                ),
+            ),
+            Ending(
+                "closed_by_operator",
+                by_operator,
+                lambda: admin.delete(f"/api/v1/views/{by_operator.location.rpartition('/')[2]}"),
+            ),
+        ]
+        bystander = await watch("taihu")
+        for ending in endings:
+            if ending.act is not None:
+                answer = await ending.act()
+                assert answer.status_code < 300, answer.text
+                ending.at = time.time()
+            [last] = await last_packets([ending.viewer])
+            print(f"{ending.cause}: last packet {(last - ending.at) * 1000:+.0f} ms")
+            assert last - ending.at < LIMIT_S, ending.cause
+        views = (await admin.get("/api/v1/views")).json()["items"]
+        assert [view["id"] for view in views] == [bystander.location.rpartition("/")[2]]
+        await bystander.wait_packets(len(bystander.packets) + 50, PATIENCE_S)
+        assert_unharmed(bystander)
+        causes = {
+            row["detail"]["view_id"]: row["detail"]["cause"]
+            for row in await audit_rows(admin, "view_end")
+        }
+        for ending in endings:
+            assert causes[ending.viewer.location.rpartition("/")[2]] == ending.cause
+
+
+async def test_the_core_ends_a_lease_that_nobody_renews(farm: Farm, template: Any) -> None:
+    """The control plane is not there: nobody renews, nobody drains events."""
+    with core_on(farm, farm_secret(template)) as core:
+        until = time.time() + LEASE_S
+        kept = CoreViewer(core, "kept", until + 60)
+        left = CoreViewer(core, "left", until)
+        try:
+            await kept.open()
+            await left.open()
+            await kept.viewer.wait_packets(20, PATIENCE_S)
+            await left.viewer.wait_packets(1, PATIENCE_S)
+            [last] = await last_packets_after(left.viewer, until)
+            print(f"lease of {LEASE_S} s: last packet {(last - until) * 1000:+.0f} ms after it")
+            assert -0.5 < last - until < 0.5
+            await eventually("BYE", lambda: left.viewer.byes > 0)
+            packets = len(kept.viewer.packets)
+            await kept.viewer.wait_packets(packets + 20, PATIENCE_S)
+            closed = [event for event in core.drain_events(10_000) if event[0] == "viewer_closed"]
+            [(_, owner, fields)] = closed
+            assert owner == "left"
+            assert fields["cause"] == "lease_expired"
+            # Milliseconds, cut.
+            assert -0.002 < fields["at_ms"] / 1000 - until < 0.5
+            assert fields["packets"] == len(left.viewer.packets)
+        finally:
+            await kept.viewer.close()
+            await left.viewer.close()
+
+
+async def last_packets_after(viewer: AiortcViewer, until: float) -> list[float]:
+    await eventually("the lease is over", lambda: time.time() > until, PATIENCE_S)
+    return await last_packets([viewer])
+
+
+async def test_a_renewed_lease_goes_on(farm: Farm, template: Any) -> None:
+    with core_on(farm, farm_secret(template)) as core:
+        watching = CoreViewer(core, "renewed", time.time() + LEASE_S)
+        try:
+            await watching.open()
+            await watching.viewer.wait_packets(1, PATIENCE_S)
+            end = time.time() + LEASE_S + 1.0
+            while time.time() < end:
+                core.renew_viewers([("renewed", time.time() + 1.0)])
+                await asyncio.sleep(0.2)
+            packets = len(watching.viewer.packets)
+            await watching.viewer.wait_packets(packets + 5, PATIENCE_S)
+            await eventually("BYE", lambda: watching.viewer.byes > 0, PATIENCE_S)
+        finally:
+            await watching.viewer.close()

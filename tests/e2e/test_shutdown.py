@@ -1,0 +1,79 @@
+"""SIGTERM while people watch: they are told, the audit is closed, and the process is gone."""
+
+from __future__ import annotations
+
+import signal
+import time
+from contextlib import AsyncExitStack
+
+from support.district import Service, eventually
+from support.view_events import events_of
+from support.watching import PATIENCE_S, audit_rows, channels_of, watched
+
+VIEWERS = 6
+LEAVE_S = 3.0
+
+
+async def test_sigterm_says_goodbye_closes_the_audit_and_leaves_in_time(service: Service) -> None:
+    process = service.process
+    assert process is not None
+    async with service.client("yongshun") as client, AsyncExitStack() as stack:
+        channels = await channels_of(client, VIEWERS - 1)
+        ids = [channel["id"] for channel in channels]
+        viewers = await stack.enter_async_context(watched(client, [*ids, ids[0]], decode=False))
+        # Event streams are open, as a page has them; they must not hold the process.
+        follows = [await stack.enter_async_context(events_of(client, v.location)) for v in viewers]
+        for events in follows:
+            await events.until("live", lambda s: s["state"] == "live", PATIENCE_S)
+
+        started = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        await eventually("the process is gone", lambda: process.poll() is not None, PATIENCE_S)
+        left_s = time.monotonic() - started
+        print(f"left {left_s:.2f} s after SIGTERM with {VIEWERS} viewers")
+        assert left_s < LEAVE_S
+        assert process.returncode == 0, service.log_path.read_text()[-2000:]
+
+        for viewer, events in zip(viewers, follows, strict=True):
+            await eventually("BYE", lambda v=viewer: v.byes > 0, PATIENCE_S)
+            # close_notify: a foreign DTLS stack says the transport is over.
+            await eventually(
+                "close_notify", lambda v=viewer: v.peer.connectionState == "closed", PATIENCE_S
+            )
+            await eventually("the events end", lambda e=events: e.ended, PATIENCE_S)
+            assert events.state["state"] == "ended"
+            assert events.state["reason"] == "shutdown"
+            assert max(packet.at for packet in viewer.packets) < started + LEAVE_S
+
+    log = service.log_path.read_text()
+    assert "left_at_once" not in log
+    assert "Traceback" not in log
+    verified = service.cli("audit", "verify", check=False)
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+
+    service.start()
+    async with service.client("admin") as admin:
+        starts = await audit_rows(admin, "view_start")
+        ends = await audit_rows(admin, "view_end")
+        opened = {row["detail"]["view_id"] for row in starts}
+        assert len(opened) == VIEWERS
+        assert {row["detail"]["view_id"] for row in ends} == opened
+        for row in ends:
+            assert row["detail"]["cause"] == "shutdown"
+            assert row["detail"]["packets"] > 0
+            assert {step for step, _ in row["detail"]["steps"]} >= {"permit", "dtls", "first_sent"}
+        started_rows = await audit_rows(admin, "service_started")
+        assert started_rows[0]["detail"]["views_closed"] == 0, "nothing was left open"
+
+
+async def test_sigterm_without_viewers_and_with_a_still_under_way_leaves_in_time(
+    service: Service,
+) -> None:
+    process = service.process
+    assert process is not None
+    async with service.client("yongshun") as client:
+        [channel] = await channels_of(client, 1)
+        path = f"/api/v1/channels/{channel['id']}/snapshot.jpg"
+        assert (await client.get(path)).status_code == 200  # the decode worker runs
+    assert service.stop() < LEAVE_S
+    assert process.returncode == 0

@@ -1,0 +1,127 @@
+"""GStreamer's RTSP server is pulled as a camera: registered, granted, watched, and dialled again
+when its stream has come to its end."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from support.aiortc_viewer import AiortcViewer
+from support.district import Service, copy_of
+from support.view_events import events_of
+from support.watching import PATIENCE_S, add_camera, assert_unharmed, audit_rows, channels_of
+
+# The bindings are Debian packages for Debian's own interpreter.
+DEBIAN_PYTHON = "/usr/bin/python3"
+BINDINGS = "import gi; gi.require_version('GstRtspServer', '1.0')"
+PACKAGES = "gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-good python3-gi"
+CLIP_S, FPS, WIDTH, HEIGHT = 6, 20, 480, 272
+
+
+def has_gstreamer() -> bool:
+    try:
+        found = subprocess.run([DEBIAN_PYTHON, "-c", BINDINGS], capture_output=True, check=False)
+    except FileNotFoundError:
+        return False
+    return found.returncode == 0
+
+
+pytestmark = pytest.mark.skipif(
+    not has_gstreamer(), reason=f"GStreamer's server is missing: apt-get install {PACKAGES}"
+)
+
+
+def make_clip(path: Path) -> None:
+    """A bright bar that moves; H.264 by libx264, 1 s GOPs."""
+    with av.open(str(path), "w") as clip:
+        stream = clip.add_stream("libx264", rate=FPS)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        stream.codec_context.gop_size = FPS
+        stream.codec_context.time_base = Fraction(1, FPS)
+        stream.options = {"tune": "zerolatency", "preset": "ultrafast", "profile": "baseline"}
+        for number in range(CLIP_S * FPS):
+            picture = np.full((HEIGHT, WIDTH, 3), 60, np.uint8)
+            left = number * 4 % (WIDTH - 40)
+            picture[:, left : left + 40] = 230
+            clip.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
+        clip.mux(stream.encode())
+
+
+@contextmanager
+def foreign_server(clip: Path) -> Iterator[int]:
+    script = Path(__file__).with_name("gst_rtsp_server.py")
+    with subprocess.Popen(
+        [DEBIAN_PYTHON, str(script), str(clip)], stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            said = process.stdout.readline()
+            assert said.startswith("listening "), said
+            yield int(said.split()[1])
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
+@pytest.fixture
+def service(farm: object, template: Path, tmp_path: Path) -> Iterator[Service]:
+    environment = {"STREAMHUB_DIAL__RETRY_FIRST_S": "0.5", "STREAMHUB_DIAL__RETRY_MAX_S": "1"}
+    service = Service(copy_of(template, tmp_path / "data"), environment=environment)
+    service.start()
+    try:
+        yield service
+    finally:
+        service.stop()
+
+
+async def test_gstreamers_server_is_pulled_and_dialled_again_at_its_end(
+    service: Service, tmp_path: Path
+) -> None:
+    clip = tmp_path / "clip.mp4"
+    make_clip(clip)
+    with foreign_server(clip) as port:
+        async with service.client("admin") as admin, service.client("yongshun") as client:
+            # In another township; the operator gets this one camera alone.
+            [elsewhere] = await channels_of(admin, 1, q="11011207")
+            url = f"rtsp://127.0.0.1:{port}/camera"
+            channel = await add_camera(admin, url, elsewhere["area_id"])
+            assert (await client.get(f"/api/v1/channels/{channel['id']}")).status_code == 404
+            me = (await client.get("/api/v1/me")).json()
+            grant = {
+                "subject_id": me["id"],
+                "actions": ["list", "live"],
+                "channel_id": channel["id"],
+            }
+            assert (await admin.post("/api/v1/grants", json=grant)).status_code == 201
+
+            viewer = AiortcViewer(client, channel["id"])
+            try:
+                assert (await viewer.open()).status_code == 201
+                async with events_of(client, viewer.location) as events:
+                    await viewer.wait_pictures(2 * FPS, PATIENCE_S)
+                    live = len(events.states)
+                    lost = await events.until(
+                        "its end", lambda s: s["state"] == "lost", PATIENCE_S
+                    )
+                    assert lost["reason"] == "closed_by_peer", lost
+                    packets, pictures = len(viewer.packets), viewer.pictures
+                    await events.until(
+                        "again", lambda s: s["state"] == "live", PATIENCE_S, since=live + 1
+                    )
+                    await viewer.wait_packets(packets + 20, PATIENCE_S)
+                    await viewer.wait_pictures(pictures + FPS, PATIENCE_S)
+                    assert_unharmed(viewer)
+                    steps = [step["step"] for step in events.steps]
+                    assert steps.count("play") >= 2
+                    assert steps.count("permit") == 1
+                assert viewer.size == (WIDTH, HEIGHT)
+            finally:
+                await viewer.close()
+            starts = await audit_rows(admin, "view_start")
+            assert [row["channel_id"] for row in starts] == [channel["id"]]
