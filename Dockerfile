@@ -1,7 +1,10 @@
 # Built by the same scripts that `make` calls; nothing is installed here by other means.
 #
 #   docker build --tag streamhub .
-#   docker run --rm --network host --volume streamhub:/var/lib/streamhub streamhub
+#   docker run --rm --network host --volume streamhub:/var/lib/streamhub \
+#       --env STREAMHUB_MEDIA__ADVERTISE='["192.0.2.10"]' streamhub
+#
+# 192.0.2.10 stands for the address at which viewers reach this machine.
 FROM debian:12-slim AS build
 RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates make python3
 WORKDIR /src
@@ -17,8 +20,7 @@ COPY --from=build /opt/streamhub /opt/streamhub
 USER streamhub
 WORKDIR /var/lib/streamhub
 VOLUME /var/lib/streamhub
-# 8080 the page and the API, 8189/udp all viewers' media. Say which addresses viewers reach with
-# STREAMHUB_MEDIA__ADVERTISE='["192.0.2.10"]'.
+# 8080 the page and the API, 8189/udp all viewers' media.
 ENV PATH=/opt/streamhub/bin:$PATH \
     STREAMHUB_DATA_DIR=/var/lib/streamhub \
     STREAMHUB_LOG__FORMAT=json \

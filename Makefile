@@ -11,7 +11,7 @@ STAMPS := .cache/stamps
 export NODE_EXTRA_CA_CERTS ?= $(wildcard /etc/ssl/certs/ca-certificates.crt)
 export UV_SYSTEM_CERTS ?= 1
 
-.PHONY: help demo test check core web setup fmt wheel install clean test-rust test-python test-web
+.PHONY: help demo test check core web setup fmt wheel install need-dest clean test-rust test-python test-web
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,8 +49,11 @@ wheel: web core ## one wheel in dist/
 	$(UV) build --wheel --out-dir dist --quiet
 	@$(BIN)/python scripts/check-wheel dist/*.whl
 
-install: wheel ## a self-contained environment in DEST, e.g. make install DEST=/opt/streamhub
+install: need-dest wheel ## a self-contained environment in DEST, e.g. make install DEST=/opt/streamhub
 	scripts/install "$(DEST)"
+
+need-dest: # said before a minute of building, not after
+	@test -n "$(DEST)" || scripts/install
 
 clean: ## remove everything built
 	rm -rf target .venv .cache dist web/node_modules streamhub/*.so
@@ -72,8 +75,9 @@ $(STAMPS)/media: scripts/bootstrap
 	@touch $@
 
 $(STAMPS)/core: $(STAMPS)/python $(STAMPS)/rust $(RUST_SOURCES)
-	cargo build --release --locked -p farm
+	cargo build --release --locked -p farm -p loadgen
 	install -D target/release/farm streamhub/_bin/farm
+	install -D target/release/loadgen streamhub/_bin/loadgen
 	$(UV) sync --frozen --inexact --compile-bytecode
 	@touch $@
 

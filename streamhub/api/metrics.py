@@ -20,7 +20,7 @@ from prometheus_client.registry import Collector
 DURATION_BUCKETS_S = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 3.0, 10.0)
 
 # Twice the lines, and no reader: the time of a restart is in the process's own figures.
-disable_created_metrics()
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 Figures = Callable[[], Mapping[str, int | float]]
 

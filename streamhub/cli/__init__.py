@@ -15,6 +15,7 @@ from .control import CliError
 
 # (module, attribute, command): commands whose files other parts of the tree bring along.
 _OPTIONAL = (
+    ("streamhub.cli.bench", "app", "bench"),
     ("streamhub.cli.farm", "farm", "farm"),
     ("streamhub.cli.doctor", "doctor", "doctor"),
     ("streamhub.cli.demo", "demo", "demo"),
@@ -43,7 +44,11 @@ def build() -> typer.Typer:
     for module, attribute, name in _OPTIONAL:
         # Only what is asked for, or all for the help: they import codecs and the like.
         if wanted in (name, None) or wanted.startswith("-"):
-            app.command(name)(getattr(importlib.import_module(module), attribute))
+            found = getattr(importlib.import_module(module), attribute)
+            if isinstance(found, typer.Typer):
+                app.add_typer(found, name=name)
+            else:
+                app.command(name)(found)
     return app
 
 

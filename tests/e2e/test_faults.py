@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 from support.aiortc_viewer import AiortcViewer
-from support.district import Farm, Service, copy_of, eventually
+from support.district import Farm, Service, copy_of, eventually, free_port
+from support.scripted_camera import scripted_camera
 from support.view_events import ViewEvents, events_of
 from support.watching import (
     PATIENCE_S,
+    add_camera,
     assert_unharmed,
     camera_of,
     channels_of,
@@ -114,26 +116,66 @@ async def test_each_fault_is_named_the_rest_is_undisturbed_and_healing_is_seen(
         assert {view["id"] for view in views} == locations
 
 
-async def test_a_camera_that_is_off_when_opened_comes_up_in_the_same_view(
+# What the tile of a camera says that is ill when it is opened.
+ILL_AT_FIRST = {
+    "reset": "closed_by_peer",
+    "unauthorized": "auth_failed",
+    "not-found": "not_found",
+    "h265": "codec_unsupported",
+    "mute-accept": "options_timeout",
+    "silent": "stalled",
+}
+
+
+async def test_a_camera_that_is_ill_when_opened_comes_up_in_the_same_view(
     service: Service, farm: Farm
 ) -> None:
     async with service.client("yongshun") as client, AsyncExitStack() as stack:
-        [channel] = await channels_of(client, 1)
-        farm.fault(camera_of(channel), "reset")
+        channels = await channels_of(client, len(ILL_AT_FIRST))
+        opened: list[tuple[str, AiortcViewer, ViewEvents]] = []
         try:
-            viewer = AiortcViewer(client, channel["id"])
-            stack.push_async_callback(viewer.close)
-            assert (await viewer.open()).status_code == 201
-            events = await stack.enter_async_context(events_of(client, viewer.location))
-            lost = await events.until(
-                "lost", is_state("lost", "closed_by_peer"), timeout_s=PATIENCE_S
-            )
-            assert lost["detail"]
-            assert lost["retry_in_ms"] is not None
-            assert viewer.packets == []
+            for kind, channel in zip(ILL_AT_FIRST, channels, strict=True):
+                farm.fault(camera_of(channel), kind)
+                viewer = AiortcViewer(client, channel["id"])
+                stack.push_async_callback(viewer.close)
+                # The answer does not wait for the camera.
+                assert (await viewer.open()).status_code == 201
+                events = await stack.enter_async_context(events_of(client, viewer.location))
+                opened.append((kind, viewer, events))
+            for kind, viewer, events in opened:
+                reason = ILL_AT_FIRST[kind]
+                lost = await events.until(kind, is_state("lost", reason), PATIENCE_S)
+                assert lost["detail"], kind
+                assert lost["retry_in_ms"] is not None, kind
+                assert viewer.packets == [], kind
         finally:
-            farm.fault(camera_of(channel), "none")
-        await heals(viewer, events)
+            for channel in channels:
+                farm.fault(camera_of(channel), "none")
+        for _, viewer, events in opened:
+            await heals(viewer, events)
+
+
+async def test_a_camera_that_was_switched_off_is_found_when_it_is_on(service: Service) -> None:
+    port = free_port()
+    async with service.client("admin") as admin, service.client("yongshun") as client:
+        [neighbour] = await channels_of(client, 1)
+        url = f"rtsp://127.0.0.1:{port}/scripted"
+        channel = await add_camera(admin, url, neighbour["area_id"])
+        viewer = AiortcViewer(client, channel["id"])
+        try:
+            assert (await viewer.open()).status_code == 201
+            async with events_of(client, viewer.location) as events:
+                await events.until("refused", is_state("lost", "connect_refused"), PATIENCE_S)
+                async with scripted_camera(port):
+                    await heals(viewer, events)
+                seen = len(events.states)
+                await events.until(
+                    "off again", lambda s: s["state"] == "lost", PATIENCE_S, since=seen
+                )
+                async with scripted_camera(port):
+                    await heals(viewer, events)
+        finally:
+            await viewer.close()
 
 
 async def test_viewers_of_one_camera_share_its_one_connection(

@@ -176,10 +176,9 @@ async def test_what_was_secret_stays_so(service: Service, farm: Farm) -> None:
         assert (await page.post("/api/v1/sign-out")).status_code == 204
 
     for arguments in (
-        ("audit", "list", "--limit", "500", "--as-json"),
         ("audit", "list", "--limit", "500", "--json"),
         ("camera", "list"),
-        ("camera", "show", added["id"]),
+        ("camera", "show", added["id"], "--json"),
         ("camera", "check", url),
         ("doctor",),
     ):

@@ -160,8 +160,8 @@ METHODS = ("OPTIONS", "DESCRIBE", "SETUP", "PLAY", "GET_PARAMETER", "SET_PARAMET
 
 
 @asynccontextmanager
-async def scripted_camera() -> AsyncIterator[ScriptedCamera]:
-    """A camera on a free port, gone at the end of the block."""
+async def scripted_camera(port: int = 0) -> AsyncIterator[ScriptedCamera]:
+    """A camera on a port (0: any), gone at the end of the block."""
     camera = ScriptedCamera()
     connections: set[asyncio.Task[None]] = set()
 
@@ -172,7 +172,7 @@ async def scripted_camera() -> AsyncIterator[ScriptedCamera]:
         task.add_done_callback(connections.discard)
         await camera.serve(reader, writer)
 
-    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    server = await asyncio.start_server(accept, "127.0.0.1", port)
     camera.port = server.sockets[0].getsockname()[1]
     try:
         yield camera

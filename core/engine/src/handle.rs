@@ -100,8 +100,7 @@ pub struct Engine {
     figures: Arc<Figures>,
     identity: Arc<DtlsIdentity>,
     resolver: Resolver,
-    /// Which dial of a stream is the newest: a slow look-up must not reopen what was closed since.
-    dials: Arc<Mutex<HashMap<String, u64>>>,
+    dials: Arc<Mutex<Dials>>,
     thread: Mutex<Option<JoinHandle<()>>>,
     closed: AtomicBool,
     // derived
@@ -192,7 +191,7 @@ impl Engine {
         let (host, port) = (client.url.host.clone(), client.url.port);
         let figures = self.figures.add_source(&request.stream_id);
         figures.state.set(SourceState::Opening as u64);
-        let dial = self.next_dial(&request.stream_id);
+        let dial = lock(&self.dials).begin(&request.stream_id);
         let (dials, mailbox, events) = (
             self.dials.clone(),
             self.mailbox.clone(),
@@ -202,7 +201,7 @@ impl Engine {
             .push(&request.stream_id, EventBody::Step { step: "dial" });
         self.resolver.resolve(&host, port, move |found| {
             let stream_id = request.stream_id;
-            if lock(&dials).get(&stream_id) != Some(&dial) {
+            if !lock(&dials).is_newest(&stream_id, dial) {
                 return;
             }
             let opened = match found {
@@ -237,7 +236,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError::OverCapacity`], [`EngineError::Closed`].
     pub fn close_source(&self, stream_id: String) -> Result<(), EngineError> {
-        lock(&self.dials).remove(&stream_id);
+        lock(&self.dials).forget(&stream_id);
         self.figures.remove_source(&stream_id);
         self.mailbox.send(Command::CloseSource { stream_id })
     }
@@ -364,12 +363,29 @@ impl Engine {
         }
         let _ = thread.join();
     }
+}
 
-    fn next_dial(&self, stream_id: &str) -> u64 {
-        let mut dials = lock(&self.dials);
-        let dial = dials.entry(stream_id.to_owned()).or_default();
-        *dial += 1;
-        *dial
+/// Which dial of a stream is the newest: a slow look-up must not reopen what was closed since.
+#[derive(Debug, Default)]
+struct Dials {
+    newest: HashMap<String, u64>,
+    /// Over all streams, so that a stream closed and opened again never meets an old number.
+    begun: u64,
+}
+
+impl Dials {
+    fn begin(&mut self, stream_id: &str) -> u64 {
+        self.begun += 1;
+        self.newest.insert(stream_id.to_owned(), self.begun);
+        self.begun
+    }
+
+    fn is_newest(&self, stream_id: &str, dial: u64) -> bool {
+        self.newest.get(stream_id) == Some(&dial)
+    }
+
+    fn forget(&mut self, stream_id: &str) {
+        self.newest.remove(stream_id);
     }
 }
 
@@ -402,4 +418,22 @@ fn monotonic(at: SystemTime) -> Instant {
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_up_from_before_a_close_is_not_the_newest_dial_after_it() {
+        let mut dials = Dials::default();
+        let slow = dials.begin("a");
+        assert!(dials.is_newest("a", slow));
+        dials.forget("a");
+        assert!(!dials.is_newest("a", slow));
+        let again = dials.begin("a");
+        assert!(!dials.is_newest("a", slow) && dials.is_newest("a", again));
+        let other = dials.begin("b");
+        assert!(dials.is_newest("a", again) && dials.is_newest("b", other));
+    }
 }

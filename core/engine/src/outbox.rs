@@ -13,6 +13,9 @@ use crate::sys::{self, Message, SendScratch};
 /// cursors wait, and then drop whole access units. 1 MiB is about 50 viewers' share of one
 /// millisecond at the pacing limit.
 pub const OUTBOX_MEDIA_BYTES: usize = 1 << 20;
+/// Above it answers to checks and handshakes are dropped too: their senders repeat themselves,
+/// and a flood of checks must not grow the process.
+const OUTBOX_MAX_BYTES: usize = 2 * OUTBOX_MEDIA_BYTES;
 /// Sealed bytes after which a visit hands over what it has: the kernel then copies from a cache
 /// that still holds them, and a system call still carries a dozen viewers' messages.
 pub const OUTBOX_BATCH_BYTES: usize = 256 << 10;
@@ -102,6 +105,9 @@ impl Outbox {
     }
 
     pub fn push(&mut self, to: SocketAddr, datagram: &[u8]) {
+        if self.buffer.len() + datagram.len() > OUTBOX_MAX_BYTES {
+            return;
+        }
         let start = self.buffer.len();
         self.buffer.extend_from_slice(datagram);
         self.close_datagram(to, start);
@@ -250,6 +256,15 @@ mod tests {
         while outbox.flush(&mut sink, &totals) {}
         assert_eq!(sink.datagrams, expected);
         assert!(totals.send_blocked.get() > 0);
+    }
+
+    #[test]
+    fn a_flood_of_answers_to_a_full_socket_stays_bounded() {
+        let mut outbox = Outbox::default();
+        for _ in 0..100_000 {
+            outbox.push(address(9), &[0; 100]);
+        }
+        assert!(outbox.buffer.len() <= OUTBOX_MAX_BYTES);
     }
 
     #[test]

@@ -55,6 +55,8 @@ pub(crate) struct Shard {
     by_ufrag: HashMap<String, usize>,
     by_address: HashMap<SocketAddr, usize>,
     dirty: Vec<usize>,
+    /// Who is being visited; kept for its room only.
+    visiting: Vec<usize>,
     udp_blocked: bool,
     shutdown: Option<Instant>,
 }
@@ -89,6 +91,7 @@ impl Shard {
             by_ufrag: HashMap::new(),
             by_address: HashMap::new(),
             dirty: Vec::new(),
+            visiting: Vec::new(),
             udp_blocked: false,
             shutdown: None,
         })
@@ -209,19 +212,17 @@ impl Shard {
     fn visit_dirty(&mut self, now: Instant) {
         let mut dirty = std::mem::take(&mut self.dirty);
         for key in dirty.drain(..) {
-            let Some(slot) = self.streams.get_mut(key) else {
-                continue;
-            };
-            let viewers = std::mem::take(&mut slot.viewers);
-            for viewer in &viewers {
+            // A copy: a visit may end a viewer, and the stream must count those that are left.
+            // Were it taken for idle, its key would be the next stream's, and they would see it.
+            let mut visiting = std::mem::take(&mut self.visiting);
+            visiting.clear();
+            if let Some(slot) = self.streams.get(key) {
+                visiting.extend_from_slice(&slot.viewers);
+            }
+            for viewer in &visiting {
                 self.visit_viewer(now, *viewer);
             }
-            // A visit may end a viewer, which took itself out of the (empty) list.
-            if let Some(slot) = self.streams.get_mut(key) {
-                slot.viewers = viewers;
-                let alive = &self.viewers;
-                slot.viewers.retain(|viewer| alive.get(*viewer).is_some());
-            }
+            self.visiting = visiting;
         }
         self.dirty = dirty;
     }

@@ -1,0 +1,85 @@
+"""`loadgen`, asked from Python."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .machine import Cores
+from .processes import ask_binary, binary
+
+TOKEN_VARIABLE = "STREAMHUB_LOAD_TOKEN"  # noqa: S105  (a name, not a token)
+LIMIT_SECONDS = 3
+
+
+@dataclass(frozen=True)
+class Load:
+    """Viewers to bring. Times in milliseconds; `rate` in joins a second, 0 is all at once."""
+
+    urls: Sequence[str]
+    viewers: int
+    rate: float = 0.0
+    steady: int = 0
+    settle_ms: int = 4_000
+    measure_ms: int = 10_000
+    kernel_times: bool = False
+    send_log: Path | None = None
+
+
+def watch(
+    load: Load,
+    cores: Cores,
+    *,
+    token: str | None,
+    pid: int | None,
+    urls_file: Path,
+    on_phase: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
+    """Bring the viewers, and give what `loadgen watch` counted. `on_phase` hears "joining",
+    "settling", "measuring", "measured"."""
+    urls_file.write_text("\n".join(load.urls), encoding="utf-8")
+    words = [binary("loadgen"), "watch", "--urls", str(urls_file)]
+    words += ["--viewers", str(load.viewers), "--rate", str(load.rate)]
+    words += ["--steady", str(load.steady), "--settle-ms", str(load.settle_ms)]
+    words += ["--measure-ms", str(load.measure_ms)]
+    if load.kernel_times:
+        words.append("--kernel-times")
+    if load.send_log is not None:
+        words += ["--send-log", str(load.send_log)]
+    if pid is not None:
+        # Our own service is stopped right after; another's viewers say goodbye.
+        words += ["--pid", str(pid), "--abandon"]
+
+    def heard(line: str) -> None:
+        if on_phase is not None and line.startswith("loadgen: "):
+            on_phase(line.removeprefix("loadgen: "))
+
+    return ask_binary(words, cores.load, {TOKEN_VARIABLE: token or ""}, heard)
+
+
+def _on_cores(cores: Cores) -> list[str]:
+    if cores.service is None or cores.load is None:
+        return []
+    return ["--sender-core", str(cores.service), "--receiver-core", str(cores.load)]
+
+
+def limit(
+    viewers: int, cores: Cores, *, cipher: str, seconds: int = LIMIT_SECONDS
+) -> dict[str, Any]:
+    """The bare loop of sending: cipher and GSO, nothing else."""
+    words = [binary("loadgen"), "limit", "--viewers", str(viewers), "--cipher", cipher]
+    words += ["--seconds", str(seconds), *_on_cores(cores)]
+    return ask_binary(words, None)
+
+
+def limit_ingest(
+    farm: str, cameras: int, profile: str, cores: Cores, *, seconds: int = LIMIT_SECONDS
+) -> dict[str, Any]:
+    """The bare loop of receiving: the farm's bytes, read and walked, nothing else."""
+    words = [binary("loadgen"), "limit-ingest", "--farm", farm, "--cameras", str(cameras)]
+    words += ["--profile", profile, "--seconds", str(seconds)]
+    if cores.service is not None:
+        words += ["--core", str(cores.service)]
+    return ask_binary(words, None)

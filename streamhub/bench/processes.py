@@ -1,0 +1,94 @@
+"""Children of a bench: started on their core, ended with us, and the binaries among them."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+BIN = Path(__file__).resolve().parents[1] / "_bin"
+STOP_TIMEOUT_S = 10.0
+PR_SET_PDEATHSIG = 1
+
+
+class BenchError(Exception):
+    """A bench can't go on; the message is for the user."""
+
+
+def binary(name: str) -> str:
+    path = BIN / name
+    if not os.access(path, os.X_OK):
+        raise BenchError(f"{path} is not built: run `make core`.")
+    return str(path)
+
+
+@contextmanager
+def running(
+    words: Sequence[str],
+    core: int | None,
+    environment: Mapping[str, str] | None = None,
+    *,
+    stdout: int | IO[bytes] | None = None,
+    stderr: int | IO[bytes] | None = None,
+) -> Iterator[subprocess.Popen[str]]:
+    """A child on `core` for as long as the block lasts, and no longer than we live."""
+
+    def begin() -> None:
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        if core is not None:
+            os.sched_setaffinity(0, {core})
+
+    process = subprocess.Popen(  # noqa: S603
+        list(words),
+        env={**os.environ, **(environment or {})},
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=stderr,
+        text=True,
+        preexec_fn=begin,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        try:
+            process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        for pipe in (process.stdout, process.stderr):
+            if pipe is not None:
+                pipe.close()
+
+
+def ask_binary(
+    words: Sequence[str],
+    core: int | None,
+    environment: Mapping[str, str] | None = None,
+    on_line: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
+    """Run a program that prints one JSON object; `on_line` gets each line of its stderr.
+
+    Raises BenchError with its last line when it fails.
+    """
+    last = ""
+    with running(words, core, environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        assert child.stderr is not None
+        for line in child.stderr:
+            last = line.strip() or last
+            if on_line is not None:
+                on_line(last)
+        text = child.stdout.read()
+        code = child.wait()
+    if code != 0:
+        raise BenchError(f"{Path(words[0]).name} ended with {code}: {last}")
+    result: dict[str, Any] = json.loads(text)
+    return result
