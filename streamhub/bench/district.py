@@ -140,8 +140,7 @@ class Workshop:
         password = self._demo.farm_password(self._template) if locked else ""
         environment = {"STREAMHUB_FARM_PASSWORD": password}
         with running(words, self.cores.load, environment, stdout=subprocess.PIPE) as process:
-            assert process.stdout is not None
-            for line in process.stdout:
+            for line in process.stdout or ():
                 if line.startswith("farm: listening"):
                     break
             else:

@@ -1,6 +1,7 @@
-"""A process with nothing but the core in it, pulling cameras: `python -m streamhub.bench.ingest_host
-HOST:PORT CAMERAS PROFILE`. The cameras' password comes from STREAMHUB_FARM_PASSWORD. Prints one JSON
-object. Used by `streamhub bench ingest`."""
+"""A process with nothing but the core in it, pulling cameras, for `streamhub bench ingest`:
+`python -m streamhub.bench.ingest_host HOST:PORT CAMERAS PROFILE`.
+
+The cameras' password comes from STREAMHUB_FARM_PASSWORD. Prints one JSON object."""
 
 from __future__ import annotations
 

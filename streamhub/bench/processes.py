@@ -80,13 +80,11 @@ def ask_binary(
     """
     last = ""
     with running(words, core, environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
-        assert child.stdout is not None
-        assert child.stderr is not None
-        for line in child.stderr:
+        for line in child.stderr or ():
             last = line.strip() or last
             if on_line is not None:
                 on_line(last)
-        text = child.stdout.read()
+        text = "".join(child.stdout or ())
         code = child.wait()
     if code != 0:
         raise BenchError(f"{Path(words[0]).name} ended with {code}: {last}")

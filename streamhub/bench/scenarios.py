@@ -118,7 +118,7 @@ def _fanout_figures(workshop: Workshop, viewers: int, seen: Row) -> Row:
 
 
 def memory_row(workshop: Workshop, profile: str) -> Row:
-    """[`bytes_per_viewer`]: resident memory at 400 viewers less that at 200, over 200, after 60 s."""
+    """[`bytes_per_viewer`]: resident memory at 400 viewers less that at 200, over 200."""
     sizes = []
     for viewers in MEMORY_VIEWERS:
         with workshop.farm(), workshop.service() as service:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -107,7 +108,7 @@ def limit(
     from streamhub.bench.scenarios import limit_row
 
     with _bench("limit", pin=pin, as_json=as_json) as bench:
-        bench.run(runs, [lambda n=n: limit_row(bench.workshop, n) for n in viewers])
+        bench.run(runs, [partial(limit_row, bench.workshop, n) for n in viewers])
 
 
 @app.command()
@@ -129,13 +130,18 @@ def fanout(
     target = None if url is None else Target(url, token, pid)
     with _bench("fanout", pin=pin, as_json=as_json) as bench:
         rows: list[Callable[[], dict[str, Any]]] = [
-            lambda n=n: fanout_row(  # type: ignore[misc]
-                bench.workshop, n, profile, target, measure_ms=measure_s * 1000
+            partial(
+                fanout_row,
+                bench.workshop,
+                n,
+                profile,
+                target,
+                measure_ms=measure_s * 1000,
             )
             for n in viewers
         ]
         if memory:
-            rows.append(lambda: memory_row(bench.workshop, profile))
+            rows.append(partial(memory_row, bench.workshop, profile))
         bench.run(runs, rows)
 
 
@@ -161,8 +167,15 @@ def join(
     kinds = [kind for kind, wanted in ((True, hot), (False, cold and url is None)) if wanted]
     with _bench("join", pin=pin, as_json=as_json) as bench:
         rows: list[Callable[[], dict[str, Any]]] = [
-            lambda kind=kind: join_row(  # type: ignore[misc]
-                bench.workshop, viewers, rate, profile, hot=kind, steady=steady, target=target
+            partial(
+                join_row,
+                bench.workshop,
+                viewers,
+                rate,
+                profile,
+                hot=kind,
+                steady=steady,
+                target=target,
             )
             for kind in kinds
         ]
@@ -177,11 +190,11 @@ def ingest(
     as_json: Json = False,
     pin: Pin = True,
 ) -> None:
-    """N cameras pulled over TCP without viewers, against the bare loop that reads the same bytes."""
+    """N cameras pulled over TCP without viewers, against the bare loop on the same bytes."""
     from streamhub.bench.ingest import ingest_row
 
     with _bench("ingest", pin=pin, as_json=as_json) as bench:
-        bench.run(runs, [lambda n=n: ingest_row(bench.workshop, n, profile) for n in cameras])
+        bench.run(runs, [partial(ingest_row, bench.workshop, n, profile) for n in cameras])
 
 
 @app.command()
@@ -198,9 +211,7 @@ def delay(
 
     with _bench("delay", pin=pin, as_json=as_json) as bench:
         rows: list[Callable[[], dict[str, Any]]] = [
-            lambda n=n: delay_row(  # type: ignore[misc]
-                bench.workshop, n, profile, measure_ms=measure_s * 1000
-            )
+            partial(delay_row, bench.workshop, n, profile, measure_ms=measure_s * 1000)
             for n in viewers
         ]
         bench.run(runs, rows)

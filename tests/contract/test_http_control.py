@@ -162,7 +162,7 @@ def test_the_whole_life_of_a_service(command: Command) -> None:
     for line in log.splitlines():
         json.loads(line)
     ends = command.json("audit", "list", "--act", "view_end")
-    assert [row["detail"]["cause"] for row in ends][0] == "shutdown"
+    assert ends[0]["detail"]["cause"] == "shutdown"
     assert "unbroken" in command.ok("audit", "verify")
 
 

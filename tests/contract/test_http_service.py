@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from streamhub.api import page
 from support.http_kit import OFFER, SDP, a_service, problem
@@ -32,8 +33,12 @@ async def test_a_bug_tells_the_client_nothing(
             raise RuntimeError("rtsp://user:hunter2@camera")
 
         monkeypatch.setattr(running.services.people, "list_subjects", broken)
-        answer = await client.get("/api/v1/subjects")
+        with capture_logs() as logged:
+            answer = await client.get("/api/v1/subjects")
         assert problem(answer) == (500, "internal_error")
+        assert [each["route"] for each in logged if each["event"] == "request_failed"] == [
+            "/api/v1/subjects"
+        ]
         assert "hunter2" not in answer.text
 
 

@@ -7,7 +7,7 @@ import asyncio
 import random
 import re
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -15,8 +15,11 @@ from pathlib import Path
 import httpx
 import pytest
 from aiortc import RTCPeerConnection
+
+from streamhub.access.guard import utc_now
+from streamhub.access.tokens import Tokens, load_key
 from support.aiortc_viewer import AiortcViewer
-from support.district import Service, eventually
+from support.district import Farm, Service, copy_of, eventually
 from support.scripted_camera import ScriptedCamera, interleaved, scripted_camera
 from support.view_events import events_of
 from support.watching import (
@@ -29,15 +32,30 @@ from support.watching import (
     watched,
 )
 
-from streamhub.access.guard import utc_now
-from streamhub.access.tokens import Tokens, load_key
-
 DATAGRAMS = 10_000
 MAX_GROWTH_KIB = 2 * 1024
 UNROUTED = "streamhub_core_datagrams_unrouted_total"
 REFUSED = "streamhub_core_viewer_datagrams_refused_total"
 CAMERA_PACKETS_REFUSED = "streamhub_core_camera_packets_refused_total"
 CAMERA_DESYNCS = "streamhub_core_camera_desyncs_total"
+
+
+@pytest.fixture(scope="module")
+def service(
+    farm: Farm, template: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    """One for all of them: whatever comes in, it goes on."""
+    service = Service(copy_of(template, tmp_path_factory.mktemp("bad-input") / "data"))
+    service.start()
+    try:
+        yield service
+        assert service.process is not None
+        assert service.process.poll() is None
+        log = service.log_path.read_text()
+        assert "Traceback" not in log
+        assert '"exception"' not in log
+    finally:
+        service.stop()
 
 
 @asynccontextmanager
@@ -113,7 +131,9 @@ async def test_bad_requests_are_named_and_open_nothing(service: Service) -> None
         assert (await client.post(path, content=huge, headers=sdp)).status_code == 413
 
         async with httpx.AsyncClient(base_url=service.url) as nobody:
-            await refused(await nobody.post(path, content=good, headers=sdp), 401, "unauthenticated")
+            await refused(
+                await nobody.post(path, content=good, headers=sdp), 401, "unauthenticated"
+            )
             for header in ("Bearer", "Bearer not.a.token", "Basic YWRtaW46YWRtaW4="):
                 headers = {**sdp, "Authorization": header}
                 answer = await nobody.post(path, content=good, headers=headers)
@@ -139,9 +159,7 @@ async def test_an_expired_token_opens_nothing(service: Service) -> None:
             await refused(answer, 401, "token_expired")
             await refused(await late.get("/api/v1/channels"), 401, "token_expired")
     forged = Tokens(b"k" * 32, utc_now).issue(subject_id=me["id"], username="yongshun", version=1)
-    answer = httpx.get(
-        f"{service.url}/api/v1/me", headers={"Authorization": f"Bearer {forged}"}
-    )
+    answer = httpx.get(f"{service.url}/api/v1/me", headers={"Authorization": f"Bearer {forged}"})
     await refused(answer, 401, "token_invalid")
 
 
@@ -287,20 +305,22 @@ async def test_noise_from_a_viewers_own_address_does_not_end_its_view(service: S
     rng = random.Random(3)
     async with service.client("yongshun") as client, a_bystander(client):
         _, channel = await channels_of(client, 2)
-        async with watched(client, [channel["id"]], decode=False) as [viewer]:
-            async with events_of(client, viewer.location) as events:
-                before = await metric(client, REFUSED)
-                for first in (0, 1, 20, 21, 22, 23, 25, 63, 64, 128, 200, 255):
-                    for size in (0, 1, 12, 60, 1200):
-                        viewer.send_raw(bytes((first,)) + rng.randbytes(size))
-                    # Records with a right head: alert, handshake, ChangeCipherSpec, data.
-                    for epoch in (0, 1, 2):
-                        body = rng.randbytes(40)
-                        head = bytes((first, 0xFE, 0xFD, 0, epoch)) + bytes(6)
-                        viewer.send_raw(head + len(body).to_bytes(2, "big") + body)
-                # A fatal alert in the clear, as anybody could forge it (RFC 6347 section 4.1.2.7).
-                viewer.send_raw(b"\x15\xfe\xfd" + bytes(8) + b"\0\2\2\x28")
-                await viewer.wait_packets(len(viewer.packets) + 100, PATIENCE_S)
-                assert_unharmed(viewer)
-                assert events.state["state"] == "live"
-                assert await metric(client, REFUSED) > before
+        async with (
+            watched(client, [channel["id"]], decode=False) as [viewer],
+            events_of(client, viewer.location) as events,
+        ):
+            before = await metric(client, REFUSED)
+            for first in (0, 1, 20, 21, 22, 23, 25, 63, 64, 128, 200, 255):
+                for size in (0, 1, 12, 60, 1200):
+                    viewer.send_raw(bytes((first,)) + rng.randbytes(size))
+                # Records with a right head: alert, handshake, ChangeCipherSpec, data.
+                for epoch in (0, 1, 2):
+                    body = rng.randbytes(40)
+                    head = bytes((first, 0xFE, 0xFD, 0, epoch)) + bytes(6)
+                    viewer.send_raw(head + len(body).to_bytes(2, "big") + body)
+            # A fatal alert in the clear, as anybody could forge it (RFC 6347 section 4.1.2.7).
+            viewer.send_raw(b"\x15\xfe\xfd" + bytes(8) + b"\0\2\2\x28")
+            await viewer.wait_packets(len(viewer.packets) + 100, PATIENCE_S)
+            assert_unharmed(viewer)
+            assert events.state["state"] == "live"
+            assert await metric(client, REFUSED) > before

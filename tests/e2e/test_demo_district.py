@@ -8,8 +8,9 @@ import secrets
 from typing import Any
 
 import httpx
+
 from support.district import Service
-from support.watching import PATIENCE_S, audit_rows, metric, watched
+from support.watching import ended_views, watched
 
 CLASSES = {"police_hd": 2_600, "high_altitude": 163}
 CIVIL_DEFENCE_AND_ALLEY = 237
@@ -70,10 +71,7 @@ async def test_a_random_fifty_are_answered_in_time(service: Service) -> None:
             ids = [channel["id"] for channel in chosen[at : at + AT_A_TIME]]
             async with watched(client, ids, decode=False) as viewers:
                 await asyncio.gather(*(viewer.delete() for viewer in viewers))
-        async with asyncio.timeout(PATIENCE_S):
-            while await metric(client, "streamhub_views") > 0:
-                await asyncio.sleep(0.05)
-        rows = await audit_rows(client, "view_end")
+        rows = await ended_views(client, OPENED)
         by_channel = {row["channel_id"]: dict(row["detail"]["steps"]) for row in rows}
         assert set(by_channel) == {channel["id"] for channel in chosen}
         for step in ("first_packet", "first_keyframe", "dtls", "first_sent"):

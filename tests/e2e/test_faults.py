@@ -5,10 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+
 from support.aiortc_viewer import AiortcViewer
 from support.district import Farm, Service, copy_of, eventually, free_port
 from support.scripted_camera import scripted_camera
@@ -102,7 +104,7 @@ async def test_each_fault_is_named_the_rest_is_undisturbed_and_healing_is_seen(
             before = len(bystander.packets)
             await bystander.wait_packets(before + 50, PATIENCE_S)
             assert_unharmed(bystander)
-            pauses = [b.at - a.at for a, b in zip(bystander.packets, bystander.packets[1:])]
+            pauses = [b.at - a.at for a, b in pairwise(bystander.packets)]
             assert max(pauses) < 2.0, "another camera's fault stopped this one"
         finally:
             for (_, _), camera, _, _ in broken:
@@ -178,9 +180,7 @@ async def test_a_camera_that_was_switched_off_is_found_when_it_is_on(service: Se
             await viewer.close()
 
 
-async def test_viewers_of_one_camera_share_its_one_connection(
-    service: Service, farm: Farm
-) -> None:
+async def test_viewers_of_one_camera_share_its_one_connection(service: Service, farm: Farm) -> None:
     async with service.client("yongshun") as client:
         [channel] = await channels_of(client, 1)
         await eventually("the farm is idle", lambda: farm.stats()["connections"] == 0, PATIENCE_S)

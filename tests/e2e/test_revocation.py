@@ -11,10 +11,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
+
 from support.aiortc_viewer import AiortcViewer
 from support.core_viewer import CoreViewer, core_on
 from support.district import Farm, Service, eventually, farm_secret
-from support.watching import PATIENCE_S, assert_unharmed, audit_rows, channels_of, watched
+from support.watching import (
+    PATIENCE_S,
+    assert_unharmed,
+    audit_rows,
+    channels_of,
+    ended_views,
+    watched,
+)
 
 # Required: from commit to the viewer's last packet.
 LIMIT_S = 1.0
@@ -81,7 +89,7 @@ async def test_ten_viewers_stop_within_a_second_of_the_revocation(service: Servi
                 after_commit += [at - committed for at in ended]
                 after_answer += [at - answered for at in ended]
                 for viewer in viewers:
-                    await eventually("BYE", lambda v=viewer: v.byes > 0, PATIENCE_S)
+                    await viewer.wait_goodbye(PATIENCE_S)
                     assert_unharmed(viewer)
             if round_number == 0:
                 for channel_id in ids:
@@ -89,7 +97,7 @@ async def test_ten_viewers_stop_within_a_second_of_the_revocation(service: Servi
                     assert gone.status_code == 404
             body = {key: grant[key] for key in ("subject_id", "actions", "area_id")}
             assert (await admin.post("/api/v1/grants", json=body)).status_code == 201
-        ends = await audit_rows(admin, "view_end")
+        ends = await ended_views(admin, VIEWERS * ROUNDS)
     for name, values in (("commit", after_commit), ("answer", after_answer)):
         print(
             f"last packet after the {name}: p50 {share(values, 0.5) * 1000:.0f} ms,"
@@ -184,7 +192,7 @@ async def test_every_way_a_right_ends_stops_the_picture(service: Service) -> Non
         assert_unharmed(bystander)
         causes = {
             row["detail"]["view_id"]: row["detail"]["cause"]
-            for row in await audit_rows(admin, "view_end")
+            for row in await ended_views(admin, len(endings))
         }
         for ending in endings:
             assert causes[ending.viewer.location.rpartition("/")[2]] == ending.cause

@@ -11,11 +11,11 @@ from urllib.parse import quote
 
 import httpx
 import pytest
+
+from streamhub.cli.demo import demo_password
 from support.district import Farm, Service, copy_of, farm_secret
 from support.view_events import events_of
 from support.watching import PATIENCE_S, add_camera, camera_of, channels_of, watched
-
-from streamhub.cli.demo import demo_password
 
 URL_PASSWORD = "Kx9/t@rv:un#gate"
 DEVICE_PASSWORD = "Zw3-lantern-orbit"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import time
 from contextlib import AsyncExitStack
@@ -35,12 +36,10 @@ async def test_sigterm_says_goodbye_closes_the_audit_and_leaves_in_time(service:
         assert process.returncode == 0, service.log_path.read_text()[-2000:]
 
         for viewer, events in zip(viewers, follows, strict=True):
-            await eventually("BYE", lambda v=viewer: v.byes > 0, PATIENCE_S)
-            # close_notify: a foreign DTLS stack says the transport is over.
-            await eventually(
-                "close_notify", lambda v=viewer: v.peer.connectionState == "closed", PATIENCE_S
-            )
-            await eventually("the events end", lambda e=events: e.ended, PATIENCE_S)
+            await viewer.wait_goodbye(PATIENCE_S)
+            async with asyncio.timeout(PATIENCE_S):
+                while not events.ended:
+                    await asyncio.sleep(0.01)
             assert events.state["state"] == "ended"
             assert events.state["reason"] == "shutdown"
             assert max(packet.at for packet in viewer.packets) < started + LEAVE_S

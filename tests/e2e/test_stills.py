@@ -3,20 +3,37 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import av
 import httpx
+import numpy as np
 import pytest
-from support.district import Farm, Service, eventually
-from support.watching import PATIENCE_S, audit_rows, camera_of, channels_of, watched
 
 from streamhub import farm_scenes
 from streamhub.delivery.settings import DeliverySettings
+from support.district import Farm, Service, copy_of, eventually
+from support.watching import PATIENCE_S, audit_rows, camera_of, channels_of, watched
 
 JPEG_START, JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
 SCENES = 4
 # Of answering, beside the deadline itself, on a loaded machine.
 SLACK_S = 3.0
+
+
+@pytest.fixture(scope="module")
+def service(
+    farm: Farm, template: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    """One for all of them; each test has a channel of its own."""
+    service = Service(copy_of(template, tmp_path_factory.mktemp("stills") / "data"))
+    service.start()
+    try:
+        yield service
+    finally:
+        service.stop()
 
 
 def still(channel_id: str) -> str:
@@ -31,8 +48,13 @@ def look(answer: httpx.Response) -> tuple[int, int, tuple[int, int] | None]:
     assert answer.content.endswith(JPEG_END)
     [picture] = av.CodecContext.create("mjpeg", "r").decode(av.Packet(answer.content))
     assert isinstance(picture, av.VideoFrame)
-    luma = picture.to_ndarray(format="gray")
+    luma = picture.to_ndarray(format="gray").astype(np.uint8)
     return picture.width, picture.height, farm_scenes.read_bar(luma)
+
+
+async def stills_of(admin: httpx.AsyncClient, channel_id: str) -> list[dict[str, Any]]:
+    rows = await audit_rows(admin, "snapshot")
+    return [row for row in rows if row["channel_id"] == channel_id]
 
 
 async def farm_idle(farm: Farm) -> None:
@@ -59,8 +81,7 @@ async def test_a_watched_camera_gives_a_still_from_the_pull_that_is_there(
             views = (await client.get("/api/v1/views")).json()["items"]
             assert len(views) == 1, "a still is no view"
         async with service.client("admin") as admin:
-            [row] = await audit_rows(admin, "snapshot")
-        assert row["channel_id"] == channel["id"]
+            [row] = await stills_of(admin, channel["id"])
         assert row["subject_name"] == "yongshun"
         assert row["outcome"] == "ok"
         assert row["detail"]["profile"] == "sub"
@@ -71,7 +92,7 @@ async def test_a_camera_nobody_watches_is_dialled_for_a_still_and_let_go(
 ) -> None:
     await farm_idle(farm)
     async with service.client("yongshun") as client:
-        [channel] = await channels_of(client, 1)
+        _, channel = await channels_of(client, 2)
         accepted = farm.stats()["accepted"]
         answer = await client.get(still(channel["id"]), params={"profile": "main"})
         width, height, bar = look(answer)
@@ -85,12 +106,12 @@ async def test_a_camera_nobody_watches_is_dialled_for_a_still_and_let_go(
         await farm_idle(farm)
 
 
-@pytest.mark.parametrize("fault", ["silent", "mute-accept"])
+@pytest.mark.parametrize(("fault", "nth"), [("silent", 2), ("mute-accept", 3)])
 async def test_a_camera_without_pictures_is_a_504_at_the_deadline(
-    service: Service, farm: Farm, fault: str
+    service: Service, farm: Farm, fault: str, nth: int
 ) -> None:
     async with service.client("yongshun") as client:
-        [channel] = await channels_of(client, 1)
+        channel = (await channels_of(client, nth + 1))[nth]
         farm.fault(camera_of(channel), fault)
         try:
             started = time.monotonic()
@@ -103,7 +124,7 @@ async def test_a_camera_without_pictures_is_a_504_at_the_deadline(
         assert answer.json()["reason"]
         assert took_s < DeliverySettings().still_deadline_s + SLACK_S
         async with service.client("admin") as admin:
-            [row] = await audit_rows(admin, "snapshot")
+            [row] = await stills_of(admin, channel["id"])
         assert row["outcome"] == "failed"
         assert row["detail"]["code"] == "no_keyframe"
         look(await client.get(still(channel["id"]), timeout=PATIENCE_S))
@@ -111,7 +132,7 @@ async def test_a_camera_without_pictures_is_a_504_at_the_deadline(
 
 async def test_a_refusing_camera_is_said_at_once(service: Service, farm: Farm) -> None:
     async with service.client("yongshun") as client:
-        [channel] = await channels_of(client, 1)
+        channel = (await channels_of(client, 5))[4]
         farm.fault(camera_of(channel), "unauthorized")
         try:
             answer = await client.get(still(channel["id"]), timeout=PATIENCE_S)
@@ -138,6 +159,6 @@ async def test_who_may_not_gets_no_still(service: Service) -> None:
         assert (await admin.post("/api/v1/grants", json=body)).status_code == 201
         answer = await client.get(still(foreign["id"]))
         assert answer.status_code == 403
-        assert [row["outcome"] for row in await audit_rows(admin, "snapshot")] == []
+        assert await stills_of(admin, foreign["id"]) == []
         refusals = await audit_rows(admin, "refused")
         assert any(row["channel_id"] == foreign["id"] for row in refusals)

@@ -1,6 +1,6 @@
 """A foreign RTSP server: GStreamer's, run by Debian's own python3 (PyGObject), not by ours.
 
-    python3 gst_rtsp_server.py FILE.mp4     prints `listening PORT`; the stream is /camera
+Given an MP4 file it prints `listening PORT`; the stream is /camera.
 """
 
 from __future__ import annotations

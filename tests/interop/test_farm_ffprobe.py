@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -18,10 +17,6 @@ from streamhub import farm_scenes
 from .farm_process import PASSWORD, Farm, running_farm
 
 SEI_UUID = b"streamHub-farm-1"
-
-pytestmark = pytest.mark.skipif(
-    shutil.which("ffprobe") is None, reason="ffprobe is missing: apt-get install ffmpeg"
-)
 
 
 @pytest.fixture(scope="module")

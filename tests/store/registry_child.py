@@ -37,7 +37,7 @@ async def hold(store: SqlStore) -> None:
     async with store.write() as tx:
         await tx.subjects.add(Subject(new_id("su"), "half", "half", SubjectKind.PERSON))
         await tx.audit.append(entry("half", 0))
-        print("in", flush=True)  # noqa: T201
+        print("in", flush=True)
         await asyncio.to_thread(sys.stdin.readline)
 
 

@@ -70,9 +70,7 @@ async def test_another_processs_commit_is_seen_by_the_poll(
     assert await asyncio.to_thread(spawn("subjects", "1", "child").wait) == 0
     left = time.monotonic()
     assert await feed.wait_caught_up(1, timeout_ms=10_000)
-    print(  # noqa: T201
-        f"\nseen {max(0.0, follower.times[0] - left) * 1000:.0f} ms after the process had left"
-    )
+    print(f"\nseen {max(0.0, follower.times[0] - left) * 1000:.0f} ms after the process had left")
 
 
 async def test_a_slow_follower_delays_nobody_and_loses_nothing(

@@ -128,7 +128,7 @@ async def test_seeding_is_quick_whole_and_done_once(store: SqlStore, vault: Vaul
     began, began_cpu = time.monotonic(), time.process_time()
     summary = await seed(store, vault)
     took_s, cpu_s = time.monotonic() - began, time.process_time() - began_cpu
-    print(f"\nseeded in {took_s:.2f} s, {cpu_s:.2f} s of the processor")  # noqa: T201
+    print(f"\nseeded in {took_s:.2f} s, {cpu_s:.2f} s of the processor")
     assert cpu_s < 5  # not the wall clock: the machine may be busy
     assert (summary.created, summary.repointed) == (True, False)
     assert (summary.channels, summary.devices) == (3_000, len(PLAN.devices))
@@ -209,7 +209,7 @@ async def test_list_and_search_latency_of_3000_channels(seeded: Registry) -> Non
         times.sort()
         assert page.total > 0
         lines.append(f"{label}: {times[5]:.1f} ms p50, {times[-1]:.1f} max, {page.total} match")
-    print("\n" + "\n".join(lines))  # noqa: T201
+    print("\n" + "\n".join(lines))
 
 
 async def test_pages_walk_the_whole_district(seeded: Registry) -> None:

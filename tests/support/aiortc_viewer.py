@@ -108,6 +108,14 @@ class AiortcViewer:
                 )
             await asyncio.sleep(0.01)
 
+    async def wait_goodbye(self, timeout_s: float = 20.0) -> None:
+        """RTCP BYE came, and DTLS close_notify ended the connection."""
+        deadline = time.monotonic() + timeout_s
+        while not (self.byes and self.peer.connectionState == "closed"):
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{self.byes} BYE, {self.peer.connectionState}")
+            await asyncio.sleep(0.01)
+
     def send_raw(self, datagram: bytes) -> None:
         """From the address that ICE validated, past all protocols."""
         [transceiver] = self.peer.getTransceivers()

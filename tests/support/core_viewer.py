@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import httpx
-from support.aiortc_viewer import AiortcViewer
-from support.district import Farm
 
 from streamhub import _core
 from streamhub.cli.demo import FARM_USERNAME
+from support.aiortc_viewer import AiortcViewer
+from support.district import Farm
 
 STREAM = "ch_bare/sub"
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import count
 from typing import Any
 
 import httpx
@@ -12,6 +14,7 @@ from support.aiortc_viewer import AiortcViewer, gaps, unwrap
 
 # A district of 3,000 on a loaded machine of 2 cores: no requirement, only a bound.
 PATIENCE_S = 45.0
+_serials = count(900_001)  # the demo's end at 3,000
 
 
 async def channels_of(client: httpx.AsyncClient, count: int, **query: str) -> list[dict[str, Any]]:
@@ -71,6 +74,14 @@ async def audit_rows(admin: httpx.AsyncClient, act: str) -> list[dict[str, Any]]
     return rows
 
 
+async def ended_views(admin: httpx.AsyncClient, count: int) -> list[dict[str, Any]]:
+    """The rows of views that ended, once there are `count`: they are written after the end."""
+    async with asyncio.timeout(PATIENCE_S):
+        while len(rows := await audit_rows(admin, "view_end")) < count:
+            await asyncio.sleep(0.05)
+    return rows
+
+
 async def metric(client: httpx.AsyncClient, name: str) -> float:
     """One figure of /metrics without labels; a figure that is not there fails."""
     text = (await client.get("/metrics")).raise_for_status().text
@@ -80,10 +91,9 @@ async def metric(client: httpx.AsyncClient, name: str) -> float:
     raise AssertionError(f"{name} is not in /metrics")
 
 
-async def add_camera(
-    admin: httpx.AsyncClient, url: str, area_id: str, *, serial: int = 900_001
-) -> dict[str, Any]:
+async def add_camera(admin: httpx.AsyncClient, url: str, area_id: str) -> dict[str, Any]:
     """Register a camera of the test's own as a channel in an area."""
+    serial = next(_serials)
     body = {
         "code": f"11011206001321{serial:06d}",
         "name": f"test camera {serial}",

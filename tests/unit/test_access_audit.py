@@ -61,6 +61,19 @@ async def test_the_first_is_written_at_once_and_the_rest_as_a_number() -> None:
     assert rest.detail["more"] == 999
 
 
+async def test_it_stops_though_a_refusal_comes_in_the_same_moment() -> None:
+    """A cancel that met the result of a wait was swallowed once, and the command line hung."""
+    for turns in range(5):
+        log, rows, _ = a_log()
+        log.start()
+        await asyncio.sleep(0)
+        log.note(REFUSAL)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await asyncio.wait_for(log.stop(), 5)
+        assert len(rows.entries) == 1
+
+
 async def test_a_minute_later_it_is_written_again() -> None:
     log, rows, clock = a_log()
     for minute in range(3):

@@ -65,7 +65,7 @@ class Room:
 
     async def dialled(self, times: int) -> None:
         async with asyncio.timeout(5):
-            while len(self.core.dials) < times:  # noqa: ASYNC110  (the fake has no event for it)
+            while len(self.core.dials) < times:
                 await asyncio.sleep(0.001)
 
 

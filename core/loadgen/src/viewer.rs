@@ -174,7 +174,7 @@ impl Viewer {
     }
 
     pub fn offer(&self) -> String {
-        let pwd = "a-password-of-a-load-viewer";
+        let pwd = "aPasswordOfALoadViewer24";
         sdp::offer(&self.ufrag(), pwd, &self.identity.fingerprint)
     }
 
@@ -190,6 +190,10 @@ impl Viewer {
     /// Is it still on the way to its first keyframe?
     pub fn is_joining(&self) -> bool {
         self.times.posted != 0 && self.times.keyframe == 0 && self.failure.is_none()
+    }
+
+    fn is_learning(&self) -> bool {
+        self.times.keyframe == 0 || self.sizes.len() < UNITS_LEARNT
     }
 
     /// The server answered: begins the checks.
@@ -401,8 +405,7 @@ impl Viewer {
                 at_ns,
             });
         }
-        let learning = self.times.keyframe == 0 || self.sizes.len() < UNITS_LEARNT;
-        if self.sampled || learning {
+        if self.sampled || self.is_learning() {
             self.check(at_ns, order, header, datagram);
         } else if header.seq & ROLLOVER_MASK == 0 {
             self.open(order, datagram);
@@ -446,10 +449,11 @@ impl Viewer {
 
     /// Starts or ends a stretch in which every packet is decrypted and checked.
     pub fn set_sampled(&mut self, sampled: bool) {
-        if self.sampled != sampled {
-            self.sampled = sampled;
+        if sampled && !self.sampled && !self.is_learning() {
+            // What came since the last stretch was not decrypted.
             self.assembly.skip();
         }
+        self.sampled = sampled;
     }
 
     fn send_report(&mut self) {
