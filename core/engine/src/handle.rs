@@ -82,7 +82,7 @@ impl Mailbox {
                 Ok(())
             }
             Err(TrySendError::Full(_)) => {
-                self.figures.totals.commands_refused.add(1);
+                self.figures.totals.commands_refused.add_shared(1);
                 Err(EngineError::OverCapacity("too many commands wait"))
             }
             Err(TrySendError::Disconnected(_)) => Err(EngineError::Closed),

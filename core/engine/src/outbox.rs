@@ -325,9 +325,9 @@ mod tests {
                     has_b_slices: false,
                     source_epoch: 0,
                     parameter_sets: Vec::new(),
-                    nals: vec![slice.into()],
+                    nals: [slice].iter().collect(),
                 };
-                ring.push(packetize(&unit, unit.media_time).unwrap());
+                ring.push(packetize(&unit, unit.media_time, ring.place()).unwrap());
             }
             while !blocked && let Some(run) = subscriber.next_run(now, &ring, 32) {
                 let mut header = [0; RTP_HEADER_BYTES];

@@ -36,6 +36,11 @@ impl<T> Slots<T> {
         self.places.get(key)?.as_ref()
     }
 
+    /// Where `key`'s value lies or would lie, without a look at it.
+    pub fn place(&self, key: usize) -> Option<&Option<T>> {
+        self.places.get(key)
+    }
+
     pub fn get_mut(&mut self, key: usize) -> Option<&mut T> {
         self.places.get_mut(key)?.as_mut()
     }

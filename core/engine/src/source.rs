@@ -19,6 +19,14 @@ const TCP_RECEIVE_BUFFER_BYTES: usize = 1 << 20;
 /// Requests that a camera does not read. A dialogue is a few kB; more means it is stuck.
 const MAX_UNSENT_BYTES: usize = 64 * 1024;
 
+/// What a visit left in the socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Left {
+    Nothing,
+    /// The budget ran out first: come back without being told.
+    More,
+}
+
 pub(crate) struct Source {
     // given
     connect_to: SocketAddr,
@@ -88,38 +96,42 @@ impl Source {
         self.flush()
     }
 
-    /// Reads what is there, up to the budget, and hands it through the machine. What is left
-    /// after the budget makes the next wake.
+    /// Reads what is there, up to the budget, and hands it through the machine. `hung_up`: the
+    /// camera has closed its side, so that what is there ends in an end of file.
+    ///
+    /// Epoll tells of a socket once, when something comes: a read that brought less than it asked
+    /// for has emptied it (epoll(7)), and whoever stops before that must come back by itself.
     pub fn readable(
         &mut self,
         now: Instant,
         scratch: &mut [u8],
+        hung_up: bool,
         sink: &mut dyn FnMut(Received<'_>),
-    ) -> Result<(), Failure> {
+    ) -> Left {
         let mut budget = READ_BUDGET_BYTES;
         while budget > 0 {
             let want = scratch.len().min(budget);
             match self.socket.read(&mut scratch[..want]) {
                 Ok(0) => {
                     self.client.peer_closed();
-                    return Ok(());
+                    return Left::Nothing;
                 }
                 Ok(n) => {
                     budget -= n;
                     self.client.receive(now, &scratch[..n], sink);
-                    if n < want {
-                        return Ok(());
+                    if n < want && !hung_up {
+                        return Left::Nothing;
                     }
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Left::Nothing,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => {
                     self.client.peer_closed();
-                    return Ok(());
+                    return Left::Nothing;
                 }
             }
         }
-        Ok(())
+        Left::More
     }
 
     /// Sends what the machine wants sent.

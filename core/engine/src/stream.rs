@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
-use fanout::{IntakeConfig, Stream};
+use fanout::{IntakeConfig, NalUnits, Stream};
 use peer::rtsp_client::{ClientEvent, Failure, Received};
 
 use crate::event::{EventBody, EventQueue};
-use crate::source::Source;
+use crate::source::{Left, Source};
 use crate::stats::{SourceFigures, SourceState, unix_ms};
 
 /// Stills that wait for one stream's next keyframe; more are refused by silence, and end at their
@@ -18,6 +18,23 @@ const MAX_KEYFRAME_WAITERS: usize = 64;
 /// A keyframe older than this is no answer for a still: the camera's GOP is longer than that only
 /// where it is broken, and the next one is waited for.
 const KEYFRAME_FRESH_MS: u64 = 10_000;
+
+/// Memory that visits to all cameras share, so that it stays in the processor's caches.
+pub(crate) struct ReadScratch {
+    /// What is read goes here.
+    pub bytes: Vec<u8>,
+    /// Where the access unit in the making gathers; kept by a stream whose unit is not whole yet.
+    unit: NalUnits,
+}
+
+impl ReadScratch {
+    pub fn new(read_bytes: usize) -> Self {
+        Self {
+            bytes: vec![0; read_bytes],
+            unit: NalUnits::default(),
+        }
+    }
+}
 
 /// What a camera sent that was no use: dropped, and counted here.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -52,6 +69,8 @@ pub(crate) struct StreamSlot {
     refused: Refused,
     /// New units are in the ring that viewers have not been visited for.
     pub dirty: bool,
+    /// The last visit's budget ran out before the socket was empty.
+    pub unread: bool,
 }
 
 impl StreamSlot {
@@ -67,6 +86,7 @@ impl StreamSlot {
             client_refused: Refused::default(),
             refused: Refused::default(),
             dirty: false,
+            unread: false,
         }
     }
 
@@ -98,7 +118,8 @@ impl StreamSlot {
     pub fn readable(
         &mut self,
         now: Instant,
-        scratch: &mut [u8],
+        scratch: &mut ReadScratch,
+        hung_up: bool,
         events: &EventQueue,
     ) -> SourceOutcome {
         let Some(source) = &mut self.source else {
@@ -110,8 +131,9 @@ impl StreamSlot {
         let mut packets = 0;
         let mut malformed = 0;
         let first_new = stream.ring().next_index();
+        stream.exchange_buffer(&mut scratch.unit);
         let read = catch_unwind(AssertUnwindSafe(|| {
-            source.readable(now, scratch, &mut |received| {
+            source.readable(now, &mut scratch.bytes, hung_up, &mut |received| {
                 if let Received::Rtp { packet, .. } = received {
                     packets += 1;
                     bytes += packet.len() as u64;
@@ -119,9 +141,10 @@ impl StreamSlot {
                 }
             })
         }));
+        stream.exchange_buffer(&mut scratch.unit);
         let ring = stream.ring();
         let units = ring.next_index() - first_new;
-        let keyframe = ring.newest_keyframe().is_some_and(|k| k.index >= first_new);
+        let keyframe = ring.newest_keyframe_index().is_some_and(|k| k >= first_new);
         figures.bytes.add(bytes);
         figures.packets.add(packets);
         let by_client = client_refused(source);
@@ -139,8 +162,10 @@ impl StreamSlot {
             figures.last_packet_unix_ms.set(unix_ms(SystemTime::now()));
         }
         let outcome = match read {
-            Ok(Ok(())) => self.settle(events),
-            Ok(Err(failure)) => SourceOutcome::Lost(failure),
+            Ok(left) => {
+                self.unread = left == Left::More;
+                self.settle(events)
+            }
             Err(_) => SourceOutcome::Lost(fault(events, &self.id)),
         };
         // After the machine's own steps, so that the trace tells them in their order.

@@ -7,7 +7,7 @@
 //! - a fragment belongs to the NAL unit that was begun, whatever its own header says;
 //! - what is incomplete is dropped, with all that follows up to the next keyframe, and counted.
 //!
-//! Each byte is copied once, into the unit's buffer.
+//! Each byte is copied once, into the unit's buffer, which the next unit uses again.
 
 mod assembly;
 mod counters;
@@ -20,7 +20,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use wire::rtp::{RtpPacket, TsExtender};
 
-use crate::{MEDIA_CLOCK_HZ, ParameterSets};
+use crate::{MEDIA_CLOCK_HZ, NalUnits, ParameterSets};
 use assembly::Assembly;
 pub use counters::IntakeCounters;
 pub use types::{AccessUnit, IntakeConfig, IntakeError, VideoInfo};
@@ -164,7 +164,7 @@ impl Intake {
             return Err(IntakeError::Oversize);
         }
         let ends_unit = packet.marker() && self.marker_policy == MarkerPolicy::EndsUnit;
-        if ends_unit && self.unit.has_vcl && self.unit.open.is_none() {
+        if ends_unit && self.unit.has_vcl && !self.unit.open {
             self.marked_ts = Some(ts);
             self.close();
         }
@@ -176,6 +176,17 @@ impl Intake {
         let unit = self.ready.pop_front()?;
         self.ready_bytes -= unit_bytes(&unit);
         Some(unit)
+    }
+
+    /// Exchanges buffers while nothing is in the making: a visitor of many streams lends each the
+    /// one that is still in the processor's caches, and takes it along when all units are done.
+    pub fn exchange_buffer(&mut self, other: &mut NalUnits) {
+        self.unit.exchange_buffer(other);
+    }
+
+    /// Takes back the buffer of a polled unit that is done with, for the next one.
+    pub fn reuse(&mut self, nals: NalUnits) {
+        self.unit.reuse(nals);
     }
 
     /// Counts since the stream began.
@@ -286,7 +297,7 @@ impl Intake {
 
     /// Drops the unit in the making, and what follows up to the next keyframe.
     fn abandon(&mut self) {
-        if self.unit.has_vcl || self.unit.open.is_some() {
+        if self.unit.has_vcl || self.unit.open {
             self.counters.units_dropped += 1;
         }
         self.unit.clear();
@@ -302,7 +313,7 @@ impl Intake {
         let keyframe = (finished.has_idr || recovery) && finished.begins_picture;
         if self.needs_keyframe && !keyframe {
             self.counters.units_dropped += 1;
-            return;
+            return self.unit.reuse(finished.nals);
         }
         if keyframe && !self.sets.is_complete() {
             self.counters.without_parameter_sets += 1;
@@ -350,9 +361,6 @@ impl Intake {
 }
 
 fn unit_bytes(unit: &AccessUnit) -> usize {
-    unit.nals
-        .iter()
-        .chain(&unit.parameter_sets)
-        .map(Bytes::len)
-        .sum()
+    let sets = unit.parameter_sets.iter().map(Bytes::len);
+    unit.nals.size_bytes() + sets.sum::<usize>()
 }

@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod intake;
+mod nal_units;
 mod packetize;
 mod parameter_sets;
 mod ring;
@@ -22,7 +23,8 @@ pub use intake::{
     AccessUnit, Intake, IntakeConfig, IntakeCounters, IntakeError, MAX_ACCESS_UNIT_BYTES,
     MAX_READY_BYTES, VideoInfo,
 };
-pub use packetize::{MAX_RTP_PAYLOAD_BYTES, PackedUnit, packetize};
+pub use nal_units::NalUnits;
+pub use packetize::{MAX_RTP_PAYLOAD_BYTES, PackedUnit, Place, packetize};
 pub use parameter_sets::ParameterSets;
 pub use ring::{GOP_MAX_BYTES, GOP_MAX_UNITS, Ring, TAIL_MS};
 pub use stream::{Received, Stream};

@@ -1,9 +1,11 @@
 //! RTP payloads of an access unit, made once per stream (RFC 6184, packetization-mode 1).
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 use wire::h264::{NalType, START_CODE, nal_type};
 
 use crate::AccessUnit;
@@ -16,10 +18,31 @@ const STAP_A: u8 = 24;
 const FU_A: u8 = 28;
 const FU_HEADERS_BYTES: usize = 2;
 
+/// Runs kept beside a unit without asking the allocator: one slice, or the parameter sets and one.
+const INLINE_RUNS: usize = 2;
+
+/// A stretch of payloads of one size, but for a last one that may be shorter.
+#[derive(Debug, Clone, Copy)]
+struct RunOf {
+    first_packet: u32,
+    /// Where its first payload begins in the unit's data.
+    offset: u32,
+    size_bytes: u32,
+}
+
+/// Where a unit comes in its stream; the ring says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Growing by one.
+    pub index: u64,
+    /// Payload bytes of the stream before the unit.
+    pub offset_bytes: u64,
+}
+
 /// An access unit as RTP payloads: immutable, shared by every viewer.
 #[derive(Debug, Clone)]
 pub struct PackedUnit {
-    /// Place in the stream, growing by one; given by the ring.
+    /// Place in the stream, growing by one.
     pub index: u64,
     /// Output time, 90 kHz, never going back.
     pub media_time: u64,
@@ -27,39 +50,66 @@ pub struct PackedUnit {
     pub recv_time: Instant,
     /// A decoder may begin here.
     pub keyframe: bool,
-    /// All payloads, one after the other.
-    pub data: Bytes,
-    /// Where each payload ends in `data`.
-    pub ends: Box<[u32]>,
-    /// Where each equal-size run ends, in packets.
-    pub(crate) run_ends: Box<[u32]>,
-    /// Payload bytes of the stream before this unit; given by the ring.
+    /// Payload bytes of the stream before this unit.
     pub(crate) stream_offset_bytes: u64,
+    /// All payloads, one after the other.
+    data: Vec<u8>,
+    packets: u32,
+    runs: SmallVec<[RunOf; INLINE_RUNS]>,
+    /// While it is made: the last run has had no shorter payload yet.
+    run_is_open: bool,
 }
 
 impl PackedUnit {
     /// Number of packets; at least one.
     pub fn len(&self) -> usize {
-        self.ends.len()
+        self.packets as usize
     }
 
     /// Never so for a unit made by [`packetize`].
     pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
+        self.packets == 0
+    }
+
+    /// Bytes of all payloads.
+    pub fn size_bytes(&self) -> usize {
+        self.data.len()
     }
 
     /// Bytes of payload `packet`, or nothing when there is no such packet.
     pub fn payload(&self, packet: usize) -> &[u8] {
-        let Some(&end) = self.ends.get(packet) else {
+        if packet >= self.len() {
             return &[];
-        };
-        &self.data[self.offset(packet)..end as usize]
+        }
+        &self.data[self.offset(packet)..self.offset(packet + 1)]
     }
 
+    /// The payloads of a range of packets, in order; those that are not there are left out.
+    pub fn payloads(&self, packets: Range<usize>) -> impl Iterator<Item = &[u8]> {
+        self.equal_runs_in(packets.start..packets.end.min(self.len()))
+            .flat_map(|run| {
+                let bytes = &self.data[self.offset(run.start)..self.offset(run.end)];
+                bytes.chunks(self.payload(run.start).len().max(1))
+            })
+    }
+
+    /// Where payload `packet` begins, or the data ends.
     fn offset(&self, packet: usize) -> usize {
-        packet
-            .checked_sub(1)
-            .map_or(0, |before| self.ends[before] as usize)
+        if packet >= self.len() {
+            return self.data.len();
+        }
+        let run = self.run_of(packet);
+        let RunOf {
+            first_packet,
+            offset,
+            size_bytes,
+        } = self.runs[run];
+        offset as usize + (packet - first_packet as usize) * size_bytes as usize
+    }
+
+    fn run_of(&self, packet: usize) -> usize {
+        let after = |run: &RunOf| run.first_packet as usize <= packet;
+        self.runs.partition_point(after) - 1
     }
 
     /// Payload bytes of a range of packets.
@@ -67,7 +117,7 @@ impl PackedUnit {
         if packets.is_empty() || packets.end > self.len() {
             return 0;
         }
-        self.ends[packets.end - 1] as usize - self.offset(packets.start)
+        self.offset(packets.end) - self.offset(packets.start)
     }
 
     /// Stretches in which all payloads are of one size but for a shorter last: one GSO message each.
@@ -77,22 +127,23 @@ impl PackedUnit {
 
     /// [`Self::equal_runs`] cut to a range of packets.
     pub fn equal_runs_in(&self, packets: Range<usize>) -> impl Iterator<Item = Range<usize>> {
-        let first = self
-            .run_ends
-            .partition_point(|&end| end as usize <= packets.start);
         let mut start = packets.start;
-        self.run_ends[first..].iter().map_while(move |&end| {
-            let run = start..packets.end.min(end as usize);
+        std::iter::from_fn(move || {
+            if start >= packets.end.min(self.len()) {
+                return None;
+            }
+            let next = self.runs.get(self.run_of(start) + 1);
+            let end = next.map_or(self.len(), |run| run.first_packet as usize);
+            let run = start..end.min(packets.end);
             start = run.end;
-            (!run.is_empty()).then_some(run)
+            Some(run)
         })
     }
 
     /// The unit in start-code form, as decoders of files take it; SEI is not in it.
     pub fn to_annexb(&self) -> Bytes {
         let mut out = Vec::with_capacity(self.data.len() + 64);
-        for packet in 0..self.len() {
-            let payload = self.payload(packet);
+        for payload in self.payloads(0..self.len()) {
             match payload {
                 [indicator, header, rest @ ..] if indicator & 0x1f == FU_A => {
                     if header & 0x80 != 0 {
@@ -128,32 +179,43 @@ impl PackedUnit {
 /// Parameter sets lead in one STAP-A; SEI, AUD and filler are left out; a NAL unit over
 /// [`MAX_RTP_PAYLOAD_BYTES`] is cut into FU-A fragments of one size, the last shorter by less than
 /// their number. `None` when nothing is left to send.
-pub fn packetize(unit: &AccessUnit, media_time: u64) -> Option<PackedUnit> {
+pub fn packetize(unit: &AccessUnit, media_time: u64, place: Place) -> Option<Arc<PackedUnit>> {
+    let pictures = || unit.nals.iter().filter(|nal| goes_out(nal));
+    pictures().next()?;
     let sets_bytes: usize = unit.parameter_sets.iter().map(|set| set.len() + 3).sum();
-    let nals_bytes: usize = unit.nals.iter().map(|nal| nal.len() + 2).sum();
-    let about_packets =
-        nals_bytes / (MAX_RTP_PAYLOAD_BYTES - FU_HEADERS_BYTES) + unit.nals.len() + 1;
-    let mut payloads = Payloads {
-        data: Vec::with_capacity(sets_bytes + nals_bytes + FU_HEADERS_BYTES * about_packets),
-        ends: Vec::with_capacity(about_packets),
-    };
-    let mut pictures = unit.nals.iter().filter(|nal| goes_out(nal)).peekable();
-    pictures.peek()?;
-    payloads.parameter_sets(&unit.parameter_sets);
-    for nal in pictures {
-        payloads.nal(nal);
-    }
-    let run_ends = payloads.run_ends();
-    Some(PackedUnit {
-        index: 0,
+    let mut packed = Arc::new(PackedUnit {
+        index: place.index,
         media_time,
         recv_time: unit.recv_time,
         keyframe: unit.keyframe,
-        data: payloads.data.into(),
-        ends: payloads.ends.into(),
-        run_ends,
-        stream_offset_bytes: 0,
-    })
+        stream_offset_bytes: place.offset_bytes,
+        data: Vec::with_capacity(sets_bytes + pictures().map(packed_bytes).sum::<usize>()),
+        packets: 0,
+        runs: SmallVec::new(),
+        run_is_open: false,
+    });
+    // Filled where it stays: behind the copy into memory that no cache holds, nothing is moved or
+    // counted any more that would have to wait for it.
+    let making = Arc::get_mut(&mut packed)?;
+    making.add_parameter_sets(&unit.parameter_sets);
+    for nal in pictures() {
+        making.add_nal(nal);
+    }
+    Some(packed)
+}
+
+/// How many FU-A fragments a NAL unit of this length is cut into (RFC 6184 section 5.8).
+fn fragments_of(nal_bytes: usize) -> usize {
+    (nal_bytes - 1).div_ceil(MAX_RTP_PAYLOAD_BYTES - FU_HEADERS_BYTES)
+}
+
+/// Payload bytes that a NAL unit becomes: itself, or its body with two bytes for each fragment.
+fn packed_bytes(nal: &[u8]) -> usize {
+    if nal.len() <= MAX_RTP_PAYLOAD_BYTES {
+        nal.len()
+    } else {
+        nal.len() - 1 + FU_HEADERS_BYTES * fragments_of(nal.len())
+    }
 }
 
 /// A packet of SEI alone in every access unit costs a tenth of the fan-out's throughput, and no
@@ -165,18 +227,28 @@ fn goes_out(nal: &[u8]) -> bool {
     )
 }
 
-struct Payloads {
-    data: Vec<u8>,
-    ends: Vec<u32>,
-}
-
-impl Payloads {
+impl PackedUnit {
+    /// The bytes since `start` are one payload.
     #[allow(clippy::cast_possible_truncation)] // access units are bounded far below 4 GiB
-    fn end_packet(&mut self) {
-        self.ends.push(self.data.len() as u32);
+    fn end_packet(&mut self, start: usize) {
+        let size_bytes = (self.data.len() - start) as u32;
+        match self.runs.last() {
+            Some(run) if self.run_is_open && size_bytes <= run.size_bytes => {
+                self.run_is_open = size_bytes == run.size_bytes; // a shorter one is the run's last
+            }
+            _ => {
+                self.run_is_open = true;
+                self.runs.push(RunOf {
+                    first_packet: self.packets,
+                    offset: start as u32,
+                    size_bytes,
+                });
+            }
+        }
+        self.packets += 1;
     }
 
-    fn parameter_sets(&mut self, sets: &[Bytes]) {
+    fn add_parameter_sets(&mut self, sets: &[Bytes]) {
         let mut rest = sets;
         while !rest.is_empty() {
             let mut total_bytes = 1;
@@ -189,22 +261,23 @@ impl Payloads {
                 .count();
             let (group, after) = rest.split_at(fitting.max(1));
             if let [alone] = group {
-                self.nal(alone);
+                self.add_nal(alone);
             } else {
-                self.stap_a(group);
+                self.add_stap_a(group);
             }
             rest = after;
         }
     }
 
     /// RFC 6184 section 5.7.1; the NRI is the highest of those inside.
-    fn stap_a(&mut self, nals: &[Bytes]) {
+    fn add_stap_a(&mut self, nals: &[Bytes]) {
         let nri = nals
             .iter()
             .filter_map(|nal| nal.first())
             .map(|b| b & 0x60)
             .max()
             .unwrap_or(0);
+        let start = self.data.len();
         self.data.push(nri | STAP_A);
         for nal in nals {
             #[allow(clippy::cast_possible_truncation)] // fits a payload, checked by the caller
@@ -212,55 +285,33 @@ impl Payloads {
                 .extend_from_slice(&(nal.len() as u16).to_be_bytes());
             self.data.extend_from_slice(nal);
         }
-        self.end_packet();
+        self.end_packet(start);
     }
 
     /// RFC 6184 sections 5.6 and 5.8.
-    fn nal(&mut self, nal: &[u8]) {
+    fn add_nal(&mut self, nal: &[u8]) {
         let Some((&header, body)) = nal.split_first() else {
             return;
         };
         if nal.len() <= MAX_RTP_PAYLOAD_BYTES {
+            let start = self.data.len();
             self.data.extend_from_slice(nal);
-            self.end_packet();
+            self.end_packet(start);
             return;
         }
-        let fragments = body
-            .len()
-            .div_ceil(MAX_RTP_PAYLOAD_BYTES - FU_HEADERS_BYTES);
-        let size_bytes = body.len().div_ceil(fragments);
+        let size_bytes = body.len().div_ceil(fragments_of(nal.len()));
         let mut chunks = body.chunks(size_bytes).peekable();
         let mut position = 0x80; // start bit
         while let Some(chunk) = chunks.next() {
             if chunks.peek().is_none() {
                 position |= 0x40; // end bit
             }
+            let start = self.data.len();
             self.data
                 .extend_from_slice(&[(header & 0xe0) | FU_A, position | (header & 0x1f)]);
             self.data.extend_from_slice(chunk);
-            self.end_packet();
+            self.end_packet(start);
             position = 0;
         }
-    }
-
-    #[allow(clippy::cast_possible_truncation)]
-    fn run_ends(&self) -> Box<[u32]> {
-        let mut run_ends = Vec::new();
-        let (mut before, mut run_bytes, mut open) = (0, 0, false);
-        for (packet, &end) in self.ends.iter().enumerate() {
-            let size_bytes = end - before;
-            before = end;
-            if open && size_bytes <= run_bytes {
-                open = size_bytes == run_bytes; // a shorter one is the run's last
-                continue;
-            }
-            if packet > 0 {
-                run_ends.push(packet as u32);
-            }
-            run_bytes = size_bytes;
-            open = true;
-        }
-        run_ends.push(self.ends.len() as u32);
-        run_ends.into()
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::PackedUnit;
+use crate::{PackedUnit, Place};
 
 /// Largest GOP kept for joining: 16 s of a 4 Mbit/s main stream. At 32 packets per millisecond it
 /// takes 230 ms to send, so a joiner is still live within 300 ms.
@@ -37,29 +37,57 @@ pub struct Ring {
     held_bytes: usize,
     keyframe: Option<Arc<PackedUnit>>,
     joinable: bool,
+    // derived
+    /// Index and stream offset of `keyframe`, read at each push without a look at the unit itself,
+    /// which is cold by then.
+    keyframe_index: u64,
+    keyframe_offset_bytes: u64,
 }
 
 impl Ring {
-    /// Adds the next unit, gives it its index, and lets go of what nobody needs any more.
-    pub fn push(&mut self, mut unit: PackedUnit) -> Arc<PackedUnit> {
-        unit.index = self.next_index;
-        unit.stream_offset_bytes = self.stream_bytes;
-        self.next_index += 1;
-        self.stream_bytes += unit.data.len() as u64;
-        self.held_bytes += unit.data.len();
-        let unit = Arc::new(unit);
-        self.units.push_back(Arc::clone(&unit));
-        if unit.keyframe {
-            self.keyframe = Some(Arc::clone(&unit));
-            self.joinable = true;
+    /// Where the next unit comes.
+    pub fn place(&self) -> Place {
+        Place {
+            index: self.next_index,
+            offset_bytes: self.stream_bytes,
         }
-        self.evict(unit.recv_time);
-        unit
+    }
+
+    /// Adds the next unit, made for [`Self::place`], and lets go of what nobody needs any more.
+    pub fn push(&mut self, unit: Arc<PackedUnit>) {
+        debug_assert_eq!(unit.index, self.next_index);
+        let (keyframe, recv_time) = (unit.keyframe, unit.recv_time);
+        let offset_bytes = self.stream_bytes;
+        self.next_index += 1;
+        self.stream_bytes += unit.size_bytes() as u64;
+        self.held_bytes += unit.size_bytes();
+        if keyframe {
+            self.keyframe = Some(Arc::clone(&unit));
+        }
+        self.units.push_back(unit);
+        if keyframe {
+            self.keyframe_index = self.next_index - 1;
+            self.keyframe_offset_bytes = offset_bytes;
+            self.joinable = true;
+        } else if self.joinable {
+            let gop_bytes = self.stream_bytes - self.keyframe_offset_bytes;
+            let gop_units = self.next_index - self.keyframe_index;
+            self.joinable = gop_bytes <= GOP_MAX_BYTES as u64 && gop_units <= GOP_MAX_UNITS as u64;
+        }
+        // Within a GOP that can be joined nothing grows old: the tail lies before its keyframe.
+        if keyframe || !self.joinable {
+            self.evict(recv_time);
+        }
     }
 
     /// Index of the newest keyframe from which all units are held: where a subscriber joins.
     pub fn newest_keyframe(&self) -> Option<&Arc<PackedUnit>> {
         self.keyframe.as_ref().filter(|_| self.joinable)
+    }
+
+    /// Index of [`Self::newest_keyframe`], without a look at the unit.
+    pub fn newest_keyframe_index(&self) -> Option<u64> {
+        self.joinable.then_some(self.keyframe_index)
     }
 
     /// The newest keyframe as a start-code byte stream with SPS and PPS, for stills. It outlives
@@ -126,13 +154,6 @@ impl Ring {
     }
 
     fn evict(&mut self, now: Instant) {
-        if let Some(keyframe) = self.newest_keyframe() {
-            let gop_bytes = self.bytes_since(keyframe);
-            let gop_units = self.next_index - keyframe.index;
-            if gop_bytes > GOP_MAX_BYTES as u64 || gop_units > GOP_MAX_UNITS as u64 {
-                self.joinable = false;
-            }
-        }
         // With a place to join, the tail is what lies before it; without one, it is all there is.
         let (tail_end, tail_ends_at, gop_bytes) = match self.newest_keyframe() {
             Some(keyframe) => (
@@ -152,7 +173,7 @@ impl Ring {
             if front.index >= tail_end || newest_of_tail || !(too_old || too_much) {
                 break;
             }
-            self.held_bytes -= front.data.len();
+            self.held_bytes -= front.size_bytes();
             self.units.pop_front();
         }
     }

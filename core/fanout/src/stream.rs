@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use crate::{Intake, IntakeConfig, IntakeError, Ring, Timeline, packetize};
+use crate::{Intake, IntakeConfig, IntakeError, NalUnits, Ring, Timeline, packetize};
 
 /// What one camera packet led to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -43,13 +43,19 @@ impl Stream {
         let mut received = Received::default();
         while let Some(unit) = self.intake.poll() {
             let media_time = self.timeline.map(&unit);
-            if let Some(packed) = packetize(&unit, media_time) {
+            if let Some(packed) = packetize(&unit, media_time, self.ring.place()) {
                 received.units += 1;
                 received.keyframe |= packed.keyframe;
                 self.ring.push(packed);
             }
+            self.intake.reuse(unit.nals);
         }
         outcome.map(|()| received)
+    }
+
+    /// See [`Intake::exchange_buffer`].
+    pub fn exchange_buffer(&mut self, other: &mut NalUnits) {
+        self.intake.exchange_buffer(other);
     }
 
     /// The source went away; its unfinished unit is dropped and nobody joins at its last GOP.

@@ -1,6 +1,10 @@
 //! The PyO3 crate: converts, and nothing else. Imported as `streamhub._core` by
 //! `streamhub.media.native` alone; the stub beside it is `streamhub/_core.pyi`.
 
+/// The core's memory: some hundred thousand small blocks a second come and go, of all sizes.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::RawFd;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

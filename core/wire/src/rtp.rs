@@ -46,6 +46,7 @@ impl<'a> RtpPacket<'a> {
     ///
     /// # Errors
     /// [`RtpError`] for whatever does not fit the bytes; nothing is guessed.
+    #[inline]
     pub fn parse(bytes: &'a [u8]) -> Result<Self, RtpError> {
         let short = |need_bytes| RtpError::Short {
             len_bytes: bytes.len(),
@@ -103,36 +104,42 @@ impl<'a> RtpPacket<'a> {
 
     /// The fixed fields.
     #[must_use]
+    #[inline]
     pub fn header(&self) -> RtpHeader {
         self.header
     }
 
     /// Marker bit; for video the last packet of a picture, where the sender is honest.
     #[must_use]
+    #[inline]
     pub fn marker(&self) -> bool {
         self.header.marker
     }
 
     /// Payload type, 0 to 127.
     #[must_use]
+    #[inline]
     pub fn payload_type(&self) -> u8 {
         self.header.payload_type
     }
 
     /// Sequence number on the wire.
     #[must_use]
+    #[inline]
     pub fn seq(&self) -> u16 {
         self.header.seq
     }
 
     /// RTP time in units of the payload's clock.
     #[must_use]
+    #[inline]
     pub fn rtp_ts(&self) -> u32 {
         self.header.rtp_ts
     }
 
     /// Synchronisation source.
     #[must_use]
+    #[inline]
     pub fn ssrc(&self) -> u32 {
         self.header.ssrc
     }
@@ -145,6 +152,7 @@ impl<'a> RtpPacket<'a> {
 
     /// Payload without CSRCs, extension and padding; may be empty.
     #[must_use]
+    #[inline]
     pub fn payload(&self) -> &'a [u8] {
         self.payload
     }
@@ -195,6 +203,7 @@ pub struct SeqExtender {
 
 impl SeqExtender {
     /// Extends `seq` relative to the last value given, at most half a cycle away.
+    #[inline]
     pub fn extend(&mut self, seq: u16) -> u64 {
         let extended = match self.last {
             None => (1 << 16) + u64::from(seq),
@@ -218,6 +227,7 @@ pub struct TsExtender {
 
 impl TsExtender {
     /// Extends `rtp_ts` relative to the last value given, at most half a cycle away.
+    #[inline]
     pub fn extend(&mut self, rtp_ts: u32) -> u64 {
         let extended = match self.last {
             None => (1 << 32) + u64::from(rtp_ts),

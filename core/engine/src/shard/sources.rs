@@ -25,15 +25,17 @@ impl Shard {
         let was_waiting = source.wants_write();
         let mut outcome = SourceOutcome::Goes;
         let failed = epoll::EventFlags::ERR | epoll::EventFlags::HUP;
+        let hung_up = failed | epoll::EventFlags::RDHUP;
         if flags.intersects(epoll::EventFlags::OUT | failed) && was_waiting {
             outcome = slot.writable(now, &self.events);
         }
         let connected = slot.source.as_ref().is_some_and(|s| !s.is_connecting());
         if matches!(outcome, SourceOutcome::Goes)
             && connected
-            && flags.intersects(epoll::EventFlags::IN | failed)
+            && flags.intersects(epoll::EventFlags::IN | hung_up)
         {
-            outcome = slot.readable(now, &mut self.scratch, &self.events);
+            let hung_up = flags.intersects(hung_up);
+            outcome = slot.readable(now, &mut self.scratch, hung_up, &self.events);
             let refused = slot.take_refused();
             let totals = &self.figures.totals;
             totals.camera_packets_refused.add(refused.packets);
@@ -43,7 +45,17 @@ impl Shard {
             slot.dirty = false;
             self.dirty.push(key);
         }
+        if std::mem::take(&mut slot.unread) {
+            self.unread.push((key, flags));
+        }
         self.after_source(now, key, outcome, was_waiting);
+    }
+
+    /// Goes on with those whose budget ran out in the wake before.
+    pub(super) fn serve_unread(&mut self, now: Instant) {
+        for (key, flags) in std::mem::take(&mut self.unread) {
+            self.serve_source(now, key, flags);
+        }
     }
 
     pub(super) fn after_source(
@@ -188,10 +200,13 @@ impl Shard {
     }
 }
 
+/// Edge-triggered: told once for what comes, not again at each wake until it is read, which saves
+/// the kernel a look at each socket that was just emptied.
 fn interest(wants_write: bool) -> epoll::EventFlags {
+    let reads = epoll::EventFlags::IN | epoll::EventFlags::RDHUP | epoll::EventFlags::ET;
     if wants_write {
-        epoll::EventFlags::IN | epoll::EventFlags::OUT
+        reads | epoll::EventFlags::OUT
     } else {
-        epoll::EventFlags::IN
+        reads
     }
 }

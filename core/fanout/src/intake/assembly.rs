@@ -1,27 +1,25 @@
-//! The access unit in the making: one buffer, and where its NAL units lie in it.
+//! The access unit in the making.
 
-use std::ops::Range;
 use std::time::Instant;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use wire::h264::{
     NalType, SEI_RECOVERY_POINT, has_start_code, nal_type, sei_payload_types, slice_info,
     trim_trailing_zeros,
 };
 
+use crate::NalUnits;
+
 /// Changed sets kept of one unit; more is noise.
 const MAX_CHANGED_SETS: usize = 8;
-/// First capacity of a unit's buffer: most pictures of a sub stream fit.
-const FIRST_BUFFER_BYTES: usize = 8 * 1024;
-/// A dropped unit's buffer is used again up to this; a monster's is given back.
+/// A unit's buffer is used again up to this; a monster's is given back.
 const KEPT_BUFFER_BYTES: usize = 512 * 1024;
 
 #[derive(Debug, Default)]
 pub(super) struct Assembly {
-    buffer: BytesMut,
-    nals: Vec<Range<usize>>,
-    /// Where the NAL unit begins that fragments are building.
-    pub(super) open: Option<usize>,
+    nals: NalUnits,
+    /// Fragments are building the NAL unit behind the last whole one.
+    pub(super) open: bool,
     /// RTP time, extended.
     pub(super) ts: Option<u64>,
     pub(super) recv_time: Option<Instant>,
@@ -51,7 +49,7 @@ impl ChangedSets {
 
 /// An assembly taken at its end.
 pub(super) struct Finished {
-    pub(super) nals: Vec<Bytes>,
+    pub(super) nals: NalUnits,
     pub(super) changed_sets: Vec<Bytes>,
     pub(super) ts: Option<u64>,
     pub(super) recv_time: Option<Instant>,
@@ -65,36 +63,26 @@ pub(super) struct Finished {
 impl Assembly {
     /// Forgets all but the time, which the rest of the unit may still carry.
     pub(super) fn clear(&mut self) {
-        let mut buffer = std::mem::take(&mut self.buffer);
-        buffer.clear();
-        if buffer.capacity() > KEPT_BUFFER_BYTES {
-            buffer = BytesMut::new();
-        }
+        let nals = std::mem::take(&mut self.nals);
         *self = Self {
-            buffer,
             ts: self.ts,
             last_idr_bytes: self.last_idr_bytes,
             ..Self::default()
         };
+        self.reuse(nals);
     }
 
     /// Hands over what was gathered; the time stays, for units that share it.
     pub(super) fn take(&mut self) -> Finished {
         let was = std::mem::take(self);
-        let whole = was.buffer.freeze();
-        self.buffer = BytesMut::with_capacity(FIRST_BUFFER_BYTES);
         self.ts = was.ts;
         self.last_idr_bytes = if was.has_idr {
-            whole.len()
+            was.nals.size_bytes()
         } else {
             was.last_idr_bytes
         };
         Finished {
-            nals: was
-                .nals
-                .into_iter()
-                .map(|range| whole.slice(range))
-                .collect(),
+            nals: was.nals,
             changed_sets: was.changed_sets.0,
             ts: was.ts,
             recv_time: was.recv_time,
@@ -106,8 +94,22 @@ impl Assembly {
         }
     }
 
+    /// Takes back a buffer that is not needed any more, unless the next unit has begun without it.
+    pub(super) fn reuse(&mut self, mut nals: NalUnits) {
+        if self.nals.capacity_bytes() == 0 && nals.capacity_bytes() <= KEPT_BUFFER_BYTES {
+            nals.clear();
+            self.nals = nals;
+        }
+    }
+
+    pub(super) fn exchange_buffer(&mut self, other: &mut NalUnits) {
+        if self.nals.size_bytes() == 0 {
+            std::mem::swap(&mut self.nals, other);
+        }
+    }
+
     pub(super) fn buffer_bytes(&self) -> usize {
-        self.buffer.len()
+        self.nals.size_bytes()
     }
 
     pub(super) fn nal_count(&self) -> usize {
@@ -115,53 +117,52 @@ impl Assembly {
     }
 
     pub(super) fn open_fragment(&mut self, header: u8, body: &[u8]) {
-        self.open = Some(self.buffer.len());
+        self.open = true;
         if NalType::from_header(header) == NalType::IdrSlice {
-            let room = self.last_idr_bytes.saturating_sub(self.buffer.len());
-            self.buffer.reserve(room);
+            self.nals.make_room(self.last_idr_bytes);
         }
-        self.buffer.extend_from_slice(&[header]);
-        self.buffer.extend_from_slice(body);
+        self.nals.extend_open(&[header]);
+        self.nals.extend_open(body);
     }
 
     pub(super) fn append(&mut self, body: &[u8]) {
-        self.buffer.extend_from_slice(body);
+        self.nals.extend_open(body);
     }
 
     /// Whether what fragments built is one NAL unit of picture data.
-    pub(super) fn is_plain_vcl(&self, start: usize) -> bool {
-        let nal = &self.buffer[start..];
+    pub(super) fn is_plain_vcl(&self) -> bool {
+        let nal = self.nals.open();
         nal_type(nal).is_some_and(NalType::is_vcl) && !has_start_code(nal)
     }
 
-    pub(super) fn split_off(&mut self, start: usize) -> BytesMut {
-        self.buffer.split_off(start)
+    /// Takes out what fragments built, for whoever takes it apart.
+    pub(super) fn take_fragment(&mut self) -> Vec<u8> {
+        let nal = self.nals.open().to_vec();
+        self.nals.truncate_open(0);
+        nal
     }
 
     /// Keeps what fragments built where it lies; `false` when it was too short to be anything.
-    pub(super) fn accept_fragment(&mut self, start: usize) -> bool {
-        let kept = trim_trailing_zeros(&self.buffer[start..]).len();
-        self.buffer.truncate(start + kept);
-        self.accept(start)
+    pub(super) fn accept_fragment(&mut self) -> bool {
+        let kept = trim_trailing_zeros(self.nals.open()).len();
+        self.nals.truncate_open(kept);
+        self.accept()
     }
 
     pub(super) fn take_vcl(&mut self, nal: &[u8]) -> bool {
-        let start = self.buffer.len();
-        self.buffer.extend_from_slice(nal);
-        self.accept(start)
+        self.nals.extend_open(nal);
+        self.accept()
     }
 
     pub(super) fn take_sei(&mut self, nal: &[u8]) {
         self.has_recovery_point |= sei_payload_types(nal).contains(&SEI_RECOVERY_POINT);
-        let start = self.buffer.len();
-        self.buffer.extend_from_slice(nal);
-        self.nals.push(start..self.buffer.len());
+        self.nals.push(nal);
     }
 
-    fn accept(&mut self, start: usize) -> bool {
-        let nal = &self.buffer[start..];
+    fn accept(&mut self) -> bool {
+        let nal = self.nals.open();
         if nal.len() < 2 {
-            self.buffer.truncate(start);
+            self.nals.truncate_open(0);
             return false;
         }
         if let Some(slice) = slice_info(nal) {
@@ -171,7 +172,7 @@ impl Assembly {
         self.has_idr |= nal_type(nal) == Some(NalType::IdrSlice);
         self.has_vcl = true;
         self.vcl_count += 1;
-        self.nals.push(start..self.buffer.len());
+        self.nals.close_open();
         true
     }
 }

@@ -47,7 +47,7 @@ impl Intake {
         };
         let (starts, ends) = (header & 0x80 != 0, header & 0x40 != 0);
         if starts {
-            if self.unit.open.is_some() {
+            if self.unit.open {
                 self.counters.odd_fragments += 1;
                 self.finish_fragment();
             }
@@ -58,7 +58,7 @@ impl Intake {
             head[1..=known].copy_from_slice(&body[..known]);
             self.boundary(&head[..=known]);
             self.unit.open_fragment(nal_header, body);
-        } else if self.unit.open.is_some() {
+        } else if self.unit.open {
             if body.is_empty() {
                 self.counters.odd_fragments += 1;
             }
@@ -76,16 +76,16 @@ impl Intake {
 
     /// Ends the NAL unit that fragments have built, if there is one.
     pub(super) fn finish_fragment(&mut self) {
-        let Some(start) = self.unit.open.take() else {
+        if !std::mem::take(&mut self.unit.open) {
             return;
-        };
-        if self.unit.is_plain_vcl(start) {
-            if self.unit.accept_fragment(start) {
+        }
+        if self.unit.is_plain_vcl() {
+            if self.unit.accept_fragment() {
                 self.note_vcl();
             }
         } else {
             // Rare: not picture data, or Annex B inside. Take it apart, at the price of a copy.
-            let nal = self.unit.split_off(start);
+            let nal = self.unit.take_fragment();
             self.nals(&nal);
         }
     }

@@ -6,6 +6,8 @@ use bytes::Bytes;
 use thiserror::Error;
 use wire::rtp::RtpError;
 
+use crate::NalUnits;
+
 use super::{MAX_ACCESS_UNIT_BYTES, MAX_NALS_PER_UNIT};
 
 /// What the SDP said about the video track.
@@ -82,7 +84,7 @@ pub struct AccessUnit {
     /// For a keyframe all latest SPS and PPS, in-band or not; for others those that changed in it.
     pub parameter_sets: Vec<Bytes>,
     /// Its other NAL units in order, SEI included, without delimiters and filler.
-    pub nals: Vec<Bytes>,
+    pub nals: NalUnits,
 }
 
 /// What the stream's pictures are.

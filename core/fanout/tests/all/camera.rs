@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use fanout::{AccessUnit, Intake, IntakeConfig, PackedUnit, packetize};
+use fanout::{AccessUnit, Intake, IntakeConfig, Ring, packetize};
 use wire::rtp::RtpHeader;
 
 /// 640x360 Constrained Baseline and its PPS, as x264 writes them.
@@ -202,6 +202,11 @@ impl Camera {
     }
 }
 
+/// The NAL units of a unit, to compare.
+pub fn nals(unit: &AccessUnit) -> Vec<Vec<u8>> {
+    unit.nals.iter().map(<[u8]>::to_vec).collect()
+}
+
 /// A unit that never was RTP, for what comes behind the intake.
 pub fn unit(keyframe: bool, nals: Vec<Vec<u8>>, media_time: u64, recv_time: Instant) -> AccessUnit {
     AccessUnit {
@@ -215,12 +220,12 @@ pub fn unit(keyframe: bool, nals: Vec<Vec<u8>>, media_time: u64, recv_time: Inst
         } else {
             Vec::new()
         },
-        nals: nals.into_iter().map(Bytes::from).collect(),
+        nals: nals.iter().collect(),
     }
 }
 
-/// A packed unit of `len_bytes` at picture `number`, 25 a second from `from`.
-pub fn picture(from: Instant, number: u32, keyframe: bool, len_bytes: usize) -> PackedUnit {
+/// A unit of `len_bytes` at picture `number`, 25 a second from `from`.
+pub fn picture(from: Instant, number: u32, keyframe: bool, len_bytes: usize) -> AccessUnit {
     let nal = if keyframe {
         idr(len_bytes)
     } else {
@@ -228,9 +233,14 @@ pub fn picture(from: Instant, number: u32, keyframe: bool, len_bytes: usize) -> 
     };
     let media_time = 90_000 + u64::from(number * PICTURE);
     let recv_time = from + ms(40) * number;
-    packetize(
-        &unit(keyframe, vec![nal], media_time, recv_time),
-        media_time,
-    )
-    .unwrap()
+    unit(keyframe, vec![nal], media_time, recv_time)
+}
+
+/// Packs a [`picture`] into the ring.
+pub fn push_picture(ring: &mut Ring, from: Instant, number: u32, keyframe: bool, len_bytes: usize) {
+    push_unit(ring, &picture(from, number, keyframe, len_bytes));
+}
+
+pub fn push_unit(ring: &mut Ring, unit: &AccessUnit) {
+    ring.push(packetize(unit, unit.media_time, ring.place()).unwrap());
 }

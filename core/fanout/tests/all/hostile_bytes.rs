@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fanout::{IntakeConfig, MAX_ACCESS_UNIT_BYTES, MAX_READY_BYTES, Stream};
+use fanout::{IntakeConfig, MAX_ACCESS_UNIT_BYTES, MAX_READY_BYTES, Place, Stream};
 use proptest::prelude::*;
 
 use crate::camera::*;
@@ -134,7 +134,7 @@ proptest! {
             let _ = camera.intake.push(camera.now, &payload);
         }
         for unit in camera.units() {
-            if let Some(packed) = fanout::packetize(&unit, unit.media_time) {
+            if let Some(packed) = fanout::packetize(&unit, unit.media_time, Place::default()) {
                 prop_assert!(!packed.is_empty());
                 let _ = packed.to_annexb();
             }
@@ -152,7 +152,7 @@ proptest! {
             let payloads = if len > fragment + 1 { fragments(&nal, fragment) } else { vec![nal.clone()] };
             let units = camera.payloads(&payloads);
             prop_assert_eq!(units.len(), 1);
-            prop_assert_eq!(&units[0].nals, &[nal]);
+            prop_assert_eq!(nals(&units[0]), [nal]);
         }
     }
 }

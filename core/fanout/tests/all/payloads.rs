@@ -1,16 +1,17 @@
 //! RTP payloads: nothing lost, nothing over size, long runs of equal size.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use fanout::{MAX_RTP_PAYLOAD_BYTES, PackedUnit, packetize};
+use fanout::{MAX_RTP_PAYLOAD_BYTES, PackedUnit, Place, packetize};
 use proptest::prelude::*;
 
 use crate::camera::*;
 use crate::depacketize::nals_of;
 
-fn packed(keyframe: bool, nals: Vec<Vec<u8>>) -> PackedUnit {
-    packetize(&unit(keyframe, nals, 0, start()), 0).unwrap()
+fn packed(keyframe: bool, nals: Vec<Vec<u8>>) -> Arc<PackedUnit> {
+    packetize(&unit(keyframe, nals, 0, start()), 0, Place::default()).unwrap()
 }
 
 fn sizes(unit: &PackedUnit, packets: Range<usize>) -> Vec<usize> {
@@ -28,8 +29,15 @@ fn parameter_sets_lead_a_keyframe_in_one_packet() {
 fn sei_goes_to_no_viewer_and_a_unit_of_sei_alone_is_none() {
     let unit_with = packed(false, vec![SEI.to_vec(), p(300), SEI.to_vec()]);
     assert_eq!(nals_of(&unit_with), [p(300)]);
-    assert!(packetize(&unit(false, vec![SEI.to_vec()], 0, start()), 0).is_none());
-    assert!(packetize(&unit(true, vec![], 0, start()), 0).is_none());
+    assert!(
+        packetize(
+            &unit(false, vec![SEI.to_vec()], 0, start()),
+            0,
+            Place::default()
+        )
+        .is_none()
+    );
+    assert!(packetize(&unit(true, vec![], 0, start()), 0, Place::default()).is_none());
 }
 
 #[test]
@@ -72,7 +80,7 @@ fn parameter_sets_too_long_for_one_packet_still_arrive() {
         long(0x68, 1_900),
         long(0x68, 9),
     ];
-    let nals = nals_of(&packetize(&unit, 0).unwrap());
+    let nals = nals_of(&packetize(&unit, 0, Place::default()).unwrap());
     assert_eq!(nals[..4], unit.parameter_sets);
     assert_eq!(nals[4], idr(100));
 }
@@ -143,7 +151,7 @@ proptest! {
         }
         prop_assert_eq!(next, unit.len());
         prop_assert!(unit.equal_runs().count() <= count + 1, "a run for the sets and one a slice");
-        prop_assert_eq!(unit.bytes_of(0..unit.len()), unit.data.len());
+        prop_assert_eq!(unit.bytes_of(0..unit.len()), unit.size_bytes());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::camera::*;
 fn the_ring_holds_all_since_the_newest_keyframe() {
     let (mut ring, from) = (Ring::default(), start());
     for number in 0..120 {
-        ring.push(picture(from, number, number % 50 == 0, 1_000));
+        push_picture(&mut ring, from, number, number % 50 == 0, 1_000);
     }
     let keyframe = ring.newest_keyframe().unwrap().index;
     assert_eq!(keyframe, 100);
@@ -20,7 +20,7 @@ fn the_ring_holds_all_since_the_newest_keyframe() {
 fn a_second_before_the_keyframe_stays_for_those_a_little_behind() {
     let (mut ring, from) = (Ring::default(), start());
     for number in 0..=100 {
-        ring.push(picture(from, number, number % 50 == 0, 1_000));
+        push_picture(&mut ring, from, number, number % 50 == 0, 1_000);
     }
     assert_eq!(ring.first_index(), Some(75));
 }
@@ -28,13 +28,13 @@ fn a_second_before_the_keyframe_stays_for_those_a_little_behind() {
 #[test]
 fn a_gop_of_too_many_units_is_no_place_to_join_but_live_viewers_go_on() {
     let (mut ring, from) = (Ring::default(), start());
-    ring.push(picture(from, 0, true, 5_000));
+    push_picture(&mut ring, from, 0, true, 5_000);
     for number in 1..GOP_MAX_UNITS as u32 {
-        ring.push(picture(from, number, false, 200));
+        push_picture(&mut ring, from, number, false, 200);
     }
     assert!(ring.newest_keyframe().is_some());
     for number in 0..1_000 {
-        ring.push(picture(from, GOP_MAX_UNITS as u32 + number, false, 200));
+        push_picture(&mut ring, from, GOP_MAX_UNITS as u32 + number, false, 200);
         assert!(
             ring.len() <= 64,
             "only the tail is kept, not {} units",
@@ -54,7 +54,7 @@ fn a_gop_of_too_many_bytes_is_let_go() {
     let (mut ring, from) = (Ring::default(), start());
     let mut most_bytes = 0;
     for number in 0..60 {
-        ring.push(picture(from, number, number == 0, 400_000));
+        push_picture(&mut ring, from, number, number == 0, 400_000);
         most_bytes = most_bytes.max(ring.held_bytes());
     }
     assert!(
@@ -62,7 +62,7 @@ fn a_gop_of_too_many_bytes_is_let_go() {
         "{most_bytes}"
     );
     assert!(ring.held_bytes() <= 3 * 1024 * 1024);
-    ring.push(picture(from, 60, true, 1_000));
+    push_picture(&mut ring, from, 60, true, 1_000);
     assert_eq!(ring.newest_keyframe().map(|unit| unit.index), Some(60));
 }
 
@@ -70,7 +70,7 @@ fn a_gop_of_too_many_bytes_is_let_go() {
 fn huge_keyframes_one_after_the_other_do_not_add_up() {
     let (mut ring, from) = (Ring::default(), start());
     for number in 0..40 {
-        ring.push(picture(from, number, true, 3_000_000));
+        push_picture(&mut ring, from, number, true, 3_000_000);
         assert!(ring.held_bytes() <= 2 * 3_100_000);
     }
 }
@@ -78,8 +78,8 @@ fn huge_keyframes_one_after_the_other_do_not_add_up() {
 #[test]
 fn after_the_source_is_lost_nobody_joins_until_the_next_keyframe_but_stills_remain() {
     let (mut ring, from) = (Ring::default(), start());
-    ring.push(picture(from, 0, true, 5_000));
-    ring.push(picture(from, 1, false, 500));
+    push_picture(&mut ring, from, 0, true, 5_000);
+    push_picture(&mut ring, from, 1, false, 500);
     ring.source_lost();
     assert!(ring.newest_keyframe().is_none());
     assert_eq!(ring.keyframe_recv_time(), Some(from));
@@ -88,7 +88,7 @@ fn after_the_source_is_lost_nobody_joins_until_the_next_keyframe_but_stills_rema
         wire::h264::annexb_nals(&still).collect::<Vec<_>>(),
         [SPS, PPS, &idr(5_000)]
     );
-    ring.push(picture(from, 2, true, 5_000));
+    push_picture(&mut ring, from, 2, true, 5_000);
     assert_eq!(ring.newest_keyframe().map(|unit| unit.index), Some(2));
 }
 

@@ -96,12 +96,13 @@ pub fn gop(from: Instant, units: u32, key_bytes: usize, bytes: usize) -> Ring {
     let mut ring = Ring::default();
     for number in 0..units {
         let key = number == 0;
-        ring.push(picture(
+        push_picture(
+            &mut ring,
             from,
             number,
             key,
             if key { key_bytes } else { bytes },
-        ));
+        );
     }
     ring
 }
@@ -170,7 +171,7 @@ fn units_that_come_while_catching_up_queue_behind() {
     let joined = from + ms(2_000);
     for number in 50..60 {
         let now = from + ms(40) * number;
-        ring.push(picture(from, number, false, 5_000));
+        push_picture(&mut ring, from, number, false, 5_000);
         viewer.run(now, now + ms(40), &ring);
     }
     viewer.check_seq();
@@ -189,7 +190,7 @@ fn a_live_unit_goes_out_at_once() {
     viewer.run(from, from + ms(39), &ring);
     let now = from + ms(40);
     assert_eq!(viewer.subscriber.next_wake(now, &ring), None);
-    ring.push(picture(from, 1, false, 10_000));
+    push_picture(&mut ring, from, 1, false, 10_000);
     assert_eq!(viewer.subscriber.next_wake(now, &ring), Some(now));
     viewer.drain(now, &ring);
     assert_eq!(viewer.units().len(), 2);
@@ -202,11 +203,11 @@ fn without_a_keyframe_a_joiner_waits_for_one() {
     ring.source_lost();
     let mut viewer = Viewer::new();
     viewer.run(from + ms(400), from + ms(600), &ring);
-    ring.push(picture(from, 11, false, 500));
+    push_picture(&mut ring, from, 11, false, 500);
     viewer.run(from + ms(600), from + ms(700), &ring);
     assert!(viewer.sent.is_empty());
     assert!(viewer.subscriber.sender_time(from).is_none());
-    ring.push(picture(from, 12, true, 500));
+    push_picture(&mut ring, from, 12, true, 500);
     viewer.run(from + ms(700), from + ms(800), &ring);
     assert_eq!(viewer.units().len(), 1);
     assert_eq!(
@@ -307,7 +308,7 @@ fn push(ring: &mut Ring, media_time: &mut u64, now: Instant, keyframe: bool, len
     *media_time += u64::from(PICTURE);
     let mut unit = picture(now, 0, keyframe, len_bytes);
     (unit.media_time, unit.recv_time) = (*media_time, now);
-    ring.push(unit);
+    push_unit(ring, &unit);
 }
 
 proptest! {

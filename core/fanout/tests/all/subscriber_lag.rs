@@ -12,7 +12,7 @@ fn a_viewer_too_late_goes_to_the_newest_keyframe_without_a_seq_gap() {
     let mut viewer = Viewer::new();
     viewer.run(from + ms(1_600), from + ms(2_000), &ring);
     for number in 40..120 {
-        ring.push(picture(from, number, number % 50 == 0, 3_000));
+        push_picture(&mut ring, from, number, number % 50 == 0, 3_000);
     }
     let now = from + ms(40 * 120);
     viewer.run(now, now + ms(300), &ring);
@@ -35,7 +35,7 @@ fn a_viewer_late_in_its_gop_catches_up_when_there_is_no_keyframe_ahead() {
     let mut viewer = Viewer::new();
     viewer.run(from, from + ms(10), &ring);
     for number in 1..100 {
-        ring.push(picture(from, number, false, 3_000));
+        push_picture(&mut ring, from, number, false, 3_000);
     }
     let now = from + ms(4_000);
     viewer.run(now, now + ms(100), &ring);
@@ -51,15 +51,15 @@ fn a_viewer_with_too_much_unsent_waits_for_the_next_keyframe() {
     viewer.run(from, from + ms(10), &ring);
     let mut number = 1;
     while ring.bytes_since(ring.get(1).unwrap_or(ring.newest().unwrap())) <= MAX_LAG_BYTES {
-        ring.push(picture(from, number, false, 60_000));
+        push_picture(&mut ring, from, number, false, 60_000);
         number += 1;
     }
     let now = from + ms(20);
     viewer.run(now, now + ms(100), &ring);
     assert_eq!(viewer.units().len(), 1);
     assert_eq!(viewer.subscriber.next_wake(now, &ring), None);
-    ring.push(picture(from, number, false, 60_000));
-    ring.push(picture(from, number + 1, true, 60_000));
+    push_picture(&mut ring, from, number, false, 60_000);
+    push_picture(&mut ring, from, number + 1, true, 60_000);
     viewer.run(now, now + ms(200), &ring);
     viewer.check_seq();
     assert_eq!(viewer.units().len(), 2);
@@ -77,7 +77,7 @@ fn a_unit_begun_is_finished_even_if_the_ring_has_let_it_go() {
     let mut viewer = Viewer::new();
     viewer.drain(from, &ring);
     for number in 1..200 {
-        ring.push(picture(from, number, number % 50 == 0, 3_000));
+        push_picture(&mut ring, from, number, number % 50 == 0, 3_000);
     }
     assert!(ring.get(0).is_none());
     let now = from + ms(200 * 40);
@@ -96,7 +96,7 @@ fn one_viewer_behind_takes_nothing_from_another() {
     slow.run(from, from + ms(10), &ring);
     quick.run(from, from + ms(10), &ring);
     for number in 1..200 {
-        ring.push(picture(from, number, number % 50 == 0, 8_000));
+        push_picture(&mut ring, from, number, number % 50 == 0, 8_000);
         let now = from + ms(40) * number;
         quick.run(now, now + ms(39), &ring);
     }
@@ -114,7 +114,7 @@ fn a_catch_up_overtaken_by_the_next_keyframe_goes_on_there_and_is_no_lag() {
     let joined = from + ms(250 * 40);
     let mut viewer = Viewer::new();
     viewer.run(joined, joined + ms(20), &ring);
-    ring.push(picture(from, 250, true, 20_000));
+    push_picture(&mut ring, from, 250, true, 20_000);
     viewer.run(joined + ms(20), joined + ms(400), &ring);
     viewer.check_seq();
     let counters = viewer.counters();

@@ -1,44 +1,19 @@
 //! Annex B byte streams: start codes and the NAL units between them (H.264 annex B).
 
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+
 /// The four byte start code that we write.
 pub const START_CODE: [u8; 4] = [0, 0, 0, 1];
 
-/// Bytes tested for a zero at once: wide enough for vector registers, and in coded pictures, where
-/// one byte in 256 is zero, seven of eight blocks have none.
-const BLOCK_BYTES: usize = 32;
-
 /// Offset of the first `00 00 01`, if any.
 ///
-/// It runs over every byte that a camera sends, so blocks without a zero byte are passed over whole.
+/// It runs over every byte that a camera sends.
 #[must_use]
 pub fn find_start_code(bytes: &[u8]) -> Option<usize> {
-    let (blocks, tail) = bytes.as_chunks::<BLOCK_BYTES>();
-    for (place, block) in blocks.iter().enumerate() {
-        if block.iter().fold(false, |zero, &byte| zero | (byte == 0)) {
-            let start = place * BLOCK_BYTES;
-            // A start code that begins here may reach two bytes into the next block.
-            let end = bytes.len().min(start + BLOCK_BYTES + 2);
-            if let Some(at) = find_in(&bytes[start..end]) {
-                return Some(start + at);
-            }
-        }
-    }
-    find_in(tail).map(|at| bytes.len() - tail.len() + at)
-}
-
-/// Looks at every third byte of ordinary data.
-fn find_in(bytes: &[u8]) -> Option<usize> {
-    let mut at = 2;
-    while let Some(&third) = bytes.get(at) {
-        if third > 1 {
-            at += 3;
-        } else if third == 1 && bytes[at - 1] == 0 && bytes[at - 2] == 0 {
-            return Some(at - 2);
-        } else {
-            at += 1;
-        }
-    }
-    None
+    static START: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(&START_CODE[1..]));
+    START.find(bytes)
 }
 
 /// Whether a start code occurs anywhere: never so in one well-formed NAL unit.
