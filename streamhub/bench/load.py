@@ -66,11 +66,12 @@ def _on_cores(cores: Cores) -> list[str]:
 
 
 def limit(
-    viewers: int, cores: Cores, *, cipher: str, seconds: int = LIMIT_SECONDS
+    viewers: int, cores: Cores, *, cipher: str, seconds: int = LIMIT_SECONDS, rate: int = 0
 ) -> dict[str, Any]:
-    """The bare loop of sending: cipher and GSO, nothing else."""
+    """The bare loop of sending: cipher and GSO, nothing else. `rate`: access units a second to each
+    viewer; 0 is as fast as they are taken."""
     words = [binary("loadgen"), "limit", "--viewers", str(viewers), "--cipher", cipher]
-    words += ["--seconds", str(seconds), *_on_cores(cores)]
+    words += ["--seconds", str(seconds), "--rate", str(rate), *_on_cores(cores)]
     return ask_binary(words, None)
 
 

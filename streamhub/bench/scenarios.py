@@ -12,6 +12,8 @@ from .load import Load, limit, watch
 from .machine import rss_bytes
 
 CIPHER = "AEAD_AES_256_GCM"
+# Of the farm's clips.
+PICTURES_PER_S = 25
 # bytes_per_viewer is told from these two sizes, after this long.
 MEMORY_VIEWERS = (200, 400)
 MEMORY_AFTER_MS = 60_000
@@ -66,7 +68,8 @@ def fanout_row(
     measure_ms: int = 10_000,
 ) -> Row:
     """[`gbps_per_core`, `us_per_packet`, `share_of_limit`, `packets_per_message`, `wakes_per_s`,
-    `lost`, `playing`]: that many viewers of one camera."""
+    `lost`, `playing`]: that many viewers of one camera. `share_of_paced_limit` is against the bare
+    loop at the camera's own pace: it tells our own work from a processor that has slept."""
     if target is not None:
         load = Load([target.url], viewers, measure_ms=measure_ms)
         urls = workshop.scratch_file("urls")
@@ -98,6 +101,7 @@ def _fanout_figures(workshop: Workshop, viewers: int, seen: Row) -> Row:
     ciphers = seen["srtp_ciphers"]
     cipher = ciphers[0] if len(ciphers) == 1 else CIPHER
     bare = limit(viewers, workshop.cores, cipher=cipher)
+    paced = limit(viewers, workshop.cores, cipher=cipher, rate=PICTURES_PER_S)
     steady = seen["steady"]
     us = steady.get("us_per_packet")
     return {
@@ -110,6 +114,8 @@ def _fanout_figures(workshop: Workshop, viewers: int, seen: Row) -> Row:
         "us_per_packet": us,
         "limit_us_per_packet": bare["us_per_packet"],
         "share_of_limit": None if not us else round(bare["us_per_packet"] / us, 3),
+        "paced_limit_us_per_packet": paced["us_per_packet"],
+        "share_of_paced_limit": None if not us else round(paced["us_per_packet"] / us, 3),
         "cores": steady.get("cores"),
         "srtp_cipher": cipher,
         "load": seen,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import gc
 import os
 import resource
 import signal
@@ -76,6 +77,10 @@ async def run_service(settings: Settings) -> None:
                 asyncio.create_task(local.serve([control]), name="control"),
             }
             host, port = listener.getsockname()[:2]
+            # What was made until here stays: collecting garbage need not walk it again, which takes
+            # a tenth of a second of the loop each time.
+            gc.collect()
+            gc.freeze()
             _log.info("listening", address=f"{host}:{port}", control=str(settings.control_socket))
             await _until_stopped(stop, tasks)
             leaving()

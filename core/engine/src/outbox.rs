@@ -18,7 +18,7 @@ pub const OUTBOX_MEDIA_BYTES: usize = 1 << 20;
 const OUTBOX_MAX_BYTES: usize = 2 * OUTBOX_MEDIA_BYTES;
 /// Sealed bytes after which a visit hands over what it has: the kernel then copies from a cache
 /// that still holds them, and a system call still carries a dozen viewers' messages.
-pub const OUTBOX_BATCH_BYTES: usize = 256 << 10;
+pub const OUTBOX_BATCH_BYTES: usize = 64 << 10;
 /// The kernel's limit of one UDP GSO message.
 const GSO_MAX_BYTES: usize = 65_000;
 /// Segments in one GSO message that every kernel since 4.18 takes.

@@ -8,7 +8,7 @@ pub const USAGE: &str = "\
 usage: loadgen watch --url URL [--url URL ...] | --urls FILE  [--viewers 1] [--rate 0] [--steady 0]
                [--settle-ms 3000] [--measure-ms 10000] [--kernel-times] [--send-log FILE]
                [--pid PID] [--patience-ms 30000] [--token-file FILE] [--abandon]
-       loadgen limit [--viewers 200] [--packets 17] [--seconds 5] [--payload-bytes 1160]
+       loadgen limit [--viewers 200] [--packets 17] [--seconds 5] [--payload-bytes 1160] [--rate 0]
                [--cipher AEAD_AES_256_GCM] [--sender-core 0] [--receiver-core 1]
        loadgen limit-ingest --farm HOST:PORT [--cameras 500] [--profile sub] [--seconds 5] [--core 0]
 The Bearer token comes from STREAMHUB_LOAD_TOKEN or --token-file. Prints one JSON object.";
@@ -51,6 +51,8 @@ pub struct LimitArgs {
     pub payload_bytes: usize,
     pub seconds: Duration,
     pub cipher: String,
+    /// Access units a second to each viewer; 0 is as fast as they are taken.
+    pub rate: f64,
     pub sender_core: Option<usize>,
     pub receiver_core: Option<usize>,
 }
@@ -129,6 +131,7 @@ fn limit(mut words: impl Iterator<Item = String>) -> Result<LimitArgs, String> {
         payload_bytes: 1_160,
         seconds: Duration::from_secs(5),
         cipher: "AEAD_AES_256_GCM".to_owned(),
+        rate: 0.0,
         sender_core: None,
         receiver_core: None,
     };
@@ -140,6 +143,7 @@ fn limit(mut words: impl Iterator<Item = String>) -> Result<LimitArgs, String> {
             "--payload-bytes" => args.payload_bytes = number(&word, &value()?)?,
             "--seconds" => args.seconds = Duration::from_secs(number(&word, &value()?)?),
             "--cipher" => args.cipher = value()?,
+            "--rate" => args.rate = number(&word, &value()?)?,
             "--sender-core" => args.sender_core = Some(number(&word, &value()?)?),
             "--receiver-core" => args.receiver_core = Some(number(&word, &value()?)?),
             _ => return Err(format!("unknown option {word}.")),

@@ -68,6 +68,7 @@ pub fn run(args: &LimitArgs) -> Result<Value, String> {
         "seconds": rounded(sent.wall.as_secs_f64()),
         "dropped_at_viewer": dropped,
         "srtp_cipher": args.cipher,
+        "rate": args.rate,
     }))
 }
 
@@ -165,6 +166,8 @@ fn send(
     let mut packets = 0u64;
     let mut start = (Instant::now(), sys::thread_cpu(), 0);
     let mut round = 0u64;
+    let interval = (args.rate > 0.0).then(|| Duration::from_secs_f64(1.0 / args.rate));
+    let mut next = Instant::now();
     loop {
         if round == PRIMER_ROUNDS {
             start = (Instant::now(), sys::thread_cpu(), packets);
@@ -182,6 +185,11 @@ fn send(
         }
         packets += per_round;
         round += 1;
+        if let Some(interval) = interval {
+            // At the pace of pictures the processor has slept in between, as the service's has.
+            next += interval;
+            std::thread::sleep(next.saturating_duration_since(Instant::now()));
+        }
         while packets - received.load(Ordering::Relaxed).min(packets) > allowed_behind {
             std::thread::sleep(WAIT);
         }
@@ -222,6 +230,7 @@ mod tests {
             payload_bytes: 200,
             seconds: Duration::ZERO,
             cipher: "AEAD_AES_256_GCM".to_owned(),
+            rate: 0.0,
             sender_core: None,
             receiver_core: None,
         };
