@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from ..domain import AuditEntry, AuditRow
@@ -56,3 +56,14 @@ def chain_row(entry: AuditEntry, *, seq: int, at: datetime, prev_hash: str) -> A
         detail=json.loads(detail_text),
         hash=row_hash({**fields, "at": time_text(at)}, detail_text),
     )
+
+
+def chain_rows(entries: Sequence[AuditEntry], *, seq: int, prev_hash: str) -> list[AuditRow]:
+    """The rows that `entries` become behind row `seq`, whose hash is `prev_hash`."""
+    rows: list[AuditRow] = []
+    for entry in entries:
+        seq += 1
+        row = chain_row(entry, seq=seq, at=datetime.now(UTC), prev_hash=prev_hash)
+        prev_hash = row.hash
+        rows.append(row)
+    return rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,6 +32,17 @@ def _pragmas(*, writer: bool) -> tuple[str, ...]:
         "PRAGMA synchronous=FULL",
         f"PRAGMA wal_autocheckpoint={WAL_PAGES}",
     )
+
+
+def connect_writer(path: Path) -> sqlite3.Connection:
+    """A plain connection with the writer's pragmas, transactions begun by its user. For one thread
+    at a time, whichever."""
+    connection = sqlite3.connect(
+        path, timeout=BUSY_TIMEOUT_MS / 1000, isolation_level=None, check_same_thread=False
+    )
+    for pragma in _pragmas(writer=True):
+        connection.execute(pragma)
+    return connection
 
 
 def make_engine(path: Path, *, writer: bool) -> AsyncEngine:

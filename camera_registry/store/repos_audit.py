@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Row, String, func, or_, select, type_coerce
 
 from ..domain import AuditEntry, AuditRow, AuditVerification, Change, Page
 from . import schema
-from .chain import ZERO_HASH, canonical_json, chain_row, row_hash
+from .chain import ZERO_HASH, canonical_json, chain_rows, row_hash
 from .contract import AuditQuery
 from .repos_base import Repo, Tx, first
 from .rows import audit_from, change_from, cursor_of, keys_of
@@ -43,12 +43,8 @@ class SqlAudit(Repo):
         """The writer holds the only write lock, so the end it reads is the end it extends."""
         head = await self._tx.one(select(_H.seq, _H.hash).where(_H.id == 1))
         seq, prev_hash = (head.seq, head.hash) if head else (0, ZERO_HASH)
-        rows: list[AuditRow] = []
-        for entry in entries:
-            seq += 1
-            row = chain_row(entry, seq=seq, at=datetime.now(UTC), prev_hash=prev_hash)
-            prev_hash = row.hash
-            rows.append(row)
+        rows = chain_rows(entries, seq=seq, prev_hash=prev_hash)
+        seq, prev_hash = rows[-1].seq, rows[-1].hash
         await self._tx.run(schema.audit.insert(), [_values(row) for row in rows])
         if head is None:
             await self._tx.run(schema.audit_head.insert().values(id=1, seq=seq, hash=prev_hash))

@@ -23,6 +23,7 @@ from ..domain import AuditEntry, AuditRow, AuditVerification, Change
 from ..errors import StoreBusy, StoreError
 from . import migrate as migrations
 from . import repos_audit
+from .audit_writer import AuditWriter
 from .chain import canonical_json
 from .engine import BUSY_TIMEOUT_MS, make_engine
 from .repos_base import Tx
@@ -41,6 +42,7 @@ class SqlStore:
         self.path = path
         self._writer: AsyncEngine = make_engine(path, writer=True)
         self._readers: AsyncEngine = make_engine(path, writer=False)
+        self._audit_writer = AuditWriter(path)
         self._write_lock = asyncio.Lock()
         self._write_task: asyncio.Task[object] | None = None
         self._watch: sqlite3.Connection | None = None
@@ -73,6 +75,7 @@ class SqlStore:
         """Writes what is waiting, then closes the file."""
         if self._audit_task is not None:
             await self._audit_task
+        await self._audit_writer.close()
         if self._watch is not None:
             self._watch.close()
             self._watch = None
@@ -96,7 +99,7 @@ class SqlStore:
                     tx = SqlWriteTx(connection)
                     yield tx
             except OperationalError as error:
-                raise self._translated(error) from error
+                raise self._translated(str(error.orig)) from error
             finally:
                 self._write_task = None
         if tx.last_change_seq is not None:
@@ -151,23 +154,28 @@ class SqlStore:
                 async with self._writer.begin() as connection:
                     await connection.run_sync(step, self.path)
             except OperationalError as error:
-                raise self._translated(error) from error
+                raise self._translated(str(error.orig)) from error
 
     async def _write_audit(self) -> None:
         while self._audit_waiting:
             batch = self._audit_waiting[:AUDIT_BATCH]
             del self._audit_waiting[:AUDIT_BATCH]
             try:
-                async with self.write() as tx:
-                    rows = await tx.audit.append_many([entry for entry, _ in batch])
+                async with self._write_lock:
+                    rows = await self._audit_writer.append([entry for entry, _ in batch])
+            except sqlite3.OperationalError as error:
+                failed: Exception = self._translated(str(error))
+                failed.__cause__ = error
             except Exception as error:
-                for _, future in batch:
-                    if not future.done():
-                        future.set_exception(error)
+                failed = error
             else:
                 for (_, future), row in zip(batch, rows, strict=True):
                     if not future.done():
                         future.set_result(row)
+                continue
+            for _, future in batch:
+                if not future.done():
+                    future.set_exception(failed)
 
     def _committed(self, seq: int) -> None:
         for callback in list(self._callbacks):
@@ -176,8 +184,7 @@ class SqlStore:
             except Exception:
                 _log.exception("a follower of commits failed")
 
-    def _translated(self, error: OperationalError) -> StoreError:
-        reason = str(error.orig)
+    def _translated(self, reason: str) -> StoreError:
         if "locked" in reason or "busy" in reason:
             return StoreBusy(
                 f"Another process has held the registry at {self.path} for over "

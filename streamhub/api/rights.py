@@ -5,6 +5,8 @@ who: Annotated[Principal, signed_in()]            # the list shows only what is 
 dependencies=[public("why")]
 """
 
+# Dependencies are coroutines, also where nothing is awaited: a plain function would be called by
+# way of a thread, for each request.
 # No `from __future__ import annotations`: the dependencies below are made by closures, whose
 # names the framework could not resolve from strings.
 
@@ -88,7 +90,7 @@ def public(why: str) -> Any:
     """Anybody may call it; the reason is part of the declaration."""
 
     @declares(f"public: {why}")
-    def right() -> None:
+    async def right() -> None:
         return None
 
     return Depends(right)
@@ -129,13 +131,13 @@ def requires_somewhere(action: Action) -> Any:
     return Depends(right)
 
 
-def the_district() -> Resource:
+async def the_district() -> Resource:
     return DISTRICT
 
 
-def channel_in_path(channel_id: str) -> Resource:
+async def channel_in_path(channel_id: str) -> Resource:
     return channel(channel_id)
 
 
-def area_in_path(area_id: str) -> Resource:
+async def area_in_path(area_id: str) -> Resource:
     return area(area_id)

@@ -50,7 +50,7 @@ class Services:
         return self.delivery
 
 
-def services_of(connection: HTTPConnection) -> Services:
+async def services_of(connection: HTTPConnection) -> Services:
     """The one place that reads the application's state."""
     services = getattr(connection.app.state, "services", None)
     if services is None:

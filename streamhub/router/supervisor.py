@@ -77,6 +77,8 @@ class _Entry:
     spec: SourceSpec | None = None
     dialling: asyncio.Task[None] | None = None
     timer: asyncio.TimerHandle | None = None
+    # What the listeners were last told of.
+    shown: tuple[RouteState, str | None, str, float | None] | None = None
 
 
 class Router:
@@ -239,8 +241,13 @@ class Router:
             entry.timer = asyncio.get_running_loop().call_later(delay_s, self._due, entry)
         elif entry.route.forgettable:
             self._entries.pop(entry.stream_id, None)
-        for listener in self._listeners:
-            listener(entry.stream_id)
+        # Most calls change nothing that others see: a viewer more or less.
+        retry_at = due if entry.route.state is RouteState.BACKOFF else None
+        shown = (entry.route.state, entry.route.cause, entry.route.detail, retry_at)
+        if shown != entry.shown:
+            entry.shown = shown
+            for listener in self._listeners:
+                listener(entry.stream_id)
 
     def _due(self, entry: _Entry) -> None:
         entry.route.handle_timeout(self._clock())

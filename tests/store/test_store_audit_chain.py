@@ -8,15 +8,17 @@ import hashlib
 import json
 import sqlite3
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from camera_registry.domain import AuditEntry, AuditVerification
+from camera_registry.domain import AuditEntry, AuditRow, AuditVerification
 from camera_registry.secret import Secret
 from camera_registry.store import AuditQuery, SqlStore, open_store, repos_audit, sql_store
+from camera_registry.store.audit_writer import AuditWriter
 from camera_registry.store.chain import ZERO_HASH
 
 from .conftest import Spawn
@@ -175,14 +177,14 @@ async def test_rows_that_wait_together_share_a_commit_in_order(
     store: SqlStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commits = 0
-    write = store.write
+    append = AuditWriter.append
 
-    def counted() -> object:
+    async def counted(writer: AuditWriter, entries: Sequence[AuditEntry]) -> list[AuditRow]:
         nonlocal commits
         commits += 1
-        return write()
+        return await append(writer, entries)
 
-    monkeypatch.setattr(store, "write", counted)
+    monkeypatch.setattr(AuditWriter, "append", counted)
     rows = await asyncio.gather(*(store.append_audit(entry(number)) for number in range(500)))
     assert [row.detail["n"] for row in rows] == list(range(500))
     assert [row.seq for row in rows] == list(range(1, 501))
