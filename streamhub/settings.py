@@ -7,10 +7,11 @@ environment wins. A section's field is `STREAMHUB_MEDIA__UDP_PORT`.
 from __future__ import annotations
 
 import os
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -39,6 +40,20 @@ class HttpSettings(BaseModel):
     whep_origins: list[str] = ["*"]
 
 
+def _is_address(text: str) -> bool:
+    host, colon, port = text.rpartition(":")
+    candidates = [(text, "1")] if not colon else [(text, "1"), (host.strip("[]"), port)]
+    for address, number in candidates:
+        try:
+            ip = ip_address(address)
+        except ValueError:
+            continue
+        bracketed = address == text or ip.version == 4 or host.startswith("[")
+        if bracketed and number.isdecimal() and 0 < int(number) < 65536:
+            return True
+    return False
+
+
 class MediaSettings(BaseModel):
     """The packet core: one UDP port for all viewers, and the addresses viewers reach it at."""
 
@@ -47,8 +62,20 @@ class MediaSettings(BaseModel):
     core: Literal["native", "fake"] = "native"
     udp_host: str = "127.0.0.1"
     udp_port: int = Field(default=0, ge=0, le=65535)
+    # Addresses, each with a port where it differs (a port forwarded by a firewall).
     advertise: list[str] = ["127.0.0.1"]
     idle_close_s: float = Field(default=10.0, ge=0, le=3600)
+
+    @field_validator("advertise")
+    @classmethod
+    def _addresses(cls, advertise: list[str]) -> list[str]:
+        for text in advertise:
+            if not _is_address(text):
+                raise ValueError(
+                    f"{text!r} is not an IP address, alone or with a port (192.0.2.1, "
+                    "192.0.2.1:9000, [2001:db8::1]:9000); browsers take no names here"
+                )
+        return advertise
 
 
 class DialSettings(BaseModel):

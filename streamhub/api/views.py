@@ -1,5 +1,6 @@
 """Live views: who watches what right now; ending one."""
 
+from dataclasses import asdict
 from typing import Annotated
 
 from fastapi import APIRouter, Response
@@ -22,6 +23,16 @@ class ViewSubject(BaseModel):
     username: str
 
 
+class ViewReception(BaseModel):
+    """By the viewer's own receiver reports (RFC 3550); zeros before the first."""
+
+    lost_percent: float = Field(description="Since the report before the last one.")
+    lost_packets: int
+    jitter_ms: float
+    rtt_ms: float
+    retransmitted: int = Field(description="Packets sent again because the viewer lacked them.")
+
+
 class ViewOut(BaseModel):
     id: str
     channel_id: str
@@ -35,6 +46,7 @@ class ViewOut(BaseModel):
     last_packet_age_ms: int | None
     bytes: int = Field(description="Sent to this viewer.")
     srtp_cipher: str | None
+    reception: ViewReception
 
 
 class ViewList(BaseModel):
@@ -85,4 +97,5 @@ def _out(services: Services, view: View) -> ViewOut:
         last_packet_age_ms=view.last_packet_age_ms,
         bytes=view.sent_bytes,
         srtp_cipher=view.srtp_cipher,
+        reception=ViewReception.model_validate(asdict(view.reception)),
     )

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from weakref import WeakSet
 
+from streamhub.media.contract import Reception
 from streamhub.router.route import RouteState
 from streamhub.router.supervisor import RouteView
 
@@ -92,6 +93,7 @@ class View:
     last_packet_age_ms: int | None
     sent_bytes: int
     srtp_cipher: str | None
+    reception: Reception
     permit: Permit
 
 
@@ -155,6 +157,7 @@ class LiveView:
     last_packet_age_ms: int | None = None
     sent_bytes: int = 0
     packets: int = 0
+    reception: Reception = field(default_factory=Reception)
     lagged: int = 0
     ended_cause: str | None = None
     close_by: float = 0.0
@@ -223,5 +226,6 @@ def snapshot_of(view: LiveView, state: ViewState) -> View:
         last_packet_age_ms=state.last_packet_age_ms,
         sent_bytes=view.sent_bytes,
         srtp_cipher=view.srtp_cipher,
+        reception=view.reception,
         permit=view.permit,
     )

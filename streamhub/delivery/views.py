@@ -367,6 +367,7 @@ class LiveViews:
                 view.connected = row.connected
                 view.last_packet_age_ms = row.last_packet_age_ms
                 view.sent_bytes, view.packets = row.sent_bytes, row.packets
+                view.reception = row.reception
 
     def _resync(self) -> None:
         """Events were lost: what the core does not have any more has ended."""

@@ -8,7 +8,7 @@ Ids: `stream_id` is `"<channel_id>/<profile>"`; a viewer id is the view id of th
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
@@ -209,6 +209,18 @@ class SourceStats:
 
 
 @dataclass(frozen=True, slots=True)
+class Reception:
+    """How a viewer's packets arrive, by its own receiver reports (RFC 3550 section 6.4.1), and how
+    many it asked for again. `lost_percent` is of the last report; zeros before the first."""
+
+    lost_percent: float = 0.0
+    lost_packets: int = 0
+    jitter_ms: float = 0.0
+    rtt_ms: float = 0.0
+    retransmitted: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class ViewerStats:
     """One viewer. `last_packet_age_ms`: since a media packet was last sent to it, None before."""
 
@@ -220,6 +232,7 @@ class ViewerStats:
     packets: int
     dropped_units: int
     until: float
+    reception: Reception = field(default_factory=Reception)
 
 
 class MediaCore(Protocol):

@@ -24,6 +24,7 @@ from streamhub.media.contract import (
     MediaError,
     NoCommonCodec,
     OverCapacity,
+    Reception,
     SourceLive,
     SourceLost,
     SourceSpec,
@@ -189,6 +190,13 @@ class NativeCore:
                 row["packets"],
                 row["dropped_units"],
                 row["until"],
+                Reception(
+                    lost_percent=row["lost_permille_remote"] / 10,
+                    lost_packets=row["packets_lost_remote"],
+                    jitter_ms=row["jitter_us_remote"] / 1000,
+                    rtt_ms=row["rtt_us"] / 1000,
+                    retransmitted=row["retransmitted"],
+                ),
             )
             for row in rows
         }

@@ -52,7 +52,9 @@ _STATS = """async (tile) => {
   if (report) for (const row of report.values()) {
     if (row.type === 'inbound-rtp' && row.kind === 'video')
       Object.assign(found, {framesDecoded: row.framesDecoded, packets: row.packetsReceived,
-        lost: row.packetsLost, freezes: row.freezeCount, width: row.frameWidth});
+        lost: row.packetsLost, freezes: row.freezeCount, width: row.frameWidth,
+        freezesDuration: row.totalFreezesDuration, retransmitted: row.retransmittedPacketsReceived,
+        nacks: row.nackCount, plis: row.pliCount});
     if (row.type === 'transport')
       Object.assign(found, {srtpCipher: row.srtpCipher, dtls: row.dtlsState});
   }

@@ -57,5 +57,6 @@ pub(crate) struct OpenViewer {
     pub payload_type: u8,
     pub first_seq: u16,
     pub first_rtp_ts: u32,
+    pub rtx: Option<fanout::RtxConfig>,
     pub row: Arc<ViewerRow>,
 }

@@ -1,7 +1,7 @@
 //! The engine as the control plane sees it. Nothing here waits for a shard but `shutdown`.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
+use fanout::RtxConfig;
 use peer::rtsp_client::{ClientConfig, Secret};
 use peer::webrtc::{
     AnswerParams, DtlsIdentity, IceCredentials, NegotiateError, PeerConfig, negotiate,
@@ -27,8 +28,8 @@ const UDP_BUFFER_BYTES: usize = 8 << 20;
 pub struct EngineConfig {
     /// One UDP port for all viewers; port 0 takes any.
     pub udp_bind: SocketAddr,
-    /// The addresses viewers reach it at.
-    pub advertise: Vec<IpAddr>,
+    /// The addresses viewers reach it at; port 0 is that of the socket.
+    pub advertise: Vec<SocketAddr>,
     pub max_viewers: usize,
 }
 
@@ -150,7 +151,10 @@ impl Engine {
             candidates: config
                 .advertise
                 .iter()
-                .map(|ip| SocketAddr::new(*ip, udp_port))
+                .map(|at| match at.port() {
+                    0 => SocketAddr::new(at.ip(), udp_port),
+                    _ => *at,
+                })
                 .collect(),
             mailbox,
             events,
@@ -254,13 +258,16 @@ impl Engine {
             return Err(EngineError::OverCapacity("as many viewers as are allowed"));
         }
         let ice = IceCredentials::generate("0").map_err(|e| EngineError::Start(e.to_string()))?;
-        let mut random = [0u8; 16];
+        let mut random = [0u8; 24];
         aws_lc_rs::rand::fill(&mut random)
             .map_err(|_| EngineError::Start("the system's random source failed".into()))?;
-        let [a, b, c, d] = [0, 4, 8, 12].map(|at| {
+        let [a, b, c, d, e, f] = [0, 4, 8, 12, 16, 20].map(|at| {
             u32::from_be_bytes([random[at], random[at + 1], random[at + 2], random[at + 3]])
         });
         let ssrc = a.max(1);
+        let rtx_ssrc = if e == ssrc { !ssrc } else { e };
+        // RFC 3711 section 3.3.1: below 2^15, so that the first loss can't confuse the ROC.
+        let [first_seq, first_rtx_seq] = [d, f].map(|random| (random >> 16) as u16 & 0x7FFF);
         let negotiated = negotiate(
             &request.offer_sdp,
             &AnswerParams {
@@ -269,6 +276,7 @@ impl Engine {
                 fingerprint: self.identity.fingerprint(),
                 candidates: &self.candidates,
                 video_ssrc: ssrc,
+                rtx_ssrc,
                 cname: &request.viewer_id,
                 stream_id: "streamhub",
                 track_id: "video",
@@ -300,9 +308,13 @@ impl Engine {
             },
             ssrc,
             payload_type: negotiated.h264_payload_type,
-            // RFC 3711 section 3.3.1: below 2^15, so that the first loss can't confuse the ROC.
-            first_seq: (d >> 16) as u16 & 0x7FFF,
+            first_seq,
             first_rtp_ts: c,
+            rtx: negotiated.rtx_payload_type.map(|payload_type| RtxConfig {
+                ssrc: rtx_ssrc,
+                payload_type,
+                first_seq: first_rtx_seq,
+            }),
             row,
         })));
         if let Err(error) = opened {

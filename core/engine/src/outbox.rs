@@ -301,6 +301,7 @@ mod tests {
             payload_type: 102,
             first_seq: 0x7FF0,
             first_rtp_ts: 1,
+            rtx: None,
         });
         let totals = Totals::default();
         let mut sink = FakeSink {

@@ -59,10 +59,14 @@ counters! {
 }
 
 counters! {
-    /// Of one viewer.
+    /// Of one viewer. `packets_lost_remote`, `lost_permille_remote`, `jitter_us_remote` and `rtt_us`
+    /// are its receiver reports' (RFC 3550 section 6.4.1); no report yet is 0. Of the packets asked
+    /// for again (`nacked`) some are `retransmitted`, the others not held any more (`repair_gone`) or
+    /// too many (`repair_over_budget`). `replays`: cached GOPs sent again for a lost decoder.
     ViewerFigures {
-        bytes, packets, units_dropped, keyframe_requests, nacks, packets_lost_remote,
-        last_sent_unix_ms, connected, until_unix_ms,
+        bytes, packets, units_dropped, keyframe_requests, nacked, retransmitted, repair_gone,
+        repair_over_budget, replays, packets_lost_remote, lost_permille_remote, jitter_us_remote,
+        rtt_us, last_sent_unix_ms, connected, until_unix_ms,
     }
 }
 

@@ -2,25 +2,26 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime};
 
-use fanout::{Ring, Subscriber, SubscriberConfig};
+use fanout::{MAX_RTP_PAYLOAD_BYTES, RTX_HEADER_BYTES, Ring, Subscriber, SubscriberConfig};
 use peer::webrtc::{DatagramError, PeerEvent, WebrtcPeer};
-use wire::rtcp::{self, RtcpItem, SenderReport};
+use wire::rtcp::{self, SenderReport};
 use wire::rtp::RTP_HEADER_BYTES;
+
+mod feedback;
 
 use crate::command::OpenViewer;
 use crate::event::{EventBody, EventQueue};
 use crate::outbox::Outbox;
 use crate::stats::{ViewerFigures, ViewerRow, unix_ms};
 use crate::timers::Armed;
+use feedback::{Feedback, ntp};
 
 /// RFC 3550 section 6.2 allows 5 s at least; browsers map RTP to wall time from these.
 const SENDER_REPORT_EVERY: Duration = Duration::from_secs(2);
 /// Packets handed to one viewer in one visit; the subscriber's own pacing is at most as much.
 const RUN_BUDGET_PACKETS: usize = 32;
-/// NTP counts from 1900, Unix from 1970 (RFC 5905).
-const NTP_UNIX_OFFSET_S: u64 = 2_208_988_800;
 /// A lagging viewer is told of at most this often.
 const LAG_TOLD_EVERY: Duration = Duration::from_secs(5);
 
@@ -66,6 +67,7 @@ pub(crate) struct Viewer {
     sent_first: bool,
     next_report: Option<Instant>,
     lag_told: LagTold,
+    feedback: Feedback,
 }
 
 impl Viewer {
@@ -76,6 +78,7 @@ impl Viewer {
                 payload_type: command.payload_type,
                 first_seq: command.first_seq,
                 first_rtp_ts: command.first_rtp_ts,
+                rtx: command.rtx,
             }),
             peer: WebrtcPeer::new(command.peer, now),
             id: command.viewer_id,
@@ -92,6 +95,7 @@ impl Viewer {
             sent_first: false,
             next_report: None,
             lag_told: LagTold::default(),
+            feedback: Feedback::default(),
         }
     }
 
@@ -141,7 +145,9 @@ impl Viewer {
                     self.next_report = Some(now + SENDER_REPORT_EVERY);
                 }
                 PeerEvent::RemoteAddrChanged(_) => {}
-                PeerEvent::Rtcp(items) => self.count_feedback(&items),
+                PeerEvent::Rtcp(items) => {
+                    self.feedback.take(&items, self.ssrc, &self.row.figures);
+                }
                 PeerEvent::Closed(cause) => outcome = Outcome::Ended(cause.code().to_owned()),
             }
         }
@@ -156,6 +162,7 @@ impl Viewer {
         let Some(to) = self.peer.remote_addr() else {
             return;
         };
+        self.answer_feedback(now, to, ring, outbox);
         let mut packets = 0u64;
         let mut bytes = 0u64;
         while outbox.has_room() {
@@ -196,6 +203,47 @@ impl Viewer {
             }
         }
         self.tell_lag(now, events);
+    }
+
+    /// What the viewer asked for since the last visit: a keyframe, packets that it lacks.
+    fn answer_feedback(&mut self, now: Instant, to: SocketAddr, ring: &Ring, outbox: &mut Outbox) {
+        if std::mem::take(&mut self.feedback.keyframe_wanted) {
+            self.subscriber.request_keyframe(now, ring);
+        }
+        if self.feedback.wanted_again.is_empty() {
+            return;
+        }
+        let mut wanted = std::mem::take(&mut self.feedback.wanted_again);
+        let mut bytes = 0;
+        let mut payload = Vec::with_capacity(MAX_RTP_PAYLOAD_BYTES + RTX_HEADER_BYTES);
+        while outbox.has_room() {
+            let Some(seq) = wanted.pop_front() else {
+                break;
+            };
+            let Some(again) = self.subscriber.retransmit(now, ring, seq) else {
+                continue;
+            };
+            payload.clear();
+            payload.extend_from_slice(&again.original_seq.to_be_bytes());
+            payload.extend_from_slice(again.payload());
+            let Some(sealer) = self.peer.sealer_mut() else {
+                break;
+            };
+            let start = outbox.buffer_mut().len();
+            let header = again.header.to_bytes();
+            if sealer.seal(&header, &payload, outbox.buffer_mut()).is_ok() {
+                bytes += (outbox.buffer_mut().len() - start) as u64;
+                outbox.close_datagram(to, start);
+            }
+        }
+        self.feedback.wanted_again = wanted;
+        let repaired = self.subscriber.repair_counters();
+        let figures = self.figures();
+        figures.bytes.add(bytes);
+        figures.retransmitted.set(repaired.retransmitted);
+        figures.repair_gone.set(repaired.gone);
+        figures.repair_over_budget.set(repaired.over_budget);
+        figures.replays.set(repaired.replays);
     }
 
     /// Lease, transport timers and reports.
@@ -259,23 +307,6 @@ impl Viewer {
         }
     }
 
-    fn count_feedback(&self, items: &[RtcpItem]) {
-        let figures = self.figures();
-        for item in items {
-            match item {
-                RtcpItem::Pli { .. } | RtcpItem::Fir { .. } => figures.keyframe_requests.add(1),
-                RtcpItem::Nack { .. } => figures.nacks.add(1),
-                RtcpItem::ReceiverReport { blocks, .. } => {
-                    for block in blocks.iter().filter(|block| block.ssrc == self.ssrc) {
-                        let lost = u64::try_from(block.cumulative_lost).unwrap_or(0);
-                        figures.packets_lost_remote.set(lost);
-                    }
-                }
-                _ => {}
-            }
-        }
-    }
-
     fn tell_lag(&mut self, now: Instant, events: &EventQueue) {
         let counters = self.subscriber.counters();
         self.figures().units_dropped.set(counters.units_dropped);
@@ -294,12 +325,4 @@ impl Viewer {
     fn tell_step(&self, events: &EventQueue, step: &'static str) {
         events.push(&self.id, EventBody::Step { step });
     }
-}
-
-/// 32.32 fixed point seconds since 1900 (RFC 3550 section 4).
-fn ntp(at: SystemTime) -> u64 {
-    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let seconds = since.as_secs() + NTP_UNIX_OFFSET_S;
-    let fraction = (u64::from(since.subsec_nanos()) << 32) / 1_000_000_000;
-    seconds << 32 | fraction
 }

@@ -29,8 +29,9 @@ pub use parameter_sets::ParameterSets;
 pub use ring::{GOP_MAX_BYTES, GOP_MAX_UNITS, Ring, TAIL_MS};
 pub use stream::{Received, Stream};
 pub use subscriber::{
-    CATCH_UP_MS, MAX_LAG_BYTES, MAX_LAG_MS, PACKETS_PER_MS, Run, SenderTime, Subscriber,
-    SubscriberConfig, SubscriberCounters,
+    CATCH_UP_MS, KEYFRAME_SOON, KeyframeAnswer, MAX_LAG_BYTES, MAX_LAG_MS, PACKETS_PER_MS,
+    REPLAY_EVERY, RTX_HEADER_BYTES, RepairCounters, Retransmission, RtxConfig, Run, SenderTime,
+    Subscriber, SubscriberConfig, SubscriberCounters,
 };
 pub use timeline::Timeline;
 

@@ -37,6 +37,8 @@ pub struct Ring {
     held_bytes: usize,
     keyframe: Option<Arc<PackedUnit>>,
     joinable: bool,
+    /// From the keyframe before to the newest one.
+    gop_interval: Option<Duration>,
     // derived
     /// Index and stream offset of `keyframe`, read at each push without a look at the unit itself,
     /// which is cold by then.
@@ -62,6 +64,8 @@ impl Ring {
         self.stream_bytes += unit.size_bytes() as u64;
         self.held_bytes += unit.size_bytes();
         if keyframe {
+            let before = self.newest_keyframe().map(|before| before.recv_time);
+            self.gop_interval = before.map(|before| recv_time.saturating_duration_since(before));
             self.keyframe = Some(Arc::clone(&unit));
         }
         self.units.push_back(unit);
@@ -99,6 +103,11 @@ impl Ring {
     /// When the newest keyframe arrived.
     pub fn keyframe_recv_time(&self) -> Option<Instant> {
         self.keyframe.as_ref().map(|unit| unit.recv_time)
+    }
+
+    /// When the next keyframe comes, if the GOPs are of one length.
+    pub fn next_keyframe_at(&self) -> Option<Instant> {
+        Some(self.newest_keyframe()?.recv_time + self.gop_interval?)
     }
 
     /// The unit of that index, if it is held.

@@ -1,6 +1,8 @@
 //! A viewer's cursor on the ring: what to send next, under which header, and when.
 
 mod pacing;
+mod repair;
+mod replay;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -11,6 +13,10 @@ use wire::rtp::RtpHeader;
 use crate::timeline::ticks;
 use crate::{PackedUnit, Ring};
 use pacing::Pacer;
+use repair::Repair;
+pub use repair::{RTX_HEADER_BYTES, RepairCounters, Retransmission, RtxConfig};
+pub use replay::{KEYFRAME_SOON, KeyframeAnswer, REPLAY_EVERY};
+use replay::{Replay, Replayed};
 
 /// Most packets to one viewer within any millisecond: half of what a browser's socket buffer holds.
 pub const PACKETS_PER_MS: usize = 32;
@@ -37,6 +43,8 @@ pub struct SubscriberConfig {
     pub first_seq: u16,
     /// RTP time of the first unit sent.
     pub first_rtp_ts: u32,
+    /// For retransmissions, where the viewer takes them.
+    pub rtx: Option<RtxConfig>,
 }
 
 /// What happened to one viewer's packets.
@@ -124,10 +132,17 @@ pub struct Subscriber {
     needs_keyframe: bool,
     catch_up: Option<CatchUp>,
     pacer: Pacer,
+    repair: Option<Repair>,
+    /// Asked for, and begun as soon as the unit in hand is done.
+    replay_wanted: bool,
+    replay: Option<Replay>,
+    replayed: Option<Replayed>,
     // derived
     /// RTP time minus media time, modulo 2^32; set by the first unit.
     ts_offset: Option<u32>,
     last_sent: Option<(u64, Instant)>,
+    /// Output time of the last unit sent, replays included.
+    last_output: u64,
     counters: SubscriberCounters,
 }
 
@@ -145,8 +160,13 @@ impl Subscriber {
             needs_keyframe: true,
             catch_up: None,
             pacer: Pacer::default(),
+            repair: config.rtx.map(Repair::new),
+            replay_wanted: false,
+            replay: None,
+            replayed: None,
             ts_offset: None,
             last_sent: None,
+            last_output: 0,
             counters: SubscriberCounters::default(),
         }
     }
@@ -170,7 +190,7 @@ impl Subscriber {
             }
         };
         #[allow(clippy::cast_possible_truncation)] // RTP time is media time modulo 2^32
-        let media_time = unit.media_time as u32;
+        let media_time = self.output_time(&unit) as u32;
         let offset = *self
             .ts_offset
             .get_or_insert(self.first_rtp_ts.wrapping_sub(media_time));
@@ -212,7 +232,13 @@ impl Subscriber {
         self.pacer.spend(now, count);
         self.counters.packets += count as u64;
         self.counters.payload_bytes += run.unit.bytes_of(run.packets.start..end) as u64;
-        self.last_sent = Some((run.unit.media_time, run.unit.recv_time));
+        self.last_output = self.output_time(&run.unit);
+        if self.last_output == run.unit.media_time {
+            self.last_sent = Some((run.unit.media_time, run.unit.recv_time));
+        }
+        if let Some(repair) = &mut self.repair {
+            repair.sent(run.first, &run.unit, run.packets.start, count);
+        }
         if end == run.unit.len() {
             self.counters.units += 1;
             self.next_index += 1;
@@ -226,7 +252,7 @@ impl Subscriber {
     /// When to ask again: an instant not after `now` means at once, `None` when the next unit has
     /// yet to come.
     pub fn next_wake(&self, now: Instant, ring: &Ring) -> Option<Instant> {
-        let ready = if self.begun.is_some() {
+        let ready = if self.begun.is_some() || self.replay_wanted {
             now
         } else if self.needs_keyframe {
             ring.newest_keyframe()
@@ -239,6 +265,44 @@ impl Subscriber {
             self.due(self.next_index).unwrap_or(now)
         };
         Some(ready.max(self.pacer.next_allowed(now)))
+    }
+
+    /// The packet that was sent under `seq`, to be sealed and sent once more; `None` when it is not
+    /// held any more, was sent again just now, or too much has been. Its sequence number is spent.
+    pub fn retransmit(&mut self, now: Instant, ring: &Ring, seq: u16) -> Option<Retransmission> {
+        self.repair.as_mut()?.again(now, ring, seq)
+    }
+
+    /// The viewer's decoder asks for a keyframe.
+    pub fn request_keyframe(&mut self, now: Instant, ring: &Ring) -> KeyframeAnswer {
+        if self.needs_keyframe || self.replay_wanted {
+            return KeyframeAnswer::Wait;
+        }
+        if ring
+            .next_keyframe_at()
+            .is_some_and(|due| due >= now && due <= now + KEYFRAME_SOON)
+        {
+            return KeyframeAnswer::Wait;
+        }
+        let Some(keyframe_index) = ring.newest_keyframe_index() else {
+            return KeyframeAnswer::Nothing;
+        };
+        if self.replayed.is_some_and(|last| {
+            last.keyframe_index == keyframe_index || now < last.at + REPLAY_EVERY
+        }) {
+            return KeyframeAnswer::TooSoon;
+        }
+        self.replayed = Some(Replayed {
+            keyframe_index,
+            at: now,
+        });
+        self.replay_wanted = true;
+        KeyframeAnswer::Replay
+    }
+
+    /// What came of the viewer's wishes so far.
+    pub fn repair_counters(&self) -> RepairCounters {
+        self.repair.as_ref().map(|r| r.counters).unwrap_or_default()
     }
 
     /// The viewer's RTP time at instant `at`, for a sender report; `None` before the first packet.
@@ -272,8 +336,42 @@ impl Subscriber {
         Some(catch_up.started + catch_up.spacing * place)
     }
 
+    /// The unit's time in this viewer's stream, before its offset.
+    fn output_time(&self, unit: &PackedUnit) -> u64 {
+        let replayed = self.replay.and_then(|replay| replay.media_time(unit));
+        replayed.unwrap_or(unit.media_time)
+    }
+
+    fn begin_replay(&mut self, now: Instant, ring: &Ring) {
+        let planned = Replay::plan(ring, self.last_output);
+        let (Some(replay), Some(keyframe)) = (planned, ring.newest_keyframe()) else {
+            return;
+        };
+        self.replay = Some(replay);
+        if let Some(repair) = &mut self.repair {
+            repair.counters.replays += 1;
+        }
+        self.go_back_to(now, ring, keyframe.index);
+    }
+
+    /// Goes on at the unit `index`, which lies behind, and catches up from there.
+    fn go_back_to(&mut self, now: Instant, ring: &Ring, index: u64) {
+        let units = ring.next_index() - index;
+        self.next_index = index;
+        self.catch_up = (units > 1).then(|| CatchUp {
+            first_index: index,
+            last_index: index + units - 1,
+            started: now,
+            spacing: CATCH_UP_SPACING_MAX
+                .min(Duration::from_millis(CATCH_UP_MS) / u32::try_from(units).unwrap_or(u32::MAX)),
+        });
+    }
+
     /// Decides, between two units, whether to go on, to jump ahead or to wait for a keyframe.
     fn seek(&mut self, now: Instant, ring: &Ring) {
+        if std::mem::take(&mut self.replay_wanted) && !self.needs_keyframe {
+            self.begin_replay(now, ring);
+        }
         if !self.needs_keyframe {
             let catching_up = self
                 .catch_up
@@ -307,16 +405,8 @@ impl Subscriber {
         if self.ts_offset.is_some() {
             self.counters.units_dropped += keyframe.index - self.next_index;
         }
-        let units = ring.next_index() - keyframe.index;
-        self.next_index = keyframe.index;
         self.needs_keyframe = false;
-        self.catch_up = (units > 1).then(|| CatchUp {
-            first_index: keyframe.index,
-            last_index: keyframe.index + units - 1,
-            started: now,
-            spacing: CATCH_UP_SPACING_MAX
-                .min(Duration::from_millis(CATCH_UP_MS) / u32::try_from(units).unwrap_or(u32::MAX)),
-        });
+        self.go_back_to(now, ring, keyframe.index);
     }
 
     fn fall_behind(&mut self, ring: &Ring, from_index: u64, counts_as_lag: bool) {

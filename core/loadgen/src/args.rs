@@ -1,8 +1,11 @@
 //! The command line.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
+
+use crate::relay::Impairment;
 
 pub const USAGE: &str = "\
 usage: loadgen watch --url URL [--url URL ...] | --urls FILE  [--viewers 1] [--rate 0] [--steady 0]
@@ -11,6 +14,8 @@ usage: loadgen watch --url URL [--url URL ...] | --urls FILE  [--viewers 1] [--r
        loadgen limit [--viewers 200] [--packets 17] [--seconds 5] [--payload-bytes 1160] [--rate 0]
                [--cipher AEAD_AES_256_GCM] [--sender-core 0] [--receiver-core 1]
        loadgen limit-ingest --farm HOST:PORT [--cameras 500] [--profile sub] [--seconds 5] [--core 0]
+       loadgen relay --to HOST:PORT [--listen 127.0.0.1:0] [--loss 0.05] [--delay-ms 0]
+               [--jitter-ms 0] [--seed 1] [--seconds 60]
 The Bearer token comes from STREAMHUB_LOAD_TOKEN or --token-file. Prints one JSON object.";
 
 /// Read from the environment so that it shows in no process list.
@@ -21,6 +26,7 @@ pub enum Command {
     Watch(WatchArgs),
     Limit(LimitArgs),
     LimitIngest(LimitIngestArgs),
+    Relay(RelayArgs),
 }
 
 /// What `watch` was asked for. Has no `Debug`, since it holds the token.
@@ -57,6 +63,15 @@ pub struct LimitArgs {
     pub receiver_core: Option<usize>,
 }
 
+pub struct RelayArgs {
+    pub listen: SocketAddr,
+    pub to: SocketAddr,
+    pub impairment: Impairment,
+    pub seed: u64,
+    /// At most; the end of the input ends it earlier.
+    pub seconds: Duration,
+}
+
 pub struct LimitIngestArgs {
     pub farm: String,
     pub cameras: u32,
@@ -74,6 +89,7 @@ pub fn parse(mut words: impl Iterator<Item = String>) -> Result<Command, String>
         "watch" => watch(words).map(Command::Watch),
         "limit" => limit(words).map(Command::Limit),
         "limit-ingest" => limit_ingest(words).map(Command::LimitIngest),
+        "relay" => relay(words).map(Command::Relay),
         "" => Err("a command is missing.".to_owned()),
         _ => Err(format!("there is no command {name}.")),
     }
@@ -180,6 +196,35 @@ fn limit_ingest(mut words: impl Iterator<Item = String>) -> Result<LimitIngestAr
     Ok(args)
 }
 
+fn relay(mut words: impl Iterator<Item = String>) -> Result<RelayArgs, String> {
+    let mut to = None;
+    let mut args = RelayArgs {
+        listen: (Ipv4Addr::LOCALHOST, 0).into(),
+        to: (Ipv4Addr::LOCALHOST, 0).into(),
+        impairment: Impairment::default(),
+        seed: 1,
+        seconds: Duration::from_secs(60),
+    };
+    while let Some(word) = words.next() {
+        let mut value = || words.next().ok_or(format!("{word} needs a value."));
+        match word.as_str() {
+            "--listen" => args.listen = number(&word, &value()?)?,
+            "--to" => to = Some(number(&word, &value()?)?),
+            "--loss" => args.impairment.loss = number(&word, &value()?)?,
+            "--delay-ms" => args.impairment.delay = milliseconds(&word, &value()?)?,
+            "--jitter-ms" => args.impairment.jitter = milliseconds(&word, &value()?)?,
+            "--seed" => args.seed = number(&word, &value()?)?,
+            "--seconds" => args.seconds = Duration::from_secs(number(&word, &value()?)?),
+            _ => return Err(format!("unknown option {word}.")),
+        }
+    }
+    args.to = to.ok_or("--to is missing.")?;
+    if !(0.0..=1.0).contains(&args.impairment.loss) {
+        return Err("--loss is a share, 0 to 1.".to_owned());
+    }
+    Ok(args)
+}
+
 fn milliseconds(option: &str, value: &str) -> Result<Duration, String> {
     number(option, value).map(Duration::from_millis)
 }
@@ -212,6 +257,8 @@ mod tests {
         assert!(sentence("watch --url").contains("needs a value"));
         assert!(sentence("watch --viewers many").contains("many"));
         assert!(sentence("limit --packets 60").contains("54"));
+        assert!(sentence("relay --loss 0.1").contains("--to"));
+        assert!(sentence("relay --to 127.0.0.1:9 --loss 5").contains("0 to 1"));
         assert_eq!(sentence("watch --url http://h/whep/a --rate 2.5"), "");
     }
 }

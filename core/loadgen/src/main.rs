@@ -13,6 +13,7 @@ mod driver;
 mod figures;
 mod ingest_limit;
 mod limit;
+mod relay;
 mod sdp;
 mod signalling;
 mod sys;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         args::Command::Watch(args) => watch::run(args),
         args::Command::Limit(args) => limit::run(args),
         args::Command::LimitIngest(args) => ingest_limit::run(args),
+        args::Command::Relay(args) => relay::run(args),
     };
     match done {
         Ok(result) => {

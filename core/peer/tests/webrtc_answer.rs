@@ -50,6 +50,7 @@ fn answer_with(
             fingerprint: &fingerprint,
             candidates,
             video_ssrc: 0x1234_5678,
+            rtx_ssrc: 0x1234_5679,
             cname: "streamhub",
             stream_id: "camera",
             track_id: "video",
@@ -80,7 +81,7 @@ fn chromium_is_answered_line_by_line() {
         "t=0 0",
         "a=group:BUNDLE 0",
         "a=ice-lite",
-        "m=video 9 UDP/TLS/RTP/SAVPF 108",
+        "m=video 9 UDP/TLS/RTP/SAVPF 108 109",
         "c=IN IP4 0.0.0.0",
         "a=mid:0",
         "a=ice-ufrag:shardA1b2C3d4",
@@ -94,8 +95,13 @@ fn chromium_is_answered_line_by_line() {
         "a=fmtp:108 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f",
         "a=rtcp-fb:108 nack pli",
         "a=rtcp-fb:108 ccm fir",
+        "a=rtcp-fb:108 nack",
+        "a=rtpmap:109 rtx/90000",
+        "a=fmtp:109 apt=108",
+        "a=ssrc-group:FID 305419896 305419897",
         "a=msid:camera video",
         "a=ssrc:305419896 cname:streamhub",
+        "a=ssrc:305419897 cname:streamhub",
         "a=candidate:1 1 udp 2130706431 192.0.2.1 8189 typ host",
         "a=candidate:2 1 udp 2130706175 2001:db8::1 8189 typ host",
         "a=end-of-candidates",
@@ -106,7 +112,7 @@ fn chromium_is_answered_line_by_line() {
     ];
     assert_eq!(lines(&negotiated), expected);
     assert_eq!(negotiated.h264_payload_type, 108);
-    assert_eq!(negotiated.offered_rtx_payload_type, Some(109));
+    assert_eq!(negotiated.rtx_payload_type, Some(109));
     assert_eq!(negotiated.mid.as_deref(), Some("0"));
     assert_eq!(negotiated.remote_ufrag, "Qx7d");
     assert_eq!(negotiated.remote_pwd, "n2V+8sZ0bYt1LkqUeR6oHw4C");
@@ -136,7 +142,7 @@ fn the_streams_own_profile_is_preferred_where_it_is_known_and_offered() {
 fn another_browser_with_its_own_numbers_and_session_level_fingerprint() {
     let negotiated = answer(MINIMAL).expect("answered");
     assert_eq!(negotiated.h264_payload_type, 126);
-    assert_eq!(negotiated.offered_rtx_payload_type, None);
+    assert_eq!(negotiated.rtx_payload_type, None);
     assert!(!negotiated.reduced_size_rtcp);
     let lines = lines(&negotiated);
     assert!(lines.contains(&"a=group:BUNDLE v"));
@@ -182,7 +188,7 @@ fn a_video_section_that_is_not_first_keeps_its_place() {
         .collect();
     let expected = [
         "m=audio 0 UDP/TLS/RTP/SAVPF 111",
-        "m=video 9 UDP/TLS/RTP/SAVPF 108",
+        "m=video 9 UDP/TLS/RTP/SAVPF 108 109",
         "m=application 0 UDP/DTLS/SCTP webrtc-datachannel",
     ];
     assert_eq!(sections, expected);

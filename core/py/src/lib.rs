@@ -61,8 +61,12 @@ impl Core {
             .unwrap_or_else(|| vec![udp_bind.ip().to_string()])
             .iter()
             .map(|text| {
-                text.parse::<IpAddr>()
-                    .map_err(|_| PyValueError::new_err(format!("{text} is no IP address")))
+                let bare = text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 0));
+                bare.or_else(|_| text.parse::<SocketAddr>()).map_err(|_| {
+                    PyValueError::new_err(format!(
+                        "{text} is no IP address, with or without a port"
+                    ))
+                })
             })
             .collect::<PyResult<Vec<_>>>()?;
         let engine = Engine::start(EngineConfig {

@@ -7,6 +7,7 @@ mod intake_loss;
 mod intake_parameter_sets;
 mod intake_units;
 mod payloads;
+mod repair;
 mod ring;
 mod stream;
 mod subscriber;

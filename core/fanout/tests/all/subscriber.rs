@@ -14,6 +14,7 @@ pub const CONFIG: SubscriberConfig = SubscriberConfig {
     payload_type: 102,
     first_seq: 32_000,
     first_rtp_ts: u32::MAX - 1_000,
+    rtx: None,
 };
 
 /// A viewer that keeps what it was sent.

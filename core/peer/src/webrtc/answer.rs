@@ -2,9 +2,9 @@
 //! we send, everything else refused.
 //!
 //! What is left out on purpose: REMB and transport-wide feedback (a camera cannot adapt, and each
-//! viewer would send 10 to 20 packets a second), generic NACK and its RTX (the engine answers none
-//! yet: `Negotiated::offered_rtx_payload_type` is where they will start from), trickled candidates
-//! (all of ours are in the answer; a lite agent needs none of theirs).
+//! viewer would send 10 to 20 packets a second), generic NACK where the offer has no RTX for it (the
+//! same index is never sealed twice, so what is sent again needs a stream of its own), trickled
+//! candidates (all of ours are in the answer; a lite agent needs none of theirs).
 
 use std::net::SocketAddr;
 
@@ -33,6 +33,8 @@ pub struct AnswerParams<'a> {
     /// UDP addresses a viewer may reach us at, the preferred one first.
     pub candidates: &'a [SocketAddr],
     pub video_ssrc: u32,
+    /// For retransmissions (RFC 4588), where the offer takes them.
+    pub rtx_ssrc: u32,
     pub cname: &'a str,
     /// `a=msid` of the one stream and its track.
     pub stream_id: &'a str,
@@ -54,8 +56,8 @@ pub struct Negotiated {
     pub h264_payload_type: u8,
     /// Six hex digits of the chosen format, where the offer gave them.
     pub profile_level_id: Option<String>,
-    /// The offer's RTX for it. Not answered yet.
-    pub offered_rtx_payload_type: Option<u8>,
+    /// The offer's RTX for it, where it also asks for generic NACK.
+    pub rtx_payload_type: Option<u8>,
     pub mid: Option<String>,
     pub remote_ufrag: String,
     pub remote_pwd: String,
@@ -104,8 +106,8 @@ pub fn negotiate(offer: &str, params: &AnswerParams<'_>) -> Result<Negotiated, N
         answer: answer.to_string(),
         h264_payload_type: offer.h264.payload_type,
         mid: offer.video().mid().map(str::to_owned),
+        rtx_payload_type: offer.retransmission(),
         profile_level_id: offer.h264.profile_level_id,
-        offered_rtx_payload_type: offer.h264.rtx_payload_type,
         remote_ufrag: offer.remote_ufrag,
         remote_pwd: offer.remote_pwd,
         fingerprints: offer.fingerprints,
@@ -152,13 +154,26 @@ fn accepted(offer: &Offer, params: &AnswerParams<'_>, extensions: &[(u8, String)
             lines.push(format!("rtcp-fb:{payload_type} {feedback}"));
         }
     }
+    let rtx = offer.retransmission();
+    let (video_ssrc, rtx_ssrc) = (params.video_ssrc, params.rtx_ssrc);
+    if let Some(rtx) = rtx {
+        lines.push(format!("rtcp-fb:{payload_type} nack"));
+        lines.push(format!("rtpmap:{rtx} rtx/90000"));
+        lines.push(format!("fmtp:{rtx} apt={payload_type}"));
+        lines.push(format!("ssrc-group:FID {video_ssrc} {rtx_ssrc}"));
+    }
     lines.push(format!("msid:{} {}", params.stream_id, params.track_id));
-    lines.push(format!("ssrc:{} cname:{}", params.video_ssrc, params.cname));
+    lines.push(format!("ssrc:{video_ssrc} cname:{}", params.cname));
+    lines.extend(rtx.map(|_| format!("ssrc:{rtx_ssrc} cname:{}", params.cname)));
     lines.extend(params.candidates.iter().enumerate().map(candidate));
     lines.push("end-of-candidates".to_owned());
 
-    let format = payload_type.to_string();
-    let media = Media::new("video", 9, &video.protocol, &[&format]).line('c', "IN IP4 0.0.0.0");
+    let formats: Vec<String> = std::iter::once(payload_type)
+        .chain(rtx)
+        .map(|format| format.to_string())
+        .collect();
+    let formats: Vec<&str> = formats.iter().map(String::as_str).collect();
+    let media = Media::new("video", 9, &video.protocol, &formats).line('c', "IN IP4 0.0.0.0");
     lines
         .iter()
         .fold(media, |media, line| media.line('a', line))

@@ -112,6 +112,13 @@ impl Offer {
         })
     }
 
+    /// The payload type for retransmissions, where the offer asks for packets by number.
+    pub(super) fn retransmission(&self) -> Option<u8> {
+        self.h264
+            .rtx_payload_type
+            .filter(|rtx| *rtx < 128 && self.has_feedback("nack"))
+    }
+
     /// The id the offer gives to a header extension, when it is one that one-byte headers can
     /// carry (RFC 8285 section 4.2).
     pub(super) fn extension_id(&self, uri: &str) -> Option<u8> {

@@ -1,0 +1,91 @@
+//! What a viewer reports and asks for: read into its figures, or kept for its next visit.
+
+use std::collections::VecDeque;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use wire::rtcp::{ReportBlock, RtcpItem};
+
+use crate::stats::ViewerFigures;
+
+/// Packets asked for again that wait for a visit: two large keyframes. One that asks for more has
+/// lost its way, and will ask for a keyframe next.
+const WANTED_AGAIN: usize = 512;
+/// NTP counts from 1900, Unix from 1970 (RFC 5905).
+const NTP_UNIX_OFFSET_S: u64 = 2_208_988_800;
+const RTP_CLOCK_HZ: u64 = 90_000;
+
+#[derive(Debug, Default)]
+pub(super) struct Feedback {
+    /// Sequence numbers, in the order they were asked for.
+    pub wanted_again: VecDeque<u16>,
+    pub keyframe_wanted: bool,
+}
+
+impl Feedback {
+    /// Takes what came for the stream `ssrc`.
+    pub fn take(&mut self, items: &[RtcpItem], ssrc: u32, figures: &ViewerFigures) {
+        for item in items {
+            match item {
+                RtcpItem::Pli { media_ssrc } if *media_ssrc == ssrc => self.want_keyframe(figures),
+                RtcpItem::Fir { targets } if targets.contains(&ssrc) => self.want_keyframe(figures),
+                RtcpItem::Nack { media_ssrc, pairs } if *media_ssrc == ssrc => {
+                    for seq in pairs.iter().copied().flat_map(numbers) {
+                        figures.nacked.add(1);
+                        if self.wanted_again.len() < WANTED_AGAIN {
+                            self.wanted_again.push_back(seq);
+                        }
+                    }
+                }
+                RtcpItem::ReceiverReport { blocks, .. } => {
+                    let ours = blocks.iter().filter(|block| block.ssrc == ssrc);
+                    for block in ours {
+                        note_report(block, figures);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn want_keyframe(&mut self, figures: &ViewerFigures) {
+        figures.keyframe_requests.add(1);
+        self.keyframe_wanted = true;
+    }
+}
+
+/// The packet ids of a NACK's pair (RFC 4585 section 6.2.1).
+fn numbers((first, following): (u16, u16)) -> impl Iterator<Item = u16> {
+    let more = (0..16u16).filter(move |bit| following >> bit & 1 == 1);
+    std::iter::once(first).chain(more.map(move |bit| first.wrapping_add(bit + 1)))
+}
+
+fn note_report(block: &ReportBlock, figures: &ViewerFigures) {
+    let lost = u64::try_from(block.cumulative_lost).unwrap_or(0);
+    figures.packets_lost_remote.set(lost);
+    let permille = u64::from(block.fraction_lost) * 1_000 / 256;
+    figures.lost_permille_remote.set(permille);
+    let jitter_us = u64::from(block.jitter) * 1_000_000 / RTP_CLOCK_HZ;
+    figures.jitter_us_remote.set(jitter_us);
+    if block.last_sr != 0 {
+        // RFC 3550 section 6.4.1: the middle 32 bits of NTP time, 1/65536 s.
+        #[allow(clippy::cast_possible_truncation)]
+        let now = (ntp(SystemTime::now()) >> 16) as u32;
+        let round_trip = now
+            .wrapping_sub(block.last_sr)
+            .wrapping_sub(block.delay_since_last_sr);
+        // A clock that was set meanwhile gives half the circle.
+        if round_trip < u32::MAX / 2 {
+            figures
+                .rtt_us
+                .set((u64::from(round_trip) * 1_000_000) >> 16);
+        }
+    }
+}
+
+/// 32.32 fixed point seconds since 1900 (RFC 3550 section 4).
+pub(super) fn ntp(at: SystemTime) -> u64 {
+    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let seconds = since.as_secs() + NTP_UNIX_OFFSET_S;
+    let fraction = (u64::from(since.subsec_nanos()) << 32) / 1_000_000_000;
+    seconds << 32 | fraction
+}
