@@ -167,7 +167,7 @@ describe('channel finder', () => {
 
 describe('can I watch', () => {
   const path = { protocol: 'udp', remote: '10.0.0.1:8189', roundTripMs: 1, srtpCipher: 'AEAD_AES_256_GCM' }
-  const media = { packets: 9, bytes: 9, picturesDecoded: 2, width: 640, height: 360, picturesPerSecond: null, lastPacketAgeMs: null }
+  const media = { packets: 9, bytes: 9, retransmitted: 0, picturesDecoded: 2, width: 640, height: 360, picturesPerSecond: null, lastPacketAgeMs: null }
   const opening = { kind: 'opening', step: 'ask', startedAtMs: 0, marks: [] } as const
   const lost = (reason: string, retriedBy: 'camera' | 'view') =>
     ({ kind: 'lost', retriedBy, reason, detail: null, step: null, atMs: 0, retryAtMs: null, lastPacketAtMs: null }) as const

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use fanout::{MAX_RTP_PAYLOAD_BYTES, RTX_HEADER_BYTES, Ring, Subscriber, SubscriberConfig};
+use fanout::{RTX_HEADER_BYTES, Retransmission, Ring, Subscriber, SubscriberConfig};
 use peer::webrtc::{DatagramError, PeerEvent, WebrtcPeer};
 use wire::rtcp::{self, SenderReport};
 use wire::rtp::RTP_HEADER_BYTES;
@@ -22,6 +22,9 @@ use feedback::{Feedback, ntp};
 const SENDER_REPORT_EVERY: Duration = Duration::from_secs(2);
 /// Packets handed to one viewer in one visit; the subscriber's own pacing is at most as much.
 const RUN_BUDGET_PACKETS: usize = 32;
+/// Over this share lost, by its receiver reports, what is asked for again goes twice: browsers
+/// wait 100 ms before they ask once more, which shows as a freeze.
+const LOSES_MANY_PERMILLE: u64 = 10;
 /// A lagging viewer is told of at most this often.
 const LAG_TOLD_EVERY: Duration = Duration::from_secs(5);
 
@@ -214,8 +217,8 @@ impl Viewer {
             return;
         }
         let mut wanted = std::mem::take(&mut self.feedback.wanted_again);
+        let loses_many = self.feedback.lost_permille >= LOSES_MANY_PERMILLE;
         let mut bytes = 0;
-        let mut payload = Vec::with_capacity(MAX_RTP_PAYLOAD_BYTES + RTX_HEADER_BYTES);
         while outbox.has_room() {
             let Some(seq) = wanted.pop_front() else {
                 break;
@@ -223,17 +226,9 @@ impl Viewer {
             let Some(again) = self.subscriber.retransmit(now, ring, seq) else {
                 continue;
             };
-            payload.clear();
-            payload.extend_from_slice(&again.original_seq.to_be_bytes());
-            payload.extend_from_slice(again.payload());
-            let Some(sealer) = self.peer.sealer_mut() else {
-                break;
-            };
-            let start = outbox.buffer_mut().len();
-            let header = again.header.to_bytes();
-            if sealer.seal(&header, &payload, outbox.buffer_mut()).is_ok() {
-                bytes += (outbox.buffer_mut().len() - start) as u64;
-                outbox.close_datagram(to, start);
+            bytes += self.seal_again(&again, to, outbox);
+            if loses_many && let Some(twice) = self.subscriber.retransmit_twice(&again) {
+                bytes += self.seal_again(&twice, to, outbox);
             }
         }
         self.feedback.wanted_again = wanted;
@@ -244,6 +239,28 @@ impl Viewer {
         figures.repair_gone.set(repaired.gone);
         figures.repair_over_budget.set(repaired.over_budget);
         figures.replays.set(repaired.replays);
+    }
+
+    /// Gives the bytes that were sealed.
+    fn seal_again(&mut self, again: &Retransmission, to: SocketAddr, outbox: &mut Outbox) -> u64 {
+        let Some(sealer) = self.peer.sealer_mut() else {
+            return 0;
+        };
+        let mut payload = Vec::with_capacity(RTX_HEADER_BYTES + again.payload().len());
+        payload.extend_from_slice(&again.original_seq.to_be_bytes());
+        payload.extend_from_slice(again.payload());
+        let buffer = outbox.buffer_mut();
+        let start = buffer.len();
+        if sealer
+            .seal(&again.header.to_bytes(), &payload, buffer)
+            .is_err()
+        {
+            buffer.truncate(start);
+            return 0;
+        }
+        let size_bytes = buffer.len() - start;
+        outbox.close_datagram(to, start);
+        size_bytes as u64
     }
 
     /// Lease, transport timers and reports.

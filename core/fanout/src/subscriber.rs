@@ -273,6 +273,11 @@ impl Subscriber {
         self.repair.as_mut()?.again(now, ring, seq)
     }
 
+    /// `first` once more, under a number of its own, for a way that may well lose it too.
+    pub fn retransmit_twice(&mut self, first: &Retransmission) -> Option<Retransmission> {
+        self.repair.as_mut()?.twice(first)
+    }
+
     /// The viewer's decoder asks for a keyframe.
     pub fn request_keyframe(&mut self, now: Instant, ring: &Ring) -> KeyframeAnswer {
         if self.needs_keyframe || self.replay_wanted {

@@ -109,14 +109,14 @@ impl Relay {
             for event in &ready {
                 match event.data.u64() {
                     TOKEN_STDIN => return Ok(()),
-                    TOKEN_LISTEN => self.from_viewers()?,
-                    token => self.from_server(usize::try_from(token - TOKEN_CLIENTS).unwrap_or(0)),
+                    TOKEN_LISTEN => self.take_viewers()?,
+                    token => self.take_server(usize::try_from(token - TOKEN_CLIENTS).unwrap_or(0)),
                 }
             }
         }
     }
 
-    fn from_viewers(&mut self) -> io::Result<()> {
+    fn take_viewers(&mut self) -> io::Result<()> {
         let mut datagram = [0; 2048];
         for _ in 0..DATAGRAMS_PER_VISIT {
             let Ok((size, from)) = self.listener.recv_from(&mut datagram) else {
@@ -132,7 +132,7 @@ impl Relay {
         Ok(())
     }
 
-    fn from_server(&mut self, client: usize) {
+    fn take_server(&mut self, client: usize) {
         let mut datagram = [0; 2048];
         for _ in 0..DATAGRAMS_PER_VISIT {
             let Ok(size) = self.clients[client].1.recv(&mut datagram) else {

@@ -5,6 +5,8 @@
 export interface MediaSample {
   readonly packets: number
   readonly bytes: number
+  /** Packets that came because they had been lost and asked for again. */
+  readonly retransmitted: number
   readonly picturesDecoded: number
   readonly width: number
   readonly height: number
@@ -46,6 +48,7 @@ export function mediaSample(report: RTCStatsReport): MediaSample | null {
   return {
     packets: num(inbound.packetsReceived) ?? 0,
     bytes: num(inbound.bytesReceived) ?? 0,
+    retransmitted: num(inbound.retransmittedPacketsReceived) ?? 0,
     picturesDecoded: num(inbound.framesDecoded) ?? 0,
     width: num(inbound.frameWidth) ?? 0,
     height: num(inbound.frameHeight) ?? 0,

@@ -3,8 +3,9 @@
  * closed once. Reports facts to its owner. Not here: states, retries, deadlines (`player.ts`).
  */
 import type { Fetch, Profile } from '../api'
+import { Cushion } from './cushion'
 import { listen, type EventsListener, type EventSourceLike } from './events'
-import type { Failure, Step } from './state'
+import { monotonicNowMs, type Failure, type Step } from './state'
 import { mediaSample, type MediaSample } from './stats'
 import { deleteView, postOffer, type OpenedView } from './whep'
 
@@ -32,6 +33,7 @@ export class View {
   private peer: RTCPeerConnection | null = null
   private opened: OpenedView | null = null
   private stopEvents: (() => void) | null = null
+  private readonly cushion = new Cushion()
   private readonly abort = new AbortController()
   private closed = false
   private mediaClosed = false
@@ -145,11 +147,20 @@ export class View {
 
   async sample(): Promise<MediaSample | null> {
     const report = await this.getStats()
-    return report === null ? null : mediaSample(report)
+    const sample = report === null ? null : mediaSample(report)
+    this.setCushion(this.cushion.take(sample, monotonicNowMs()))
+    return sample
   }
 
   async getStats(): Promise<RTCStatsReport | null> {
     return this.peer === null || this.mediaClosed ? null : this.peer.getStats()
+  }
+
+  /** Lets pictures wait so long before they are shown, where the browser can. */
+  private setCushion(ms: number): void {
+    const receiver = this.mediaClosed ? undefined : this.peer?.getReceivers()[0]
+    if (receiver === undefined || !('jitterBufferTarget' in receiver)) return
+    if ((receiver.jitterBufferTarget ?? 0) !== ms) receiver.jitterBufferTarget = ms
   }
 
   /** Ends the media but keeps the feed: it may still say why the view ended. */

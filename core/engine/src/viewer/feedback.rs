@@ -12,6 +12,8 @@ use crate::stats::ViewerFigures;
 const WANTED_AGAIN: usize = 512;
 /// NTP counts from 1900, Unix from 1970 (RFC 5905).
 const NTP_UNIX_OFFSET_S: u64 = 2_208_988_800;
+/// A report counts for this part of the smoothed share.
+const SMOOTHING: u64 = 4;
 const RTP_CLOCK_HZ: u64 = 90_000;
 
 #[derive(Debug, Default)]
@@ -19,6 +21,8 @@ pub(super) struct Feedback {
     /// Sequence numbers, in the order they were asked for.
     pub wanted_again: VecDeque<u16>,
     pub keyframe_wanted: bool,
+    /// Share lost, smoothed over the last few reports: each is of a second, and a second may lose none.
+    pub lost_permille: u64,
 }
 
 impl Feedback {
@@ -40,6 +44,9 @@ impl Feedback {
                     let ours = blocks.iter().filter(|block| block.ssrc == ssrc);
                     for block in ours {
                         note_report(block, figures);
+                        let reported = figures.lost_permille_remote.get();
+                        self.lost_permille =
+                            (SMOOTHING - 1) * self.lost_permille / SMOOTHING + reported / SMOOTHING;
                     }
                 }
                 _ => {}
@@ -88,4 +95,58 @@ pub(super) fn ntp(at: SystemTime) -> u64 {
     let seconds = since.as_secs() + NTP_UNIX_OFFSET_S;
     let fraction = (u64::from(since.subsec_nanos()) << 32) / 1_000_000_000;
     seconds << 32 | fraction
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_nack_names_a_packet_and_some_of_the_sixteen_after_it_over_the_wrap() {
+        let seqs: Vec<u16> = numbers((65_534, 0b1000_0000_0000_0011)).collect();
+        assert_eq!(seqs, [65_534, 65_535, 0, 14]);
+    }
+
+    #[test]
+    fn feedback_for_another_stream_is_passed_over_and_a_flood_of_nacks_is_bounded() {
+        let (mut feedback, figures) = (Feedback::default(), ViewerFigures::default());
+        let pairs = vec![(1, u16::MAX); 100];
+        let nack = |media_ssrc| RtcpItem::Nack {
+            media_ssrc,
+            pairs: pairs.clone(),
+        };
+        feedback.take(&[nack(8), RtcpItem::Pli { media_ssrc: 8 }], 9, &figures);
+        assert!(feedback.wanted_again.is_empty() && !feedback.keyframe_wanted);
+        feedback.take(&[nack(9), RtcpItem::Pli { media_ssrc: 9 }], 9, &figures);
+        assert!(feedback.keyframe_wanted);
+        assert_eq!(feedback.wanted_again.len(), WANTED_AGAIN);
+        assert_eq!(figures.nacked.get(), 1_700);
+    }
+
+    #[test]
+    fn a_report_is_read_in_milliseconds_and_the_loss_is_smoothed() {
+        let (mut feedback, figures) = (Feedback::default(), ViewerFigures::default());
+        #[allow(clippy::cast_possible_truncation)]
+        let now = (ntp(SystemTime::now()) >> 16) as u32;
+        let block = ReportBlock {
+            ssrc: 9,
+            fraction_lost: 64,
+            cumulative_lost: 12,
+            jitter: 900,
+            // Half a second ago, held for 0.4 s.
+            last_sr: now.wrapping_sub(0x8000),
+            delay_since_last_sr: 0x6666,
+            ..ReportBlock::default()
+        };
+        let report = RtcpItem::ReceiverReport {
+            ssrc: 1,
+            blocks: vec![block],
+        };
+        feedback.take(&[report], 9, &figures);
+        assert_eq!(figures.lost_permille_remote.get(), 250);
+        assert_eq!(figures.packets_lost_remote.get(), 12);
+        assert_eq!(figures.jitter_us_remote.get(), 10_000);
+        assert!((99_000..200_000).contains(&figures.rtt_us.get()));
+        assert_eq!(feedback.lost_permille, 62);
+    }
 }

@@ -156,9 +156,7 @@ impl Repair {
             self.counters.over_budget += 1;
             return None;
         }
-        self.budget_bytes -= size_bytes;
         self.answered.push_back((seq, now));
-        self.counters.retransmitted += 1;
         let header = RtpHeader {
             marker: packet + 1 == unit.len(),
             payload_type: self.rtx.payload_type,
@@ -166,13 +164,36 @@ impl Repair {
             rtp_ts: sent.rtp_ts,
             ssrc: self.rtx.ssrc,
         };
-        self.next_seq = self.next_seq.wrapping_add(1);
+        self.spend(size_bytes);
         Some(Retransmission {
             header,
             original_seq: seq,
             unit: Arc::clone(unit),
             packet,
         })
+    }
+
+    /// The same packet under the next number, as far as the budget goes.
+    pub(super) fn twice(&mut self, first: &Retransmission) -> Option<Retransmission> {
+        let size_bytes = first.payload().len() as u64;
+        if self.budget_bytes < size_bytes {
+            return None;
+        }
+        let header = RtpHeader {
+            seq: self.next_seq,
+            ..first.header
+        };
+        self.spend(size_bytes);
+        Some(Retransmission {
+            header,
+            ..first.clone()
+        })
+    }
+
+    fn spend(&mut self, size_bytes: u64) {
+        self.budget_bytes -= size_bytes;
+        self.next_seq = self.next_seq.wrapping_add(1);
+        self.counters.retransmitted += 1;
     }
 
     fn find(&self, seq: u16) -> Option<(Sent, usize)> {
