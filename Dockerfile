@@ -20,14 +20,14 @@ COPY --from=build /opt/streamhub /opt/streamhub
 USER streamhub
 WORKDIR /var/lib/streamhub
 VOLUME /var/lib/streamhub
-# 8080 the page and the API, 8189/udp all viewers' media.
+# 8080 the page and the API, 8189/udp and 8189/tcp all viewers' media.
 ENV PATH=/opt/streamhub/bin:$PATH \
     STREAMHUB_DATA_DIR=/var/lib/streamhub \
     STREAMHUB_LOG__FORMAT=json \
     STREAMHUB_HTTP__HOST=0.0.0.0 \
     STREAMHUB_MEDIA__UDP_HOST=0.0.0.0 \
     STREAMHUB_MEDIA__UDP_PORT=8189
-EXPOSE 8080/tcp 8189/udp
+EXPOSE 8080/tcp 8189/udp 8189/tcp
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
     CMD ["/opt/streamhub/bin/python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8080/healthz', timeout=2)"]
 ENTRYPOINT ["streamhub"]

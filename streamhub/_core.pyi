@@ -13,6 +13,7 @@ class Core:
         cls,
         *,
         udp_bind: str = "127.0.0.1:0",
+        tcp_port: int | None = 0,
         advertise: list[str] | None = None,
         max_viewers: int = 4000,
     ) -> Core: ...

@@ -206,7 +206,9 @@ def _core(settings: Settings) -> MediaCore:
     if ":" in host:
         host = f"[{host}]"
     return NativeCore(
-        udp_bind=f"{host}:{settings.media.udp_port}", advertise=settings.media.advertise
+        udp_bind=f"{host}:{settings.media.udp_port}",
+        tcp_port=settings.media.tcp_port if settings.media.tcp else None,
+        advertise=settings.media.advertise,
     )
 
 

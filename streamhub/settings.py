@@ -62,6 +62,9 @@ class MediaSettings(BaseModel):
     core: Literal["native", "fake"] = "native"
     udp_host: str = "127.0.0.1"
     udp_port: int = Field(default=0, ge=0, le=65535)
+    # For viewers without UDP. The port 0 is the number of the UDP port.
+    tcp: bool = True
+    tcp_port: int = Field(default=0, ge=0, le=65535)
     # Addresses, each with a port where it differs (a port forwarded by a firewall).
     advertise: list[str] = ["127.0.0.1"]
     idle_close_s: float = Field(default=10.0, ge=0, le=3600)

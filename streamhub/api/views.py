@@ -1,7 +1,7 @@
 """Live views: who watches what right now; ending one."""
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
@@ -31,6 +31,7 @@ class ViewReception(BaseModel):
     jitter_ms: float
     rtt_ms: float
     retransmitted: int = Field(description="Packets sent again because the viewer lacked them.")
+    transport: Literal["udp", "tcp"]
 
 
 class ViewOut(BaseModel):

@@ -156,6 +156,17 @@ def check_udp_port(settings: Settings) -> Finding:
     )
 
 
+def check_tcp_port(settings: Settings) -> Finding:
+    media = settings.media
+    if not media.tcp:
+        return Finding("media port (TCP)", "ok", "switched off")
+    if _running_service(settings):
+        return Finding("media port (TCP)", "ok", "the service is running")
+    port = media.tcp_port or media.udp_port
+    env = "STREAMHUB_MEDIA__TCP_PORT"
+    return _check_port("media port (TCP)", socket.SOCK_STREAM, media.udp_host, port, env)
+
+
 def check_data_dir(settings: Settings) -> Finding:
     directory = settings.data_dir.resolve()
     parent = next(p for p in (directory, *directory.parents) if p.exists())
@@ -178,6 +189,7 @@ def check_data_dir(settings: Settings) -> Finding:
 CHECKS: tuple[Callable[[Settings], Finding], ...] = (
     check_http_port,
     check_udp_port,
+    check_tcp_port,
     check_open_files,
     check_send_buffer,
     check_receive_buffer,

@@ -218,6 +218,7 @@ class Reception:
     jitter_ms: float = 0.0
     rtt_ms: float = 0.0
     retransmitted: int = 0
+    transport: Literal["udp", "tcp"] = "udp"
 
 
 @dataclass(frozen=True, slots=True)

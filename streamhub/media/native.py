@@ -84,6 +84,7 @@ class NativeCore:
         self,
         *,
         udp_bind: str = "127.0.0.1:0",
+        tcp_port: int | None = 0,
         advertise: Sequence[str] = ("127.0.0.1",),
         max_viewers: int = 4000,
         native: Any = None,
@@ -92,7 +93,12 @@ class NativeCore:
         self._native: Any = (
             native
             if native is not None
-            else _core.Core(udp_bind=udp_bind, advertise=list(advertise), max_viewers=max_viewers)
+            else _core.Core(
+                udp_bind=udp_bind,
+                tcp_port=tcp_port,
+                advertise=list(advertise),
+                max_viewers=max_viewers,
+            )
         )
         self._fd: int = self._native.event_fd
         self._wake = asyncio.Event()
@@ -196,6 +202,7 @@ class NativeCore:
                     jitter_ms=row["jitter_us_remote"] / 1000,
                     rtt_ms=row["rtt_us"] / 1000,
                     retransmitted=row["retransmitted"],
+                    transport=row["transport"],
                 ),
             )
             for row in rows

@@ -73,7 +73,7 @@ class FakeNative:
         row = {"stream_id": "s", "connected": True, "last_packet_age_ms": None, "sent_bytes": 8}
         row |= {"packets": 9, "dropped_units": 10, "until": 11.5}
         row |= {"lost_permille_remote": 12, "packets_lost_remote": 13, "jitter_us_remote": 1400}
-        row |= {"rtt_us": 15000, "retransmitted": 16}
+        row |= {"rtt_us": 15000, "retransmitted": 16, "transport": "tcp"}
         return [{"viewer_id": v, **row} for v in viewer_ids if v != "absent"]
 
     def __getattr__(self, name: str) -> Any:

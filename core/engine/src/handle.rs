@@ -1,7 +1,7 @@
 //! The engine as the control plane sees it. Nothing here waits for a shard but `shutdown`.
 
 use std::collections::HashMap;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
@@ -30,6 +30,8 @@ pub struct EngineConfig {
     pub udp_bind: SocketAddr,
     /// The addresses viewers reach it at; port 0 is that of the socket.
     pub advertise: Vec<SocketAddr>,
+    /// The TCP port for viewers without UDP: 0 is the number of the UDP port, `None` is none.
+    pub tcp_port: Option<u16>,
     pub max_viewers: usize,
 }
 
@@ -106,6 +108,7 @@ pub struct Engine {
     closed: AtomicBool,
     // derived
     candidates: Vec<SocketAddr>,
+    tcp_candidates: Vec<SocketAddr>,
     udp_port: u16,
 }
 
@@ -119,8 +122,7 @@ impl Engine {
             EngineError::Start(format!("{what}: {error}"))
         };
         raise_open_files();
-        let socket = UdpSocket::bind(config.udp_bind)
-            .map_err(|e| start(&format!("UDP {}", config.udp_bind), &e))?;
+        let (socket, listener) = bind(&config)?;
         socket
             .set_nonblocking(true)
             .map_err(|e| start("UDP socket", &e))?;
@@ -132,11 +134,16 @@ impl Engine {
             .local_addr()
             .map_err(|e| start("UDP socket", &e))?
             .port();
+        let tcp_port = listener
+            .as_ref()
+            .map(|listener| listener.local_addr().map(|at| at.port()))
+            .transpose()
+            .map_err(|e| start("TCP socket", &e))?;
         let identity = Arc::new(DtlsIdentity::generate().map_err(|e| start("DTLS", &e))?);
         let events = Arc::new(EventQueue::new().map_err(|e| start("eventfd", &e))?);
         let figures = Arc::new(Figures::default());
         let (commands, incoming) = sync_channel(COMMAND_QUEUE_CAPACITY);
-        let shard = Shard::new(socket, incoming, events.clone(), figures.clone())
+        let shard = Shard::new(socket, listener, incoming, events.clone(), figures.clone())
             .map_err(|e| start("shard", &e))?;
         let mailbox = Mailbox {
             commands,
@@ -147,15 +154,16 @@ impl Engine {
             .name("sh-shard-0".into())
             .spawn(move || shard.run())
             .map_err(|e| start("shard thread", &e))?;
+        let reached_at = |port: u16| -> Vec<SocketAddr> {
+            let known = |at: &SocketAddr| match at.port() {
+                0 => SocketAddr::new(at.ip(), port),
+                _ => *at,
+            };
+            config.advertise.iter().map(known).collect()
+        };
         Ok(Self {
-            candidates: config
-                .advertise
-                .iter()
-                .map(|at| match at.port() {
-                    0 => SocketAddr::new(at.ip(), udp_port),
-                    _ => *at,
-                })
-                .collect(),
+            candidates: reached_at(udp_port),
+            tcp_candidates: tcp_port.map_or_else(Vec::new, reached_at),
             mailbox,
             events,
             figures,
@@ -275,6 +283,7 @@ impl Engine {
                 local_pwd: &ice.pwd,
                 fingerprint: self.identity.fingerprint(),
                 candidates: &self.candidates,
+                tcp_candidates: &self.tcp_candidates,
                 video_ssrc: ssrc,
                 rtx_ssrc,
                 cname: &request.viewer_id,
@@ -404,6 +413,42 @@ impl Dials {
 impl Drop for Engine {
     fn drop(&mut self) {
         self.shutdown(Duration::from_millis(200));
+    }
+}
+
+/// The one UDP socket, and beside it the TCP port.
+fn bind(config: &EngineConfig) -> Result<(UdpSocket, Option<TcpListener>), EngineError> {
+    let taken = |what: &str, at: SocketAddr, error: &std::io::Error| {
+        EngineError::Start(format!("{what} {at}: {error}"))
+    };
+    // The number of a free UDP port may be taken for TCP: then another is asked for.
+    let tries = if config.udp_bind.port() == 0 { 16 } else { 1 };
+    let mut tried = 0;
+    loop {
+        tried += 1;
+        let socket = UdpSocket::bind(config.udp_bind)
+            .map_err(|error| taken("UDP", config.udp_bind, &error))?;
+        let Some(tcp_port) = config.tcp_port else {
+            return Ok((socket, None));
+        };
+        let mut at = config.udp_bind;
+        at.set_port(match tcp_port {
+            0 => socket
+                .local_addr()
+                .map_err(|error| taken("UDP", config.udp_bind, &error))?
+                .port(),
+            port => port,
+        });
+        match TcpListener::bind(at) {
+            Ok(listener) => {
+                listener
+                    .set_nonblocking(true)
+                    .map_err(|error| taken("TCP", at, &error))?;
+                return Ok((socket, Some(listener)));
+            }
+            Err(_) if tried < tries => {}
+            Err(error) => return Err(taken("TCP", at, &error)),
+        }
     }
 }
 

@@ -16,6 +16,7 @@ mod source;
 pub mod stats;
 mod stream;
 mod sys;
+mod tcp;
 mod timers;
 mod viewer;
 

@@ -8,6 +8,7 @@ use std::net::{SocketAddr, UdpSocket};
 
 use crate::stats::Totals;
 use crate::sys::{self, Message, SendScratch};
+use crate::tcp::StreamAddress;
 
 /// Sealed bytes kept while the socket is full. Above it no more media is sealed: the viewers'
 /// cursors wait, and then drop whole access units. 1 MiB is about 50 viewers' share of one
@@ -59,6 +60,8 @@ pub struct Outbox {
     messages: Vec<Message>,
     /// Messages before this one have left.
     sent: usize,
+    /// Datagrams for TCP connections, which take them from here before anything is sent.
+    framed: Vec<Message>,
 }
 
 impl Outbox {
@@ -82,6 +85,15 @@ impl Outbox {
     pub fn close_datagram(&mut self, to: SocketAddr, start: usize) {
         let end = self.buffer.len();
         let size = end - start;
+        if StreamAddress::is(&to) {
+            self.framed.push(Message {
+                to,
+                start,
+                end,
+                segment_bytes: u16::try_from(size).unwrap_or(u16::MAX),
+            });
+            return;
+        }
         let pending = self.messages.len() > self.sent;
         if let Some(last) = self.messages.last_mut()
             && pending
@@ -111,6 +123,17 @@ impl Outbox {
         let start = self.buffer.len();
         self.buffer.extend_from_slice(datagram);
         self.close_datagram(to, start);
+    }
+
+    /// Datagrams for TCP connections, in their order.
+    pub fn framed(&self) -> impl Iterator<Item = (SocketAddr, &[u8])> {
+        let bytes = |message: &Message| &self.buffer[message.start..message.end];
+        self.framed.iter().map(move |m| (m.to, bytes(m)))
+    }
+
+    /// They were handed over.
+    pub fn forget_framed(&mut self) {
+        self.framed.clear();
     }
 
     /// Hands over all it can. Returns true when the socket is full and the caller should wait for

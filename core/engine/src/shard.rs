@@ -1,11 +1,12 @@
 //! The thread that owns streams and viewers outright: wake, drain, visit, send, sleep.
 
 mod sources;
+mod tcp;
 mod viewers;
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
@@ -21,12 +22,16 @@ use crate::source::READ_BUDGET_BYTES;
 use crate::stats::Figures;
 use crate::stream::{ReadScratch, StreamSlot};
 use crate::sys;
+use crate::tcp::Connection;
 use crate::timers::{Timer, Timers, fires};
 use crate::viewer::Viewer;
 
 const TOKEN_WAKE: u64 = 0;
 const TOKEN_UDP: u64 = 1;
-const TOKEN_STREAMS: u64 = 2;
+const TOKEN_LISTENER: u64 = 2;
+const TOKEN_STREAMS: u64 = 3;
+/// Far beyond any stream's.
+const TOKEN_TCP: u64 = 1 << 40;
 /// Not woken again within this: a wake per readiness costs three times as much per packet.
 const WAKE_SPACING: Duration = Duration::from_millis(1);
 /// Datagrams taken in one wake. Viewers send about two a second each; this bounds a flood.
@@ -48,6 +53,9 @@ pub(crate) struct Shard {
     outbox: Outbox,
     streams: Slots<StreamSlot>,
     viewers: Slots<Viewer>,
+    listener: Option<TcpListener>,
+    connections: Slots<Connection>,
+    tcp_serial: u64,
     timers: Timers,
     scratch: ReadScratch,
     // derived
@@ -55,6 +63,7 @@ pub(crate) struct Shard {
     viewer_keys: HashMap<String, usize>,
     by_ufrag: HashMap<String, usize>,
     by_address: HashMap<SocketAddr, usize>,
+    by_stream_address: HashMap<SocketAddr, usize>,
     dirty: Vec<usize>,
     /// Cameras with more to read than a visit's budget, and what epoll said of them.
     unread: Vec<(usize, epoll::EventFlags)>,
@@ -67,6 +76,7 @@ pub(crate) struct Shard {
 impl Shard {
     pub fn new(
         socket: UdpSocket,
+        listener: Option<TcpListener>,
         commands: Receiver<Command>,
         events: Arc<EventQueue>,
         figures: Arc<Figures>,
@@ -77,6 +87,10 @@ impl Shard {
         let read = epoll::EventFlags::IN;
         epoll::add(&epoll, &wake, epoll::EventData::new_u64(TOKEN_WAKE), read)?;
         epoll::add(&epoll, &socket, epoll::EventData::new_u64(TOKEN_UDP), read)?;
+        if let Some(listener) = &listener {
+            let token = epoll::EventData::new_u64(TOKEN_LISTENER);
+            epoll::add(&epoll, listener, token, read)?;
+        }
         Ok(Self {
             commands,
             wake,
@@ -87,12 +101,16 @@ impl Shard {
             outbox: Outbox::default(),
             streams: Slots::default(),
             viewers: Slots::default(),
+            listener,
+            connections: Slots::default(),
+            tcp_serial: 0,
             timers: Timers::default(),
             scratch: ReadScratch::new(READ_BUDGET_BYTES),
             stream_keys: HashMap::new(),
             viewer_keys: HashMap::new(),
             by_ufrag: HashMap::new(),
             by_address: HashMap::new(),
+            by_stream_address: HashMap::new(),
             dirty: Vec::new(),
             unread: Vec::new(),
             visiting: Vec::new(),
@@ -169,6 +187,11 @@ impl Shard {
                 }
                 self.take_datagrams(now);
             }
+            TOKEN_LISTENER => self.accept(now),
+            token if token >= TOKEN_TCP => {
+                let key = usize::try_from(token - TOKEN_TCP).unwrap_or(usize::MAX);
+                self.serve_tcp(now, key, flags);
+            }
             token => {
                 let key = usize::try_from(token - TOKEN_STREAMS).unwrap_or(usize::MAX);
                 self.serve_source(now, key, flags);
@@ -222,6 +245,7 @@ impl Shard {
             match timer {
                 Timer::Source(key) => self.source_timer(now, at, key),
                 Timer::Viewer(key) => self.viewer_timer(now, at, key),
+                Timer::Tcp(key) => self.tcp_timer(now, at, key),
                 Timer::Pace(key) => {
                     let viewer = self.viewers.get_mut(key);
                     if viewer.is_some_and(|v| fires(at, &mut v.pace_armed)) {
@@ -250,8 +274,14 @@ impl Shard {
         self.dirty = dirty;
     }
 
+    /// Hands out what was sealed; true when the UDP socket is full.
+    fn send(&mut self) -> bool {
+        self.flush_tcp(Instant::now());
+        self.outbox.flush(&mut self.sink, &self.figures.totals)
+    }
+
     pub(super) fn flush(&mut self) {
-        let blocked = self.outbox.flush(&mut self.sink, &self.figures.totals);
+        let blocked = self.send();
         if blocked && !self.udp_blocked {
             self.udp_blocked = true;
             self.watch_udp(epoll::EventFlags::IN | epoll::EventFlags::OUT);
@@ -260,7 +290,7 @@ impl Shard {
 
     /// The socket takes bytes again: what waits goes first, then every viewer gets its turn.
     fn unblock_udp(&mut self) {
-        if self.outbox.flush(&mut self.sink, &self.figures.totals) {
+        if self.send() {
             return;
         }
         self.udp_blocked = false;
@@ -282,7 +312,7 @@ impl Shard {
             self.hang_up(key);
         }
         let deadline = self.shutdown.unwrap_or(now).min(now + GOODBYE_PATIENCE);
-        while self.outbox.flush(&mut self.sink, &self.figures.totals) && Instant::now() < deadline {
+        while self.send() && Instant::now() < deadline {
             std::thread::sleep(WAKE_SPACING);
         }
     }

@@ -46,7 +46,7 @@ counters! {
     Totals {
         wakes, datagrams_in, datagrams_unrouted, datagrams_sent, messages_sent, bytes_sent,
         send_blocked, send_failed, gso_refused, sources_open, viewers_open, worker_faults,
-        commands_refused, viewer_datagrams_refused, camera_packets_refused, camera_desyncs,
+        commands_refused, viewer_datagrams_refused, camera_packets_refused, camera_desyncs, tcp_refused,
     }
 }
 
@@ -66,7 +66,7 @@ counters! {
     ViewerFigures {
         bytes, packets, units_dropped, keyframe_requests, nacked, retransmitted, repair_gone,
         repair_over_budget, replays, packets_lost_remote, lost_permille_remote, jitter_us_remote,
-        rtt_us, last_sent_unix_ms, connected, until_unix_ms,
+        rtt_us, last_sent_unix_ms, connected, by_tcp, until_unix_ms,
     }
 }
 

@@ -16,6 +16,8 @@ pub enum Timer {
     /// A viewer's next run of packets. Apart from the other, so that a wake each millisecond does
     /// not leave a trail of overtaken entries seconds long.
     Pace(usize),
+    /// A TCP connection that has not shown a viewer, or says goodbye.
+    Tcp(usize),
 }
 
 /// What a machine keeps beside itself for each of its timers.

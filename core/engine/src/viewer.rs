@@ -15,6 +15,7 @@ use crate::command::OpenViewer;
 use crate::event::{EventBody, EventQueue};
 use crate::outbox::Outbox;
 use crate::stats::{ViewerFigures, ViewerRow, unix_ms};
+use crate::tcp::StreamAddress;
 use crate::timers::Armed;
 use feedback::{Feedback, ntp};
 
@@ -117,9 +118,10 @@ impl Viewer {
         &mut self,
         now: Instant,
         from: SocketAddr,
+        mapped: SocketAddr,
         datagram: &[u8],
     ) -> Result<(), DatagramError> {
-        self.peer.handle_datagram(now, from, datagram)
+        self.peer.handle_mapped(now, from, mapped, datagram)
     }
 
     /// Moves what the transport wants sent into the outbox and tells its events.
@@ -197,6 +199,7 @@ impl Viewer {
         if packets > 0 {
             let figures = self.figures();
             figures.packets.add(packets);
+            figures.by_tcp.set(u64::from(StreamAddress::is(&to)));
             figures.bytes.add(bytes);
             figures.last_sent_unix_ms.set(unix_ms(SystemTime::now()));
             if !self.sent_first {

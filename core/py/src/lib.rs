@@ -52,8 +52,13 @@ struct Core {
 #[pymethods]
 impl Core {
     #[new]
-    #[pyo3(signature = (*, udp_bind="127.0.0.1:0", advertise=None, max_viewers=4000))]
-    fn new(udp_bind: &str, advertise: Option<Vec<String>>, max_viewers: usize) -> PyResult<Self> {
+    #[pyo3(signature = (*, udp_bind="127.0.0.1:0", tcp_port=Some(0), advertise=None, max_viewers=4000))]
+    fn new(
+        udp_bind: &str,
+        tcp_port: Option<u16>,
+        advertise: Option<Vec<String>>,
+        max_viewers: usize,
+    ) -> PyResult<Self> {
         let udp_bind: SocketAddr = udp_bind
             .parse()
             .map_err(|_| PyValueError::new_err(format!("{udp_bind} is no address:port")))?;
@@ -72,6 +77,7 @@ impl Core {
         let engine = Engine::start(EngineConfig {
             udp_bind,
             advertise,
+            tcp_port,
             max_viewers,
         })
         .map_err(to_py)?;
@@ -238,6 +244,10 @@ impl Core {
                 row.set_item("viewer_id", id)?;
                 row.set_item("stream_id", &viewer.stream_id)?;
                 row.set_item("connected", figures.connected.get() != 0)?;
+                row.set_item(
+                    "transport",
+                    ["udp", "tcp"][usize::from(figures.by_tcp.get() != 0)],
+                )?;
                 row.set_item("sent_bytes", figures.bytes.get())?;
                 row.set_item("dropped_units", figures.units_dropped.get())?;
                 row.set_item(

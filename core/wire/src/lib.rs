@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod digest;
+pub mod framing;
 pub mod h264;
 pub mod rtcp;
 pub mod rtp;

@@ -10,6 +10,7 @@ use wire::stun;
 use super::{DATAGRAMS_PER_WAKE, Shard};
 use crate::command::{OpenViewer, Select};
 use crate::event::EventBody;
+use crate::tcp::StreamAddress;
 use crate::timers::{Timer, fires};
 use crate::viewer::{Outcome, RouteChange, Viewer};
 
@@ -20,7 +21,10 @@ impl Shard {
             match self.sink.socket.recv_from(&mut datagram) {
                 Ok((size, from)) => {
                     self.figures.totals.datagrams_in.add(1);
-                    self.route(now, from, &datagram[..size]);
+                    // Nobody is there (RFC 6666), and connections go by such addresses here.
+                    if !StreamAddress::is(&from) {
+                        self.route(now, from, from, &datagram[..size]);
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 // An ICMP answer to an earlier send shows up here; the next read is clean.
@@ -29,7 +33,14 @@ impl Shard {
         }
     }
 
-    pub(super) fn route(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) {
+    /// `from`: the address the viewer goes by; `mapped`: where it really is.
+    pub(super) fn route(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        mapped: SocketAddr,
+        datagram: &[u8],
+    ) {
         // A check names its viewer itself: an address may pass from one viewer to another.
         let named = stun::local_ufrag(datagram).and_then(|ufrag| self.by_ufrag.get(ufrag));
         let Some(key) = named.or_else(|| self.by_address.get(&from)).copied() else {
@@ -39,7 +50,9 @@ impl Shard {
         let Some(viewer) = self.viewers.get_mut(key) else {
             return;
         };
-        match catch_unwind(AssertUnwindSafe(|| viewer.receive(now, from, datagram))) {
+        match catch_unwind(AssertUnwindSafe(|| {
+            viewer.receive(now, from, mapped, datagram)
+        })) {
             Ok(Ok(())) => {}
             Ok(Err(_)) => self.figures.totals.viewer_datagrams_refused.add(1),
             Err(_) => return self.viewer_fault(now, key),
@@ -64,6 +77,7 @@ impl Shard {
                 RouteChange::Remove(address) => {
                     if self.by_address.get(&address) == Some(&key) {
                         self.by_address.remove(&address);
+                        self.let_go(now, address);
                     }
                 }
             }
@@ -84,7 +98,9 @@ impl Shard {
             return;
         };
         let ring = slot.stream.ring();
-        if !self.udp_blocked {
+        let full = (viewer.peer.remote_addr()).is_some_and(|to| self.is_full(to));
+        let viewer = &mut self.viewers[key];
+        if !self.udp_blocked && !full {
             let pumped = catch_unwind(AssertUnwindSafe(|| {
                 viewer.pump(now, ring, &mut self.outbox, &self.events);
             }));
@@ -127,6 +143,7 @@ impl Shard {
         for address in viewer.peer.known_addrs() {
             if self.by_address.get(&address) == Some(&key) {
                 self.by_address.remove(&address);
+                self.let_go(now, address);
             }
         }
         self.viewer_keys.remove(&viewer.id);

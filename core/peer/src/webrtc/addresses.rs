@@ -66,12 +66,17 @@ impl AddressBook {
         change
     }
 
-    /// Forgets one address whose last check is too long ago. Where it was the selected one, the
-    /// most recently checked takes over.
+    /// Forgets one address whose last check is too long ago.
     pub(super) fn expire_one(&mut self, now: Instant) -> Option<Change> {
         let expired = |entry: &Entry| now >= entry.last_check + ADDRESS_LIFETIME;
-        let index = self.entries.iter().position(expired)?;
-        let addr = self.entries.swap_remove(index).addr;
+        let addr = self.entries.iter().find(|entry| expired(entry))?.addr;
+        self.forget(addr)
+    }
+
+    /// Forgets an address. Where it was the selected one, the most recently checked takes over.
+    pub(super) fn forget(&mut self, addr: SocketAddr) -> Option<Change> {
+        let index = self.entries.iter().position(|entry| entry.addr == addr)?;
+        self.entries.swap_remove(index);
         let mut change = Change {
             forgotten: Some(addr),
             ..Change::default()

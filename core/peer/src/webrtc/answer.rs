@@ -32,6 +32,8 @@ pub struct AnswerParams<'a> {
     pub fingerprint: &'a Fingerprint,
     /// UDP addresses a viewer may reach us at, the preferred one first.
     pub candidates: &'a [SocketAddr],
+    /// ...and by TCP, where it has no other way (RFC 6544, passive).
+    pub tcp_candidates: &'a [SocketAddr],
     pub video_ssrc: u32,
     /// For retransmissions (RFC 4588), where the offer takes them.
     pub rtx_ssrc: u32,
@@ -166,6 +168,9 @@ fn accepted(offer: &Offer, params: &AnswerParams<'_>, extensions: &[(u8, String)
     lines.push(format!("ssrc:{video_ssrc} cname:{}", params.cname));
     lines.extend(rtx.map(|_| format!("ssrc:{rtx_ssrc} cname:{}", params.cname)));
     lines.extend(params.candidates.iter().enumerate().map(candidate));
+    let by_udp = params.candidates.len();
+    let tcp = params.tcp_candidates.iter().enumerate();
+    lines.extend(tcp.map(|(index, addr)| tcp_candidate(by_udp, index, addr)));
     lines.push("end-of-candidates".to_owned());
 
     let formats: Vec<String> = std::iter::once(payload_type)
@@ -190,6 +195,15 @@ fn format_parameters(offer: &Offer) -> String {
         parameters.push(format!("profile-level-id={id}"));
     }
     parameters.join(";")
+}
+
+/// A passive TCP candidate (RFC 6544 section 4.5), preferred less than any by UDP: what TCP repeats
+/// comes too late to be live.
+fn tcp_candidate(before: usize, index: usize, addr: &SocketAddr) -> String {
+    let local_preference = u32::from(u16::MAX).saturating_sub(index as u32);
+    let priority = 90 << 24 | local_preference << 8 | 255;
+    let (foundation, ip, port) = (before + index + 1, addr.ip(), addr.port());
+    format!("candidate:{foundation} 1 tcp {priority} {ip} {port} typ host tcptype passive")
 }
 
 /// A host candidate (RFC 8839 section 5.1) with the priority of RFC 8445 section 5.1.2.1: earlier

@@ -176,11 +176,26 @@ impl WebrtcPeer {
         from: SocketAddr,
         datagram: &[u8],
     ) -> Result<(), DatagramError> {
+        self.handle_mapped(now, from, from, datagram)
+    }
+
+    /// As [`Self::handle_datagram`], for a sender that goes by the address `from` here and is told
+    /// that it is at `mapped` (RFC 8489 section 14.2): one that came by TCP.
+    ///
+    /// # Errors
+    /// [`DatagramError`]: why it was dropped.
+    pub fn handle_mapped(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        mapped: SocketAddr,
+        datagram: &[u8],
+    ) -> Result<(), DatagramError> {
         if self.closed.is_some() {
             return Err(DatagramError::Closed);
         }
         match Demux::of(datagram) {
-            Demux::Stun => self.handle_stun(now, from, datagram),
+            Demux::Stun => self.handle_stun(now, from, mapped, datagram),
             Demux::Dtls if self.addresses.contains(from) => self.handle_dtls(now, datagram),
             Demux::Dtls => Err(self.keep_early(from, datagram)),
             Demux::Rtcp if self.addresses.contains(from) => self.handle_rtcp(datagram),
@@ -240,6 +255,17 @@ impl WebrtcPeer {
             let handled = server.handle_timeout(now, &mut outputs);
             // Its end is already an event.
             let _ended = self.take_dtls_outputs(outputs, handled);
+        }
+    }
+
+    /// This address is gone for good, before its time: its connection has ended.
+    pub fn forget(&mut self, addr: SocketAddr) {
+        let Some(change) = self.addresses.forget(addr) else {
+            return;
+        };
+        self.note_forgotten(change.forgotten);
+        if change.moved {
+            self.note_moved();
         }
     }
 
@@ -307,6 +333,7 @@ impl WebrtcPeer {
         &mut self,
         now: Instant,
         from: SocketAddr,
+        mapped: SocketAddr,
         datagram: &[u8],
     ) -> Result<(), DatagramError> {
         let request = BindingRequest::parse(datagram)?;
@@ -322,7 +349,7 @@ impl WebrtcPeer {
             );
             return Ok(());
         }
-        let answer = stun::binding_success(request.transaction_id(), from, &self.integrity);
+        let answer = stun::binding_success(request.transaction_id(), mapped, &self.integrity);
         self.transmit(from, answer);
         self.last_check = now;
         let change = self.addresses.checked(now, from, request.use_candidate());

@@ -1,0 +1,174 @@
+//! The shard's TCP connections: taken in, proven, written to, closed.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use rustix::event::epoll;
+
+use super::{Shard, TOKEN_TCP};
+use crate::tcp::{Connection, GOODBYE_DEADLINE, StreamAddress, Visit};
+use crate::timers::{Timer, fires};
+
+/// Connections that have not shown a viewer's check yet; more are closed at once.
+const MAX_UNPROVEN: usize = 256;
+/// ...of which so many may come from one address: a browser makes one for each of its tiles.
+const MAX_UNPROVEN_PER_IP: usize = 64;
+/// Taken in with one wake; the rest in the next.
+const ACCEPTS_PER_WAKE: usize = 64;
+
+impl Shard {
+    pub(super) fn accept(&mut self, now: Instant) {
+        for _ in 0..ACCEPTS_PER_WAKE {
+            let Some(listener) = &self.listener else {
+                return;
+            };
+            match listener.accept() {
+                Ok((stream, from)) => {
+                    if stream.set_nonblocking(true).is_ok() && self.has_place_for(from) {
+                        let _ = stream.set_nodelay(true);
+                        self.tcp_serial += 1;
+                        let address = StreamAddress::of(self.tcp_serial);
+                        self.take_in(Connection::new(stream, from, address, now));
+                    } else {
+                        self.figures.totals.tcp_refused.add(1);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // One that left before it was taken in, or no descriptors: the next wake tries on.
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn has_place_for(&self, from: SocketAddr) -> bool {
+        let unproven = || self.connections.iter().filter(|c| !c.proven);
+        unproven().count() < MAX_UNPROVEN
+            && unproven().filter(|c| c.from.ip() == from.ip()).count() < MAX_UNPROVEN_PER_IP
+    }
+
+    fn take_in(&mut self, connection: Connection) {
+        let (address, deadline) = (connection.address, connection.deadline);
+        let key = self.connections.insert(connection);
+        self.by_stream_address.insert(address, key);
+        let connection = &mut self.connections[key];
+        let interest = epoll::EventFlags::IN
+            | epoll::EventFlags::OUT
+            | epoll::EventFlags::RDHUP
+            | epoll::EventFlags::ET;
+        let token = epoll::EventData::new_u64(TOKEN_TCP + key as u64);
+        self.timers
+            .arm(Timer::Tcp(key), deadline, &mut connection.armed);
+        if epoll::add(&self.epoll, connection.stream(), token, interest).is_err() {
+            self.close_connection(Instant::now(), key);
+        }
+    }
+
+    pub(super) fn serve_tcp(&mut self, now: Instant, key: usize, flags: epoll::EventFlags) {
+        let Some(connection) = self.connections.get_mut(key) else {
+            return;
+        };
+        let (from, address) = (connection.from, connection.address);
+        let ends = epoll::EventFlags::ERR | epoll::EventFlags::HUP | epoll::EventFlags::RDHUP;
+        let mut frames = Vec::new();
+        let mut visit = Visit::Goes;
+        if flags.intersects(epoll::EventFlags::IN | ends) {
+            let keep = &mut |frame: &[u8]| frames.push(frame.to_vec());
+            visit = connection.read(&mut self.scratch.bytes, keep);
+        }
+        for frame in &frames {
+            self.route(now, address, from, frame);
+            let proven = self.by_address.contains_key(&address);
+            let Some(connection) = self.connections.get_mut(key) else {
+                return;
+            };
+            connection.proven |= proven;
+            if !connection.proven {
+                // Whoever does not begin with a viewer's check is none.
+                self.figures.totals.tcp_refused.add(1);
+                return self.close_connection(now, key);
+            }
+            if !connection.closing {
+                connection.deadline = None;
+            }
+        }
+        if visit == Visit::Goes && flags.contains(epoll::EventFlags::OUT) {
+            visit = self.connections[key].flush();
+            // There is room again: what was held back for it goes on.
+            if let Some(viewer) = self.by_address.get(&address).copied() {
+                self.visit_viewer(now, viewer);
+            }
+        }
+        if visit == Visit::Over {
+            self.close_connection(now, key);
+        }
+    }
+
+    /// Hands what was sealed for connections over to them. Before every send by UDP.
+    pub(super) fn flush_tcp(&mut self, now: Instant) {
+        let mut touched = Vec::new();
+        for (to, datagram) in self.outbox.framed() {
+            let Some(key) = self.by_stream_address.get(&to) else {
+                continue;
+            };
+            self.connections[*key].queue(datagram);
+            if touched.last() != Some(key) {
+                touched.push(*key);
+            }
+        }
+        self.outbox.forget_framed();
+        for key in touched {
+            let flushed = self.connections.get_mut(key).map(Connection::flush);
+            if flushed == Some(Visit::Over) {
+                self.close_connection(now, key);
+            }
+        }
+    }
+
+    /// Does this address take no more media for now?
+    pub(super) fn is_full(&self, to: SocketAddr) -> bool {
+        let key = self.by_stream_address.get(&to);
+        key.is_some_and(|key| self.connections[*key].is_full())
+    }
+
+    /// The viewer of this address has ended: what is queued still goes, for a moment.
+    pub(super) fn let_go(&mut self, now: Instant, address: SocketAddr) {
+        let Some(key) = self.by_stream_address.get(&address).copied() else {
+            return;
+        };
+        let connection = &mut self.connections[key];
+        connection.closing = true;
+        connection.deadline = Some(now + GOODBYE_DEADLINE);
+        self.timers
+            .arm(Timer::Tcp(key), connection.deadline, &mut connection.armed);
+    }
+
+    pub(super) fn tcp_timer(&mut self, now: Instant, at: Instant, key: usize) {
+        let Some(connection) = self.connections.get_mut(key) else {
+            return;
+        };
+        if !fires(at, &mut connection.armed) {
+            return;
+        }
+        match connection.deadline {
+            Some(deadline) if deadline <= now => self.close_connection(now, key),
+            deadline => self
+                .timers
+                .arm(Timer::Tcp(key), deadline, &mut connection.armed),
+        }
+    }
+
+    fn close_connection(&mut self, now: Instant, key: usize) {
+        let Some(connection) = self.connections.remove(key) else {
+            return;
+        };
+        self.by_stream_address.remove(&connection.address);
+        let viewer = self.by_address.get(&connection.address).copied();
+        if let Some(viewer) = viewer
+            && let Some(watching) = self.viewers.get_mut(viewer)
+        {
+            watching.peer.forget(connection.address);
+            self.settle_viewer(now, viewer);
+        }
+    }
+}

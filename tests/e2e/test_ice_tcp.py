@@ -1,0 +1,84 @@
+"""Where UDP is blocked: the same view by TCP (RFC 6544); and whoever else connects."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.async_api import Browser
+
+from support.district import Farm, Service, copy_of, free_port, wait_until
+from support.page import Wall
+
+# The shard closes a connection that shows no check after 5 s.
+PROOF_DEADLINE_S = 5
+
+
+def refused(service: Service) -> float:
+    text = httpx.get(f"{service.url}/metrics", timeout=5).text
+    [line] = [
+        row for row in text.splitlines() if row.startswith("streamhub_core_tcp_refused_total")
+    ]
+    return float(line.split()[1])
+
+
+@pytest.fixture
+def tcp_only(farm: Farm, template: Path, tmp_path: Path) -> Iterator[Service]:
+    """Viewers are told a port at which nobody answers by UDP, as behind a firewall."""
+    port = free_port()
+    environment = {
+        "STREAMHUB_MEDIA__TCP_PORT": str(port),
+        "STREAMHUB_MEDIA__ADVERTISE": f'["127.0.0.1:{port}"]',
+    }
+    service = Service(copy_of(template, tmp_path / "data"), environment=environment)
+    service.start()
+    try:
+        yield service
+    finally:
+        service.stop()
+
+
+async def test_without_udp_the_picture_comes_by_tcp(tcp_only: Service, browser: Browser) -> None:
+    service = tcp_only
+    wall = Wall(await browser.new_page(), service)
+    await wall.sign_in("yongshun")
+    await wall.page.get_by_test_id("wall-1").click()
+    async with service.client("yongshun") as client:
+        [channel] = (await client.get("/api/v1/channels", params={"limit": 1})).json()["items"]
+        await wall.open_channel(channel)
+        await wall.wait_decoding(pictures=60)
+        [view] = (await client.get("/api/v1/views")).json()["items"]
+        stats = await wall.stats()
+        await wall.page.close()
+        ended = time.monotonic() + 20
+        while (await client.get("/api/v1/views")).json()["items"]:
+            assert time.monotonic() < ended, "the view outlived its page"
+    assert view["reception"]["transport"] == "tcp"
+    assert stats["lost"] == 0
+    assert "AEAD_AES_" in stats["srtpCipher"]
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\n\r\n", b"\xff\xff", b"\x00\x04abcd"])
+def test_a_connection_that_shows_no_viewer_is_closed(service: Service, sent: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", service.udp_port), timeout=10) as connection:
+        connection.sendall(sent)
+        began = time.monotonic()
+        assert connection.recv(1) == b""
+        assert time.monotonic() - began < PROOF_DEADLINE_S + 3
+
+
+def test_a_crowd_of_silent_connections_is_bounded_and_the_next_viewer_is_served(
+    service: Service,
+) -> None:
+    crowd = []
+    for _ in range(80):
+        connection = socket.create_connection(("127.0.0.1", service.udp_port), timeout=10)
+        connection.setblocking(False)
+        crowd.append(connection)
+    wait_until("the crowd is bounded", lambda: refused(service) >= 16)
+    for connection in crowd:
+        connection.close()
