@@ -105,7 +105,7 @@ def test_commands_that_are_named_exist_with_their_options(monkeypatch: pytest.Mo
                     path = f"{path} {words[0]}"
                     assert words[0] in found.commands, f"{document.name}: {path}"
                     found = found.commands[words.pop(0)]
-                options = {opt for param in found.params for opt in param.opts}
+                options = {opt for p in found.params for opt in (*p.opts, *p.secondary_opts)}
                 for word in words:
                     if word.startswith("--"):
                         assert word in options, f"{document.name}: {path} {word}"
