@@ -41,6 +41,8 @@ class ViewState:
     detail: str = ""
     retry_in_ms: int | None = None
     last_packet_age_ms: int | None = None
+    # What is wrong with the camera although the picture comes.
+    warning: str | None = None
 
     def data(self) -> dict[str, Any]:
         """As the `state` event carries it."""
@@ -51,6 +53,7 @@ class ViewState:
             "detail": self.detail,
             "retry_in_ms": self.retry_in_ms,
             "last_packet_age_ms": self.last_packet_age_ms,
+            "warning": self.warning,
         }
 
 
@@ -197,7 +200,8 @@ def state_of(view: LiveView, route: RouteView, stale_after_ms: int) -> ViewState
     if route.state is RouteState.LIVE and view.connected and age_ms is not None:
         if age_ms > stale_after_ms:
             return ViewState("stale", reason="no_packets", last_packet_age_ms=age_ms)
-        return ViewState("live", last_packet_age_ms=age_ms)
+        warning = "b_frames" if route.has_b_slices else None
+        return ViewState("live", last_packet_age_ms=age_ms, warning=warning)
     # A re-dial keeps the cause of the loss in sight until pictures are back.
     return ViewState(
         "opening",

@@ -112,6 +112,13 @@ class SourceLive:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceHasBSlices:
+    """The source sends B-frames, which browsers show out of order. Once for each dial."""
+
+    stream_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class SourceLost:
     """The source is gone; its stream and viewers stay, until somebody dials again."""
 
@@ -174,6 +181,7 @@ class EventsLost:
 Event = (
     StepTaken
     | SourceLive
+    | SourceHasBSlices
     | SourceLost
     | ViewerConnected
     | ViewerClosed

@@ -25,6 +25,7 @@ from streamhub.media.contract import (
     NoCommonCodec,
     OverCapacity,
     Reception,
+    SourceHasBSlices,
     SourceLive,
     SourceLost,
     SourceSpec,
@@ -59,6 +60,7 @@ _CONVERT: dict[str, Callable[[str, _Fields], Event]] = {
     "source_live": lambda owner, f: SourceLive(
         owner, f["codec"], f["width"], f["height"], str(f["profile"])
     ),
+    "source_has_b_slices": lambda owner, _: SourceHasBSlices(owner),
     "source_lost": lambda owner, f: SourceLost(owner, f["cause"], f["retryable"], f["detail"]),
     "viewer_connected": lambda owner, f: ViewerConnected(owner, f["srtp_cipher"]),
     "viewer_closed": lambda owner, f: ViewerClosed(owner, f["cause"], f["bytes"], f["packets"]),

@@ -18,6 +18,7 @@ from streamhub.media.contract import (
     Event,
     EventsLost,
     MediaError,
+    SourceHasBSlices,
     SourceLive,
     SourceLost,
     SourceSpec,
@@ -66,6 +67,7 @@ class RouteView:
     detail: str
     retry_in_ms: int | None
     leases: int
+    has_b_slices: bool
     steps: tuple[StepTaken, ...]
 
 
@@ -78,7 +80,8 @@ class _Entry:
     dialling: asyncio.Task[None] | None = None
     timer: asyncio.TimerHandle | None = None
     # What the listeners were last told of.
-    shown: tuple[RouteState, str | None, str, float | None] | None = None
+    shown: tuple[RouteState, str | None, str, float | None, bool] | None = None
+    has_b_slices: bool = False
 
 
 class Router:
@@ -141,7 +144,7 @@ class Router:
         """How it stands with a stream; an unknown one is idle."""
         entry = self._entries.get(stream_id)
         if entry is None:
-            return RouteView(stream_id, RouteState.IDLE, None, "", None, 0, ())
+            return RouteView(stream_id, RouteState.IDLE, None, "", None, 0, False, ())
         retry_in_s = entry.route.retry_in_s(self._clock())
         return RouteView(
             stream_id,
@@ -150,6 +153,7 @@ class Router:
             entry.route.detail,
             None if retry_in_s is None else round(retry_in_s * 1000),
             len(entry.route.leases),
+            entry.has_b_slices,
             tuple(entry.steps),
         )
 
@@ -191,6 +195,10 @@ class Router:
                 self._drive(entry)
             case SourceLive(stream_id=stream_id):
                 self._placement.core_for(stream_id).close_source(stream_id)
+            case SourceHasBSlices(stream_id=stream_id) if stream_id in self._entries:
+                log.warning("source_has_b_slices", stream_id=stream_id)
+                self._entries[stream_id].has_b_slices = True
+                self._drive(self._entries[stream_id])
             case SourceLost(stream_id=stream_id) if stream_id in self._entries:
                 self._lost(self._entries[stream_id], event.cause, event.retryable, event.detail)
             case EventsLost():
@@ -228,6 +236,7 @@ class Router:
                 entry.dialling = None
             if action is Action.DIAL:
                 entry.steps.clear()
+                entry.has_b_slices = False
                 self.dials_total += 1
                 entry.dialling = asyncio.create_task(self._dial(entry))
             else:
@@ -243,7 +252,8 @@ class Router:
             self._entries.pop(entry.stream_id, None)
         # Most calls change nothing that others see: a viewer more or less.
         retry_at = due if entry.route.state is RouteState.BACKOFF else None
-        shown = (entry.route.state, entry.route.cause, entry.route.detail, retry_at)
+        route = entry.route
+        shown = (route.state, route.cause, route.detail, retry_at, entry.has_b_slices)
         if shown != entry.shown:
             entry.shown = shown
             for listener in self._listeners:

@@ -181,5 +181,7 @@ async def test_the_state_follows_from_route_and_core(
             last_packet_age_ms=age_ms,
             ended_cause=ended,
         )
-        route = RouteView("ch_1/sub", route_state, "stalled", "", None, 1, ())
-        assert state_of(view, route, 2000).name == expected
+        route = RouteView("ch_1/sub", route_state, "stalled", "", None, 1, True, ())
+        state = state_of(view, route, 2000)
+        assert state.name == expected
+        assert state.warning == ("b_frames" if expected == "live" else None)

@@ -19,6 +19,7 @@ from streamhub.media.contract import (
     MalformedOffer,
     NoCommonCodec,
     OverCapacity,
+    SourceHasBSlices,
     SourceLive,
     SourceLost,
     SourceSpec,
@@ -95,6 +96,7 @@ def native() -> Iterator[FakeNative]:
     [
         (("step", "s", {"step": "dial", "at_ms": 5}), StepTaken("s", "dial", 5)),
         (("source_live", "s", LIVE), SourceLive("s", "h264", 640, 360, "42e01f")),
+        (("source_has_b_slices", "s", {}), SourceHasBSlices("s")),
         (
             ("source_lost", "s", {"cause": "stalled", "retryable": True, "detail": "d"}),
             SourceLost("s", "stalled", True, "d"),

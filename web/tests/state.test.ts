@@ -183,7 +183,7 @@ describe('can I watch', () => {
   })
 
   it('passes when pictures came over UDP', () => {
-    const state = { kind: 'live', lastPacketAtMs: 1 } as const
+    const state = { kind: 'live', lastPacketAtMs: 1, warning: null } as const
     const { udp, picture } = judgeView({ state, lastStep: 'play', path, media }, 'A')
     expect(udp).toMatchObject({ kind: 'pass', params: { protocol: 'UDP', remote: '10.0.0.1:8189' } })
     expect(picture).toMatchObject({ kind: 'pass', params: { name: 'A', n: 2 } })

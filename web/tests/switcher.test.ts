@@ -28,7 +28,7 @@ class StubPlayer {
   }
 }
 
-const live: PlayerState = { kind: 'live', lastPacketAtMs: 1 }
+const live: PlayerState = { kind: 'live', lastPacketAtMs: 1, warning: null }
 
 function bench() {
   const made: StubPlayer[] = []

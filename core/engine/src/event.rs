@@ -28,8 +28,9 @@ pub enum EventBody {
         width: u32,
         height: u32,
         profile: u8,
-        has_b_slices: bool,
     },
+    /// The source sends B slices, which browsers do not show in order. Said once of each source.
+    SourceHasBSlices,
     SourceLost {
         cause: &'static str,
         retryable: bool,

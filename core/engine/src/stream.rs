@@ -63,6 +63,9 @@ pub(crate) struct StreamSlot {
     // derived
     /// `SourceLive` was said of the present source.
     told_live: bool,
+    /// B slices counted before the present source, and whether it was said that it sends some.
+    b_slices_before: u64,
+    told_b_slices: bool,
     /// Refused by the present source's RTSP client, as far as it is counted.
     client_refused: Refused,
     /// Not yet taken by [`StreamSlot::take_refused`].
@@ -83,6 +86,8 @@ impl StreamSlot {
             viewers: Vec::new(),
             keyframe_waiters: Vec::new(),
             told_live: false,
+            b_slices_before: 0,
+            told_b_slices: false,
             client_refused: Refused::default(),
             refused: Refused::default(),
             dirty: false,
@@ -103,6 +108,8 @@ impl StreamSlot {
     pub fn attach(&mut self, source: Source) {
         self.source = Some(source);
         self.told_live = false;
+        self.told_b_slices = false;
+        self.b_slices_before = self.stream.intake().counters().b_slice_units;
         self.client_refused = Refused::default();
     }
 
@@ -288,7 +295,13 @@ impl StreamSlot {
         self.figures.height.set(video.height.into());
         let counters = self.stream.intake().counters();
         self.figures.packets_lost.set(counters.packets_lost);
-        self.figures.units_with_b_slices.set(counters.b_slice_units);
+        let b_slices = counters.b_slice_units;
+        self.figures.units_with_b_slices.set(b_slices);
+        // A keyframe has none, so at the earliest with the second one.
+        if b_slices > self.b_slices_before && !self.told_b_slices {
+            self.told_b_slices = true;
+            events.push(&self.id, EventBody::SourceHasBSlices);
+        }
         if self.told_live {
             return;
         }
@@ -299,7 +312,6 @@ impl StreamSlot {
             width: video.width,
             height: video.height,
             profile: video.profile,
-            has_b_slices: counters.b_slice_units > 0,
         };
         self.tell_step(events, "first_keyframe");
         events.push(&self.id, body);

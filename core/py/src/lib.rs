@@ -277,15 +277,14 @@ fn event_fields(py: Python<'_>, body: EventBody, to: &Bound<'_, PyDict>) -> PyRe
             width,
             height,
             profile,
-            has_b_slices,
         } => {
             to.set_item("codec", codec)?;
             to.set_item("width", width)?;
             to.set_item("height", height)?;
             to.set_item("profile", profile)?;
-            to.set_item("has_b_slices", has_b_slices)?;
             "source_live"
         }
+        EventBody::SourceHasBSlices => "source_has_b_slices",
         EventBody::SourceLost {
             cause,
             retryable,

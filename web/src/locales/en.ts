@@ -70,6 +70,7 @@ export const en: Record<Key, string> = {
   'tile.retry_in': 'Next try in {seconds} s',
   'tile.camera_retry_in': 'Camera is dialled again in {seconds} s',
   'tile.retrying': 'Trying again…',
+  'warning.b_frames': 'The camera sends B-frames: the picture jumps. Choose Baseline, or B-frames 0, in its menu.',
   'tile.still_stale': 'Picture of {time}',
 
   'state.idle': 'Idle',

@@ -69,6 +69,7 @@ const pageZh = {
   'tile.retry_in': '{seconds} 秒后重试',
   'tile.camera_retry_in': '{seconds} 秒后重新连接摄像机',
   'tile.retrying': '正在重试…',
+  'warning.b_frames': '该摄像机使用 B 帧，画面会跳动。请在摄像机菜单中选用 Baseline 档次，或把 B 帧数设为 0。',
   'tile.still_stale': '画面停在 {time}',
 
   'state.idle': '空闲',

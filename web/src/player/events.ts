@@ -4,7 +4,7 @@
  * would use them up. So with another window open a live view lets go of its feed, and takes it up
  * again when the picture stops (`windows.ts`, `Player`).
  */
-import { isStep, type ServiceState, type Step } from './state'
+import { isStep, WARNINGS, type ServiceState, type Step } from './state'
 
 export interface EventSourceLike {
   readonly readyState: number
@@ -46,6 +46,8 @@ export function parseServiceState(data: unknown): ServiceState | null {
     detail: str(body.detail),
     step: asStep(body.step),
     retryInMs: num(body.retry_in_ms),
+    // One that this page has no words for is not shown.
+    warning: WARNINGS.find((known) => known === body.warning) ?? null,
   }
 }
 

@@ -251,7 +251,7 @@ export class Player {
       case 'live':
         this.tendLiveFeed(view, nowMs)
         if (nowMs - this.liveSinceMs >= SETTLED_MS) this.failures = 0
-        this.set({ kind: fresh ? 'live' : 'stale', lastPacketAtMs })
+        this.set(fresh ? { kind: 'live', lastPacketAtMs, warning: view.warning } : { kind: 'stale', lastPacketAtMs })
         break
       case 'stale':
         if (fresh) this.becomeLive(nowMs)
@@ -269,7 +269,7 @@ export class Player {
   private becomeLive(nowMs: number): void {
     this.liveSinceMs = nowMs
     this.downSinceMs = null
-    this.set({ kind: 'live', lastPacketAtMs: this.pulse.lastPacketAtMs })
+    this.set({ kind: 'live', lastPacketAtMs: this.pulse.lastPacketAtMs, warning: null })
   }
 
   private tendLiveFeed(view: View, nowMs: number): void {

@@ -43,7 +43,8 @@ export type PlayerState =
       readonly startedAtMs: number
       readonly marks: readonly StepMark[]
     }
-  | { readonly kind: 'live'; readonly lastPacketAtMs: number }
+  /** `warning`: what is wrong with the camera although its picture comes. */
+  | { readonly kind: 'live'; readonly lastPacketAtMs: number; readonly warning: Warning | null }
   | { readonly kind: 'stale'; readonly lastPacketAtMs: number }
   | {
       readonly kind: 'lost'
@@ -69,6 +70,10 @@ export type PlayerState =
       readonly atMs: number
     }
 
+/** What the service may say of a camera whose picture comes. */
+export const WARNINGS = ['b_frames'] as const
+export type Warning = (typeof WARNINGS)[number]
+
 /** `event: state` of a view's event feed. */
 export interface ServiceState {
   readonly state: 'opening' | 'live' | 'stale' | 'lost' | 'ended'
@@ -77,6 +82,7 @@ export interface ServiceState {
   /** The last step reached. */
   readonly step: Step | null
   readonly retryInMs: number | null
+  readonly warning: Warning | null
 }
 
 /** When the newest packet of this player came, or null when none ever did. */

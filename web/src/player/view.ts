@@ -5,7 +5,7 @@
 import type { Fetch, Profile } from '../api'
 import { Cushion } from './cushion'
 import { listen, type EventsListener, type EventSourceLike } from './events'
-import { monotonicNowMs, type Failure, type Step } from './state'
+import { monotonicNowMs, type Failure, type Step, type Warning } from './state'
 import { mediaSample, type MediaSample } from './stats'
 import { deleteView, postOffer, type OpenedView } from './whep'
 
@@ -30,6 +30,8 @@ export interface ViewListener extends EventsListener {
 export class View {
   /** The feed was refused for good: the service, it seems, does not know this view any more. */
   isFeedGone = false
+  /** The newest word of the service about the camera. */
+  warning: Warning | null = null
   private peer: RTCPeerConnection | null = null
   private opened: OpenedView | null = null
   private stopEvents: (() => void) | null = null
@@ -131,7 +133,10 @@ export class View {
     const { listener } = this
     this.stopEvents = listen(this.deps.createEvents(this.opened.eventsUrl), {
       onStep: (step, elapsedMs) => listener.onStep(step, elapsedMs),
-      onServiceState: (state) => listener.onServiceState(state),
+      onServiceState: (state) => {
+        this.warning = state.warning
+        listener.onServiceState(state)
+      },
       onGone: () => {
         this.isFeedGone = true
         this.dropEvents()
