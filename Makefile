@@ -6,12 +6,14 @@ BIN := .venv/bin
 RUST_SOURCES := $(shell find core -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock pyproject.toml
 WEB_SOURCES := $(shell find web -path web/node_modules -prune -o -type f -print 2>/dev/null)
 STAMPS := .cache/stamps
+# Of cargo, for the core: `release` is what is shipped and measured, `quick` what is worked with.
+PROFILE ?= release
 
 # Node and uv bring lists of authorities of their own; a company's own is in the system's.
 export NODE_EXTRA_CA_CERTS ?= $(wildcard /etc/ssl/certs/ca-certificates.crt)
 export UV_SYSTEM_CERTS ?= 1
 
-.PHONY: help demo test check core web setup fmt wheel install need-dest clean test-rust test-python test-web
+.PHONY: help demo test check core web setup fmt fuzz wheel install need-dest clean test-rust test-python test-web
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,7 +28,7 @@ check: core $(STAMPS)/web-deps ## lint, types, import order, formatting, clippy
 
 setup: $(STAMPS)/python $(STAMPS)/rust ## what `make core` needs
 
-core: $(STAMPS)/core ## the native core, the camera farm, the Python package
+core: $(STAMPS)/core-$(PROFILE) ## the native core, the camera farm, the Python package (PROFILE=quick: in seconds)
 
 web: $(STAMPS)/web ## the page
 
@@ -36,13 +38,17 @@ test-rust: $(STAMPS)/rust
 test-web: $(STAMPS)/web-deps
 	scripts/web-build test
 
-test-python: core web $(STAMPS)/media
+test-python: core web $(STAMPS)/media $(STAMPS)/postgres
 	$(BIN)/pytest
 
 fmt: setup ## format everything
 	cargo fmt --all
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+SECONDS ?= 10
+fuzz: $(STAMPS)/rust $(STAMPS)/fuzz ## search every parser for what breaks it: SECONDS=10 each, TARGETS="sdp stun"
+	scripts/fuzz "$(SECONDS)" $(TARGETS)
 
 wheel: web core ## one wheel in dist/
 	@rm -f dist/*.whl
@@ -74,11 +80,22 @@ $(STAMPS)/media: scripts/bootstrap
 	scripts/bootstrap media browser
 	@touch $@
 
-$(STAMPS)/core: $(STAMPS)/python $(STAMPS)/rust $(RUST_SOURCES)
-	cargo build --release --locked -p farm -p loadgen
-	install -D target/release/farm streamhub/_bin/farm
-	install -D target/release/loadgen streamhub/_bin/loadgen
-	$(UV) sync --frozen --inexact --compile-bytecode
+$(STAMPS)/postgres: scripts/bootstrap
+	@mkdir -p $(STAMPS)
+	scripts/bootstrap postgres
+	@touch $@
+
+$(STAMPS)/fuzz: scripts/bootstrap
+	@mkdir -p $(STAMPS)
+	scripts/bootstrap fuzz
+	@touch $@
+
+$(STAMPS)/core-$(PROFILE): $(STAMPS)/python $(STAMPS)/rust $(RUST_SOURCES)
+	@rm -f $(STAMPS)/core-*
+	cargo build --profile $(PROFILE) --locked -p farm -p loadgen
+	install -D target/$(PROFILE)/farm streamhub/_bin/farm
+	install -D target/$(PROFILE)/loadgen streamhub/_bin/loadgen
+	$(UV) sync --frozen --inexact --compile-bytecode -C build-args="--profile $(PROFILE)"
 	@touch $@
 
 $(STAMPS)/web-deps: $(STAMPS)/python web/package-lock.json

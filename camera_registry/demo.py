@@ -161,7 +161,7 @@ async def _repoint(store: Store, vault: Vault, farm: Farm, password: Secret) -> 
             channels=[
                 replace(
                     channel,
-                    main_url=farm.url(numbers[channel.id], "main"),
+                    main_url=farm.main_url(numbers[channel.id]),
                     sub_url=farm.url(numbers[channel.id], "sub"),
                 )
                 for channel in channels

@@ -44,12 +44,17 @@ _CODE_MIDDLE: Final = {
 }  # fmt: skip
 _ON_NVR: Final = frozenset({DeviceClass.CIVIL_DEFENCE, DeviceClass.ALLEY})
 NVR_CHANNELS: Final = 16
+H265_EVERY: Final = 100
+H265_AT: Final = 55
 CAMERA_DIALS: Final = 4  # main and sub, each for us and for one reconnect that overlaps
 
 
 @dataclass(frozen=True, slots=True)
 class Farm:
-    """Where the camera simulator listens; its cameras are /cam/1 to /cam/3000."""
+    """Where the camera simulator listens; its cameras are /cam/1 to /cam/3000.
+
+    One in a hundred is set to H.265 on its main stream, as newer police cameras are.
+    """
 
     host: str
     port: int
@@ -58,6 +63,14 @@ class Farm:
     def url(self, number: int, profile: str) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"rtsp://{host}:{self.port}/cam/{number}/{profile}"
+
+    def main_url(self, number: int) -> str:
+        return self.url(number, "main_h265" if sends_h265(number) else "main")
+
+
+def sends_h265(number: int) -> bool:
+    """Whether the main stream of the farm's camera `number` is H.265."""
+    return number % H265_EVERY == H265_AT
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +145,7 @@ def make_plan(farm: Farm) -> Plan:
                         code=code,
                         name=name,
                         device_class=kind,
-                        main_url=farm.url(number, "main"),
+                        main_url=farm.main_url(number),
                         sub_url=farm.url(number, "sub"),
                         lon=lon,
                         lat=lat,

@@ -42,6 +42,14 @@ class DeviceClass(StrEnum):
     ALLEY = "alley"
 
 
+class Filing(StrEnum):
+    """How far a channel is on its way to the operators (docs/filing.md)."""
+
+    DRAFT = "draft"  # not reviewed yet, or sent back: `filing_note` says why
+    REVIEWED = "reviewed"  # somebody else has looked at it
+    FILED = "filed"  # only such a channel is there for whoever does not manage it
+
+
 class SubjectKind(StrEnum):
     PERSON = "person"
     SERVICE = "service"
@@ -56,6 +64,7 @@ class ChangeKind(StrEnum):
     SUBJECT = "subject"
     GRANT = "grant"
     SIGN_IN = "sign_in"
+    WEBHOOK = "webhook"
     EVERYTHING = "everything"  # a bulk change (seed, import): followers reload all they hold
 
 
@@ -112,11 +121,64 @@ class Channel:
     lon: float | None = None  # WGS-84
     lat: float | None = None
     enabled: bool = True
+    # What the archive forms ask besides: texts by field key (importers/fields.yaml).
+    facts: Mapping[str, str] = field(default_factory=dict)
+    # Every use case that makes one says which; whatever was there before states were is filed.
+    filing: Filing = Filing.FILED
+    filing_note: str | None = None  # why it was sent back
+
+    @property
+    def is_filed(self) -> bool:
+        return self.filing is Filing.FILED
 
     @property
     def profiles(self) -> tuple[str, ...]:
         """The stream profiles it offers: ``main`` and, when there is a second URL, ``sub``."""
         return ("main", "sub") if self.sub_url else ("main",)
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelVersion:
+    """One change of a channel: `before` is None when it was made, `after` when it was deleted."""
+
+    seq: int
+    channel_id: str
+    at: datetime
+    subject_id: str | None
+    subject_name: str | None
+    act: str  # the audit's word for the change
+    job_id: str | None  # the import that did it
+    before: Channel | None
+    after: Channel | None
+
+    @property
+    def channel(self) -> Channel:
+        """As it is after the change, or was before it went."""
+        channel = self.after or self.before
+        if channel is None:
+            raise ValueError(f"version {self.seq} has neither a before nor an after")
+        return channel
+
+
+class RuleKind(StrEnum):
+    """What a rule of assignment goes by."""
+
+    POLYGON = "polygon"  # the deepest boundary at or beneath its area that contains the position
+    ADDRESS_PREFIX = "address_prefix"
+    NAME_PREFIX = "name_prefix"
+    FACT = "fact"  # a fact is exactly the text
+
+
+@dataclass(frozen=True, slots=True)
+class AssignmentRule:
+    """Cameras that fit belong in the area. Low priorities are asked first."""
+
+    id: str
+    priority: int
+    kind: RuleKind
+    area_id: str
+    field: str | None = None  # of FACT: the fact's key
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,15 +298,63 @@ class Change:
     op: ChangeOp = ChangeOp.UPDATED
 
 
+class EventKind(StrEnum):
+    """What is told outward of a channel: by webhooks and by the stream of events."""
+
+    ADDED = "channel.added"
+    CHANGED = "channel.changed"
+    REMOVED = "channel.removed"
+    ONLINE = "channel.online"
+    OFFLINE = "channel.offline"
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """An address that is told of events. Its secret lies sealed in the store."""
+
+    id: str
+    url: str  # http or https, without userinfo
+    kinds: frozenset[EventKind]
+    area_id: str | None  # with all beneath; None: the whole registry
+    enabled: bool
+    created_at: datetime
+    version_seq: int  # every version up to it has become a delivery, or was none of its business
+    dropped: int = 0  # events online and offline that found its queue full
+
+
+class DeliveryState(StrEnum):
+    QUEUED = "queued"
+    DEAD = "dead"  # tried often enough; kept to be looked at and sent again
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One event on its way to one webhook. `body` is JSON as it is sent, never with a secret."""
+
+    seq: int  # the order of the queue; 0 before it is stored
+    webhook_id: str
+    event_id: str  # the same however often it is sent
+    kind: str
+    channel_id: str
+    body: str
+    created_at: datetime
+    due_at: datetime
+    state: DeliveryState = DeliveryState.QUEUED
+    attempts: int = 0
+    last_error: str | None = None  # a sentence
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
     """What a caller may list: these areas **and all beneath them**, and these single channels.
 
-    Passing None where a `Scope | None` is asked means everything.
+    Channels that are not filed only where they are in `unfiled` too (None: wherever the others
+    are). Passing None where a `Scope | None` is asked means everything.
     """
 
     area_ids: frozenset[str] = frozenset()
     channel_ids: frozenset[str] = frozenset()
+    unfiled: Scope | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -253,11 +363,13 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """One page of a list: `next_cursor` is None on the last; `total` counts all that match."""
+    """One page of a list: `next_cursor` is None on the last; `total` counts all that match, or up
+    to a bound, when `total_capped` says that there are more."""
 
     items: list[T]
     next_cursor: str | None
     total: int
+    total_capped: bool = False
 
 
 @dataclass(frozen=True, slots=True)

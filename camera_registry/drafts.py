@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypedDict
 
@@ -61,6 +61,8 @@ class ChannelDraft:
     device_id: str | None = None  # None: found by host, port and credentials, or made
     username: str | None = None
     password: Secret | None = None
+    facts: Mapping[str, str | None] = field(default_factory=dict)
+    filing: str | None = None  # draft or filed; None: as the site chose for what is added by hand
 
 
 class ChannelChanges(TypedDict, total=False):
@@ -73,6 +75,7 @@ class ChannelChanges(TypedDict, total=False):
     lon: float | None
     lat: float | None
     enabled: bool
+    facts: Mapping[str, str | None]  # merged; None takes one away
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,19 @@ RegistryError
 ├── NotFound           no such object: noun, object_id                        (HTTP 404)
 ├── Conflict           the state forbids it: field, code, sentence            (HTTP 409)
 ├── DemoRefused        seeding a registry that is not the demo's
-├── StoreError         the file or its schema
+├── StoreError         the file, the database or its schema
 │   ├── SchemaTooNew   written by a newer program
 │   ├── SchemaMissing  not migrated yet
-│   └── StoreBusy      another process held the write lock too long           (HTTP 503)
-└── VaultError         the key file or a sealed password
-    ├── VaultKeyMissing, VaultKeyWrong, VaultKeyExposed
-    └── SealBroken     a sealed password that does not open
+│   ├── StoreUnfit     no URL of a database, or none that can hold a registry
+│   ├── StoreBusy      another process held the write lock too long           (HTTP 503)
+│   └── StoreUnavailable  the database does not answer                        (HTTP 503)
+├── VaultError         the key file or a sealed password
+│   ├── VaultKeyMissing, VaultKeyWrong, VaultKeyExposed
+│   └── SealBroken     a sealed password that does not open
+└── BackupError        a backup that is made or restored
+    ├── BackupRefused  the state or the input forbids it: code, sentence
+    ├── BackupDamaged  the file is none, cut short or altered
+    └── PassphraseWrong
 """
 
 from __future__ import annotations
@@ -64,8 +70,16 @@ class SchemaMissing(StoreError):
     code = "schema_missing"
 
 
+class StoreUnfit(StoreError):
+    code = "store_unfit"
+
+
 class StoreBusy(StoreError):
     code = "store_busy"
+
+
+class StoreUnavailable(StoreError):
+    code = "store_unavailable"
 
 
 class VaultError(RegistryError):
@@ -86,3 +100,21 @@ class VaultKeyExposed(VaultError):
 
 class SealBroken(VaultError):
     code = "seal_broken"
+
+
+class BackupError(RegistryError):
+    code = "backup_error"
+
+
+class BackupRefused(BackupError):
+    def __init__(self, code: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
+class BackupDamaged(BackupError):
+    code = "backup_damaged"
+
+
+class PassphraseWrong(BackupError):
+    code = "passphrase_wrong"

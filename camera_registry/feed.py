@@ -2,7 +2,8 @@
 
 The feed holds no queue: each subscriber has a cursor and reads the store from there, in order,
 in batches. So nothing is lost or reordered, memory is bounded, and a slow subscriber delays
-nobody. A commit of this process nudges at once; another process's is seen by the next poll.
+nobody. A commit of this process nudges at once; another process's is told by the database where it
+can (PostgreSQL), else seen by the next poll.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
@@ -77,6 +79,7 @@ class ChangeFeed:
         self.store = store
         self.latest_seq = 0
         self._poll_ms = poll_ms
+        self._heard_at = time.monotonic()
         self._subscriptions: list[Subscription] = []
         self._nudge = asyncio.Event()
         self._moved = asyncio.Condition()
@@ -86,6 +89,7 @@ class ChangeFeed:
 
     async def start(self) -> None:
         """Takes the newest seq as the beginning and follows from there."""
+        self._heard_at = time.monotonic()
         self.latest_seq = max(self.latest_seq, await self.store.latest_change_seq())
         self._unregister = self.store.on_commit(self._advance)
         self._task = asyncio.create_task(self._poll(), name="change-feed-poll")
@@ -112,6 +116,11 @@ class ChangeFeed:
         self._subscriptions.append(subscription)
         subscription._start()
         return subscription
+
+    @property
+    def deaf_s(self) -> float:
+        """Seconds since the store last said what is new, or that nothing is."""
+        return time.monotonic() - self._heard_at
 
     def nudge(self) -> None:
         """Look now instead of at the next poll."""
@@ -159,14 +168,19 @@ class ChangeFeed:
 
     async def _poll(self) -> None:
         seen_version: int | None = None
+        failing = False
         while True:
             try:
                 version = await self.store.data_version()
                 if version != seen_version:
                     self._advance(await self.store.latest_change_seq())
                     seen_version = version
+                self._heard_at = time.monotonic()
+                failing = False
             except Exception:
-                _log.exception("change feed: the store could not be read, retrying")
+                if not failing:  # five times a second is too often to say it
+                    _log.exception("change feed: the store could not be read, retrying")
+                failing = True
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._poll_ms / 1000):
                     await self._nudge.wait()

@@ -149,6 +149,9 @@ class People:
                 raise ValidationFailed(
                     field, "time_without_offset", "Give the time with its offset, e.g. +08:00."
                 )
+            # At the ends of the calendar a time has no UTC, and can't be kept.
+            if moment is not None and not 1 < moment.year < 9999:
+                raise ValidationFailed(field, "out_of_range", "Give a year between 2 and 9998.")
         if draft.valid_until is not None and draft.valid_until <= max(valid_from, now):
             raise ValidationFailed(
                 "valid_until", "window_empty", "The grant would end before it begins."

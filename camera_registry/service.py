@@ -11,13 +11,15 @@ from dataclasses import replace
 from . import validation as check
 from .area_tree import AreaTree
 from .areas import AreaCases
-from .devices import DeviceCases, credentials
+from .channel_facts import merged
+from .devices import credentials
 from .domain import (
     PROFILES,
     Actor,
     AreaKind,
     Channel,
     DeviceClass,
+    Filing,
     Page,
     Scope,
     StreamAddress,
@@ -32,6 +34,9 @@ from .drafts import (
     DeviceDraft,
 )
 from .errors import NotFound, ValidationFailed
+from .exports import ExportCases
+from .filing_rules import sent_back, settings_of
+from .rotation import RotationCases
 from .store.contract import ChannelQuery, WriteTx
 
 __all__ = [
@@ -46,7 +51,7 @@ __all__ = [
 ]
 
 
-class Registry(DeviceCases):
+class Registry(ExportCases, RotationCases):
     """Areas, devices and channels. `start()` once before use, `stop()` at the end."""
 
     async def get_channel(self, channel_id: str) -> Channel:
@@ -63,13 +68,16 @@ class Registry(DeviceCases):
         area_id: str | None = None,
         device_class: str | None = None,
         device_id: str | None = None,
+        filing: str | None = None,
+        enabled: bool | None = None,
         scope: Scope | None = None,
         limit: int = 50,
         cursor: str | None = None,
     ) -> Page[Channel]:
-        """By code. `area_id` means its subtree; an area that is not there has no channels.
+        """By code. `area_id` means its subtree; an area that is not there has no channels. `q`:
+        words that must all be found (search_text.py). The total of many is capped.
 
-        Raises ValidationFailed for a bad limit, cursor, query or class.
+        Raises ValidationFailed for a bad limit, cursor, query, class or filing.
         """
         limit = check.integer("limit", limit, 1, check.MAX_PAGE)
         query = ChannelQuery(
@@ -78,6 +86,8 @@ class Registry(DeviceCases):
                 check.one_of("device_class", device_class, DeviceClass) if device_class else None
             ),
             device_id=device_id,
+            filing=check.one_of("filing", filing, Filing) if filing else None,
+            enabled=enabled,
         )
         if area_id is not None or scope is not None:
             query = _narrowed(query, await self.area_tree(), area_id, scope)
@@ -85,9 +95,9 @@ class Registry(DeviceCases):
             return await tx.channels.page(query, limit=limit, cursor=cursor)
 
     async def create_channel(self, draft: ChannelDraft, by: Actor) -> Channel:
-        """Raises ValidationFailed, or Conflict("code_taken")."""
-        main = check.rtsp_url("main_url", draft.main_url)
-        sub = check.rtsp_url("sub_url", draft.sub_url) if draft.sub_url else None
+        """Raises ValidationFailed, or Conflict("code_taken", "second_person_wanted")."""
+        main = _given_url("main_url", draft.main_url)
+        sub = _given_url("sub_url", draft.sub_url) if draft.sub_url else None
         urls = [("main_url", main)] + ([("sub_url", sub)] if sub else [])
         given = credentials(urls, draft.username, draft.password)
         async with self._units.begin(by) as unit:
@@ -106,12 +116,15 @@ class Registry(DeviceCases):
                     lon=draft.lon,
                     lat=draft.lat,
                     enabled=draft.enabled,
+                    facts=merged({}, draft.facts),
+                    filing=(await settings_of(tx)).by_hand_begins(draft.filing),
                 ),
                 draft.device_class,
             )
             device = await self._device_for(tx, draft.device_id, main, given)
             channel = replace(channel, device_id=device.id)
             await tx.channels.add(channel)
+            await tx.versions.add([(None, channel)], act="channel_create", by=by)
             await unit.record(
                 "channel_create",
                 channel_id=channel.id,
@@ -119,6 +132,7 @@ class Registry(DeviceCases):
                 code=channel.code,
                 name=channel.name,
                 device_id=device.id,
+                filing=channel.filing.value,
             )
         return channel
 
@@ -130,6 +144,9 @@ class Registry(DeviceCases):
             before = await tx.channels.get(channel_id)
             if before is None:
                 raise NotFound("channel", channel_id)
+            for field in ("main_url", "sub_url"):
+                if changes.get(field):
+                    _given_url(field, str(changes[field]))
             main = check.rtsp_url("main_url", changes.get("main_url", before.main_url))
             sub_text = changes.get("sub_url", before.sub_url)
             sub = check.rtsp_url("sub_url", sub_text) if sub_text else None
@@ -145,6 +162,7 @@ class Registry(DeviceCases):
                     lon=changes.get("lon", before.lon),
                     lat=changes.get("lat", before.lat),
                     enabled=changes.get("enabled", before.enabled),
+                    facts=merged(before.facts, changes.get("facts", {})),
                 ),
                 changes.get("device_class", before.device_class),
             )
@@ -154,7 +172,10 @@ class Registry(DeviceCases):
                 device = await tx.devices.get(channel.device_id)
                 if device is not None:
                     await self._with_credentials(tx, device, given)
+            if not (await settings_of(tx)).files_by_hand:
+                channel = sent_back(before, channel)
             await tx.channels.update(channel)
+            await tx.versions.add([(before, channel)], act="channel_update", by=by)
             await unit.record(
                 "channel_update",
                 channel_id=channel_id,
@@ -172,6 +193,7 @@ class Registry(DeviceCases):
             if channel is None:
                 raise NotFound("channel", channel_id)
             await tx.channels.delete(channel_id)
+            await tx.versions.add([(channel, None)], act="channel_delete", by=by)
             left = await tx.channels.page(
                 ChannelQuery(device_id=channel.device_id), limit=1, cursor=None
             )
@@ -218,6 +240,12 @@ def _narrowed(
     if scope is None:
         return replace(query, area_ids=areas)
     visible = tree.expand(scope.area_ids)
+    if scope.unfiled is not None:
+        query = replace(
+            query,
+            unfiled_area_ids=tree.expand(scope.unfiled.area_ids),
+            unfiled_channel_ids=scope.unfiled.channel_ids,
+        )
     if (areas if areas is not None else tree.descendants_of_all()) <= visible:
         return replace(query, area_ids=areas)
     if areas is not None and not scope.channel_ids:
@@ -253,3 +281,7 @@ async def _checked(tx: WriteTx, channel: Channel, device_class: str) -> Channel:
         lon=lon,
         lat=lat,
     )
+
+
+def _given_url(field: str, text: str) -> check.RtspUrl:
+    return check.without_password(field, check.rtsp_url(field, text))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from .domain import Actor, AuditEntry
+from .domain import Actor, AuditEntry, ChangeKind
 from .feed import ChangeFeed
 from .store.contract import Store, WriteTx
 
@@ -20,12 +20,21 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+async def touched_since(store: Store, seq: int, kinds: Collection[ChangeKind]) -> bool:
+    """Whether anything of these kinds was committed after `seq`."""
+    while changes := await store.changes_since(seq):
+        if any(change.kind in kinds for change in changes):
+            return True
+        seq = changes[-1].seq
+    return False
+
+
 class Unit:
     """One change by one actor."""
 
     def __init__(self, tx: WriteTx, by: Actor) -> None:
         self.tx = tx
-        self._by = by
+        self.by = by
 
     async def record(
         self,
@@ -40,10 +49,10 @@ class Unit:
             AuditEntry(
                 act=act,
                 outcome="ok",
-                subject_id=self._by.subject_id,
-                subject_name=self._by.subject_name,
-                as_role=self._by.as_role,
-                remote=self._by.remote,
+                subject_id=self.by.subject_id,
+                subject_name=self.by.subject_name,
+                as_role=self.by.as_role,
+                remote=self.by.remote,
                 channel_id=channel_id,
                 area_id=area_id,
                 detail=detail,

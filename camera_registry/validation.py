@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Final, TypeVar
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from . import gb_code
 from .domain import ACTIONS
 from .errors import ValidationFailed
 from .secret import Secret
@@ -18,11 +19,9 @@ MAX_NAME_CHARS: Final = 80
 MAX_URL_CHARS: Final = 1024
 MAX_PAGE: Final = 500  # a page of channels is about 300 kB of JSON then
 MAX_QUERY_CHARS: Final = 80
-CHANNEL_CODE_DIGITS: Final = 20
 DEFAULT_RTSP_PORT: Final = 554
 MAX_BOUNDARY_POINTS: Final = 2_000
 
-_CODE = re.compile(r"[0-9]{20}")
 _AREA_CODE = re.compile(r"[0-9]{2,18}")
 _USERNAME = re.compile(r"[a-z0-9][a-z0-9._-]{1,31}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -59,6 +58,24 @@ def name(field: str, value: str) -> str:
     return clean
 
 
+def text(field: str, value: str, max_chars: int) -> str:
+    """A line of words, such as a reason."""
+    clean = value.strip()
+    if not clean:
+        raise ValidationFailed(field, "text_empty", "Give a text; it may not be empty.")
+    if len(clean) > max_chars:
+        raise ValidationFailed(
+            field,
+            "text_too_long",
+            f"The text has {len(clean)} characters; at most {max_chars} are kept.",
+        )
+    if _CONTROL.search(clean):
+        raise ValidationFailed(
+            field, "text_unprintable", "The text holds control characters; take them out."
+        )
+    return clean
+
+
 def one_of(field: str, value: str, choices: type[E]) -> E:
     try:
         return choices(value)
@@ -70,39 +87,13 @@ def one_of(field: str, value: str, choices: type[E]) -> E:
 
 
 def channel_code(value: str, district_code: str | None) -> str:
-    """Checks a GB/T 28181 code: 20 digits, a front-end type, the district's division prefix.
-
-    Digits 1 to 8 are the centre code (GB/T 2260 division), 9 and 10 the industry, 11 to 13 the
-    type, 14 the network, 15 to 20 the serial. A code of the city or the province (lower parts
-    zero) is taken too: the district is also sent cameras it does not own.
+    """Checks a GB/T 28181 code: 20 digits, a front-end type, a serial, the district's division
+    (or its city's or province's). The parts are `gb_code`'s.
     """
-    if not _CODE.fullmatch(value):
-        raise ValidationFailed(
-            "code",
-            "code_not_20_digits",
-            f"A channel's code has 20 digits; this has {len(value)} characters.",
-        )
-    kind = int(value[10:13])
-    if not 111 <= kind <= 199:
-        raise ValidationFailed(
-            "code",
-            "code_not_a_camera",
-            f"Digits 11 to 13 of the code are {value[10:13]}; a camera's lie between 111 and 199 "
-            "(132 is a network camera).",
-        )
-    if value[14:] == "000000":
-        raise ValidationFailed(
-            "code", "code_without_serial", "The last six digits are the serial; give it one."
-        )
-    if district_code and len(district_code) == 6:
-        division = value[:6]
-        allowed = (district_code, f"{district_code[:4]}00", f"{district_code[:2]}0000")
-        if division not in allowed:
-            raise ValidationFailed(
-                "code",
-                "code_of_another_division",
-                f"The code belongs to division {division}; the area lies in {district_code}.",
-            )
+    code = gb_code.parse(value)
+    gb_code.check_camera(code)
+    if district_code:
+        gb_code.check_division(code, district_code)
     return value
 
 
@@ -147,9 +138,32 @@ def rtsp_url(field: str, value: str) -> RtspUrl:
     password = Secret(unquote(parts.password)) if parts.password is not None else None
     if username is None and password:
         raise bad("url_without_username", "The URL has a password but no username.")
+    if _CONTROL.search(username or "") or _CONTROL.search(password.reveal() if password else ""):
+        raise bad("url_malformed", "The URL's user name or password holds control characters.")
     netloc = parts.netloc.rpartition("@")[2]
     url = urlunsplit(("rtsp", netloc, parts.path, parts.query, ""))
     return RtspUrl(url, host, port or DEFAULT_RTSP_PORT, username, password)
+
+
+# What such a parameter names is a password; `token=` and the like may be the end of a word.
+PASSWORD_WITHIN: Final = re.compile(
+    r"(?:password|passwd|pwd|(?<![a-z])(?:pass|token|secret))=[^&_/]", re.IGNORECASE
+)
+
+
+def without_password(field: str, url: RtspUrl) -> RtspUrl:
+    """The URL, when its path and query hold no password: there it would be told and exported.
+
+    Raises `password_in_path`.
+    """
+    if PASSWORD_WITHIN.search(url.url):
+        raise ValidationFailed(
+            field,
+            "password_in_path",
+            "The URL has a password in its path; give it as rtsp://user:password@host/…, or ask "
+            "the camera for another address by ONVIF.",
+        )
+    return url
 
 
 def host(value: str) -> str:

@@ -43,18 +43,27 @@ class Vault:
         return f"Vault(key_id={self.key_id!r}, key=***)"
 
     def seal(self, device_id: str, password: Secret) -> bytes:
-        nonce = secrets.token_bytes(NONCE_BYTES)
-        sealed = self._aead.encrypt(nonce, password.reveal().encode(), device_id.encode())
-        return SEAL_VERSION + nonce + sealed
+        return self.seal_bytes(device_id, password.reveal().encode())
 
     def open(self, device_id: str, sealed: bytes) -> Secret:
+        """Raises SealBroken."""
+        with contextlib.suppress(SealBroken, UnicodeDecodeError):
+            return Secret(self.open_bytes(device_id, sealed).decode())
+        raise SealBroken(f"The stored password of device {device_id} does not open; set it again.")
+
+    def seal_bytes(self, owner_id: str, content: bytes) -> bytes:
+        """Whatever else may hold passwords, e.g. a file that is being imported."""
+        nonce = secrets.token_bytes(NONCE_BYTES)
+        return SEAL_VERSION + nonce + self._aead.encrypt(nonce, content, owner_id.encode())
+
+    def open_bytes(self, owner_id: str, sealed: bytes) -> bytes:
         """Raises SealBroken."""
         body = sealed[1:]
         if sealed[:1] == SEAL_VERSION and len(body) > NONCE_BYTES:
             with contextlib.suppress(InvalidTag, ValueError):
                 nonce, cipher = body[:NONCE_BYTES], body[NONCE_BYTES:]
-                return Secret(self._aead.decrypt(nonce, cipher, device_id.encode()).decode())
-        raise SealBroken(f"The stored password of device {device_id} does not open; set it again.")
+                return self._aead.decrypt(nonce, cipher, owner_id.encode())
+        raise SealBroken(f"What is sealed of {owner_id} does not open.")
 
 
 async def open_vault(store: Store, key_path: Path) -> Vault:
@@ -64,14 +73,14 @@ async def open_vault(store: Store, key_path: Path) -> Vault:
     it is another key than they were sealed with, VaultKeyExposed when others may read it.
     """
     async with store.read() as tx:
-        sealed_count = await tx.devices.count_sealed()
+        sealed_count = await tx.devices.count_sealed() + len(await tx.webhooks.all())
         known_id = await tx.meta(META_KEY_ID)
     vault = await asyncio.to_thread(_load_or_create, key_path, sealed_count)
     if vault.key_id != known_id:
         if sealed_count and known_id is not None:
             raise VaultKeyWrong(
                 f"The key at {key_path} is not the one that {sealed_count} device passwords "
-                "were sealed with. Restore the right file from the backup."
+                "and webhook secrets were sealed with. Restore the right file from the backup."
             )
         async with store.write() as write_tx:
             await write_tx.set_meta(META_KEY_ID, vault.key_id)
@@ -82,10 +91,10 @@ def _load_or_create(key_path: Path, sealed_count: int) -> Vault:
     if not key_path.exists():
         if sealed_count:
             raise VaultKeyMissing(
-                f"{sealed_count} device passwords are sealed with a key that is not at "
-                f"{key_path}. Restore that file from the backup. If it is lost for good, the "
-                "passwords are too: set the column password_sealed of the table devices to "
-                "NULL, and enter them anew."
+                f"{sealed_count} device passwords and webhook secrets are sealed with a key that "
+                f"is not at {key_path}. Restore that file from the backup. If it is lost for "
+                "good, they are too: set the column password_sealed of the table devices to NULL, "
+                "delete the rows of the table webhooks, and enter them anew."
             )
         _create_key(key_path)
     return Vault(_read_key(key_path))

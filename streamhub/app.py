@@ -15,12 +15,18 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from camera_registry.assignment import Assignment
 from camera_registry.feed import ChangeFeed
+from camera_registry.filing import Filings
+from camera_registry.imports import Imports, WorkerChecker
+from camera_registry.inspection.cases import InspectionCases
 from camera_registry.people import People
 from camera_registry.service import Registry
 from camera_registry.store import open_store
 from camera_registry.vault import open_vault
+from camera_registry.webhooks import Webhooks
 from gateways.decode.pool import DecodePool
+from gateways.rtsp.inspect_pool import LookPool
 from gateways.rtsp.prepare import prepare
 from streamhub.access.audit import AuditLog, RefusalLog
 from streamhub.access.facts_cache import FactsCache
@@ -35,10 +41,14 @@ from streamhub.api.metrics import Metrics
 from streamhub.api.rights import PRINCIPAL_SCOPE
 from streamhub.api.services import Services
 from streamhub.delivery import Delivery
+from streamhub.discovery import Discovery
+from streamhub.events.couriers import Couriers, sender_maker
+from streamhub.events.hub import EventHub
+from streamhub.inspection import Inspector, Tools
 from streamhub.media.contract import MediaCore
 from streamhub.media.fake import FakeCore
-from streamhub.media.native import NativeCore
 from streamhub.media.pump import EventPump
+from streamhub.media.pycore import open_pycore
 from streamhub.router import LocalPlacement, Router, RouterSettings
 from streamhub.settings import Settings
 
@@ -58,7 +68,7 @@ def build_app(
         async with AsyncExitStack() as stack:
             services = await _build(settings, stack, core=core, with_media=with_media)
             delivery = services.delivery
-            app.state.goodbye = None if delivery is None else Goodbye(delivery)
+            app.state.goodbye = None if delivery is None else Goodbye(delivery, services.events)
             app.state.services = services
             try:
                 yield
@@ -79,12 +89,14 @@ async def say_goodbye(app: FastAPI) -> None:
 class Goodbye:
     """Shuts the doors once, however many ask."""
 
-    def __init__(self, delivery: Delivery) -> None:
+    def __init__(self, delivery: Delivery, events: EventHub) -> None:
         self._delivery = delivery
+        self._events = events
         self._task: asyncio.Task[None] | None = None
 
     async def __call__(self) -> None:
         if self._task is None:
+            self._events.close_listeners()
             self._task = asyncio.create_task(self._delivery.shutdown(GOODBYE_MS), name="goodbye")
         await asyncio.shield(self._task)
 
@@ -106,7 +118,7 @@ async def _build(
     settings: Settings, stack: AsyncExitStack, *, core: MediaCore | None, with_media: bool
 ) -> Services:
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    store = await open_store(settings.registry_path)
+    store = await open_store(settings.registry_place)
     stack.push_async_callback(store.close)
     vault = await open_vault(store, settings.vault_key_path)
     feed = ChangeFeed(store)
@@ -115,6 +127,16 @@ async def _build(
     registry = Registry(store, vault, feed)
     await registry.start()
     stack.push_async_callback(registry.stop)
+    forms_dir = settings.data_dir / "forms"
+    imports = Imports(
+        store,
+        vault,
+        feed,
+        WorkerChecker(settings.registry_place, settings.vault_key_path, forms_dir),
+        site_dir=forms_dir,
+    )
+    await imports.start()
+    stack.push_async_callback(imports.stop)
     facts = FactsCache(store, feed)
     await facts.start()
     stack.push_async_callback(facts.stop)
@@ -141,18 +163,53 @@ async def _build(
     )
     facts.on_change(sign_ins.facts_changed)
 
-    delivery = None
+    allow_local = settings.webhooks.allow_local
+    webhooks = Webhooks(store, vault, feed, allow_local=allow_local)
+    couriers = Couriers(webhooks, facts, sender_maker(allow_local=allow_local))
+    events = EventHub(store, facts)
+
+    delivery = discovery = None
     if with_media:
+        discovery = Discovery(store, vault, imports)
+        await discovery.start()
+        stack.push_async_callback(discovery.stop)
         core = core or _core(settings)
         delivery = await _deliver(
-            settings, stack, core, registry=registry, guard=guard, facts=facts, audit=audit
+            settings,
+            stack,
+            core,
+            registry=registry,
+            guard=guard,
+            facts=facts,
+            audit=audit,
+            events=events,
         )
+        await _tell_outward(stack, facts, events, couriers)
+        metrics.add_figures(couriers.figures)
         metrics.add_figures(delivery.figures)
         metrics.add_figures(lambda: _core_figures(core))
+    inspections = InspectionCases(store)
+    inspector = Inspector(
+        inspections,
+        registry,
+        make_tools=lambda: Tools(LookPool(), DecodePool()),
+        live_dials=dict if delivery is None else delivery.dials_by_device,
+    )
+    # Without a service a command dials only what it was asked to.
+    await inspector.start(resume=with_media)
+    stack.push_async_callback(inspector.stop)
     return Services(
         store=store,
         registry=registry,
+        imports=imports,
+        filings=Filings(store, feed),
+        assignment=Assignment(store, feed),
+        inspections=inspections,
+        inspector=inspector,
         people=People(store, feed),
+        webhooks=webhooks,
+        couriers=couriers,
+        events=events,
         facts=facts,
         guard=guard,
         sign_ins=sign_ins,
@@ -160,7 +217,9 @@ async def _build(
         audit=audit,
         metrics=metrics,
         delivery=delivery,
+        discovery=discovery,
         now=utc_now,
+        forms_dir=forms_dir,
     )
 
 
@@ -173,6 +232,7 @@ async def _deliver(
     guard: Guard,
     facts: FactsCache,
     audit: AuditLog,
+    events: EventHub,
 ) -> Delivery:
     decoder = DecodePool()
     stack.push_async_callback(decoder.close)
@@ -184,6 +244,7 @@ async def _deliver(
             idle_close_s=settings.media.idle_close_s, **settings.dial.model_dump()
         ),
     )
+    router.on_change(lambda stream_id: events.route_changed(router.route(stream_id)))
     delivery = Delivery(
         core=core,
         pump=EventPump(core),
@@ -199,9 +260,31 @@ async def _deliver(
     return delivery
 
 
+async def _tell_outward(
+    stack: AsyncExitStack, facts: FactsCache, events: EventHub, couriers: Couriers
+) -> None:
+    """Only the service tells: beside it, the command line would tell everything twice."""
+    await couriers.start()
+    stack.push_async_callback(couriers.stop)
+    events.follow(couriers.told)
+    await events.start()
+    stack.push_async_callback(events.stop)
+    facts.on_change(events.facts_changed)
+    facts.on_change(couriers.facts_changed)
+
+
 def _core(settings: Settings) -> MediaCore:
     if settings.media.core == "fake":
         return FakeCore()
+    if settings.media.core == "python":
+        return open_pycore(
+            udp_host=settings.media.udp_host,
+            udp_port=settings.media.udp_port,
+            advertise=settings.media.advertise,
+        )
+    # Here, so that the Python core runs where no native one was built.
+    from streamhub.media.native import NativeCore
+
     host = settings.media.udp_host
     if ":" in host:
         host = f"[{host}]"
@@ -209,6 +292,8 @@ def _core(settings: Settings) -> MediaCore:
         udp_bind=f"{host}:{settings.media.udp_port}",
         tcp_port=settings.media.tcp_port if settings.media.tcp else None,
         advertise=settings.media.advertise,
+        shards=settings.media.shard_count,
+        remb=settings.media.remb,
     )
 
 

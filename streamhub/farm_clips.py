@@ -1,11 +1,11 @@
-"""The clips the camera simulator plays: encoded once with libx264, then cached by their recipe.
+"""The clips the camera simulator plays: encoded once by libx264 or libx265, then cached by recipe.
 
 Belongs here: recipes, encoding, the cache and its index files. Does not: what the pictures show
 (`streamhub.farm_scenes`) and how they are sent (`core/farm`). Called by `streamhub farm`, by
 `make demo` and by tests.
 
-A clip is two files in one directory: `<name>.h264`, an Annex-B byte stream, and `<name>.index`,
-lines of text (see docs/farm.md, "The clip files") with one line for each access unit.
+A clip is two files in one directory: `<name>.h264` or `<name>.h265`, an Annex-B byte stream, and
+`<name>.index`, lines of text (see docs/farm.md, "The clip files"), one for each access unit.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from fractions import Fraction
@@ -45,6 +45,7 @@ class Recipe:
     profile: str = "baseline"  # libx264's baseline sets constraint_set1: Constrained Baseline
     slices: int = 1
     b_pictures: int = 0
+    codec: str = "h264"  # or h265
 
     @property
     def pictures(self) -> int:
@@ -75,6 +76,7 @@ def recipes() -> tuple[Recipe, ...]:
         *(Recipe(f"sub{s}", s, 640, 360, 15, 512_000, 30) for s in scenes),
         Recipe("slices4", 0, 1920, 1080, 25, 4_000_000, 50, loop_s=4, slices=4),
         Recipe("gop10", 1, 640, 360, 15, 512_000, 150, loop_s=20),
+        Recipe("main_h265", 3, 1920, 1080, 25, 3_000_000, 50, profile="main", codec="h265"),
         Recipe("bframes", 2, 640, 360, 15, 512_000, 30, profile="main", b_pictures=2),
     )
 
@@ -104,14 +106,14 @@ def read_index(path: Path) -> list[ClipUnit]:
 
 
 def _open_encoder(recipe: Recipe) -> av.VideoCodecContext:
-    encoder = av.CodecContext.create("libx264", "w")
+    encoder = av.CodecContext.create("libx265" if recipe.codec == "h265" else "libx264", "w")
     encoder.width, encoder.height, encoder.pix_fmt = recipe.width, recipe.height, "yuv420p"
     encoder.framerate = Fraction(recipe.fps)
     encoder.time_base = Fraction(1, recipe.fps)
     encoder.bit_rate = recipe.bitrate_bps
     encoder.gop_size = recipe.gop_pictures
     encoder.thread_count = 1  # one clip a core; also makes the same clip each time
-    x264 = {
+    x264: dict[str, object] = {
         "keyint": recipe.gop_pictures,
         "min-keyint": recipe.gop_pictures,
         "scenecut": 0,
@@ -128,12 +130,23 @@ def _open_encoder(recipe: Recipe) -> av.VideoCodecContext:
         "vbv-maxrate": recipe.bitrate_bps // 1000,
         "vbv-bufsize": recipe.bitrate_bps * 75 // 100_000,
     }
-    encoder.options = {
-        "preset": "superfast",
-        "profile": recipe.profile,
-        "x264-params": ":".join(f"{key}={value}" for key, value in x264.items()),
-    }
+    encoder.options = {"preset": "superfast", "profile": recipe.profile}
+    if recipe.codec == "h265":
+        x265 = {key: value for key, value in x264.items() if key in _X265_TAKES}
+        # Without frame threads: the same clip each time, and no pictures held back.
+        x265 |= {"frame-threads": 1, "pools": "none", "wpp": 0, "log-level": "none"}
+        encoder.options |= {"x265-params": _joined(x265)}
+    else:
+        encoder.options |= {"x264-params": _joined(x264)}
     return encoder
+
+
+_X265_TAKES = {"keyint", "min-keyint", "scenecut", "open-gop", "bframes", "b-adapt", "slices"}
+_X265_TAKES |= {"rc-lookahead", "vbv-maxrate", "vbv-bufsize"}
+
+
+def _joined(params: Mapping[str, object]) -> str:
+    return ":".join(f"{key}={value}" for key, value in params.items())
 
 
 def _encode(recipe: Recipe, directory: Path, on_picture: Callable[[], None]) -> None:
@@ -143,12 +156,13 @@ def _encode(recipe: Recipe, directory: Path, on_picture: Callable[[], None]) -> 
     encoder = _open_encoder(recipe)
     index = [
         INDEX_HEADER,
+        f"codec {recipe.codec}",
         f"size {recipe.width} {recipe.height}",
         f"fps {recipe.fps}",
         f"pictures {recipe.pictures}",
     ]
     offset = 0
-    with (directory / f"{recipe.name}.h264").open("wb") as stream:
+    with (directory / f"{recipe.name}.{recipe.codec}").open("wb") as stream:
 
         def keep(packets: Iterable[Any]) -> None:
             nonlocal offset

@@ -9,15 +9,24 @@ from __future__ import annotations
 import os
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationError,
+    field_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+
+from camera_registry.secret import Secret
 
 CONFIG_ENV = "STREAMHUB_CONFIG"
 DEFAULT_CONFIG = "streamhub.toml"
@@ -40,6 +49,25 @@ class HttpSettings(BaseModel):
     whep_origins: list[str] = ["*"]
 
 
+def _database_url(value: object) -> Secret | None:
+    if value is None or isinstance(value, Secret):
+        return value
+    if isinstance(value, str) and value.startswith("postgresql://"):
+        return Secret(value)
+    raise ValueError("write it as postgresql://user:password@host:5432/database")
+
+
+class RegistrySettings(BaseModel):
+    """Where cameras, grants and audit rows are kept: without a URL in a file of `data_dir`."""
+
+    # A wrong URL is not shown: it may hold a password.
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, arbitrary_types_allowed=True, hide_input_in_errors=True
+    )
+
+    url: Annotated[Secret | None, PlainValidator(_database_url)] = None
+
+
 def _is_address(text: str) -> bool:
     host, colon, port = text.rpartition(":")
     candidates = [(text, "1")] if not colon else [(text, "1"), (host.strip("[]"), port)]
@@ -54,12 +82,17 @@ def _is_address(text: str) -> bool:
     return False
 
 
+# As many as a district needs; more are for who asks for them.
+SHARDS_UNASKED = 8
+
+
 class MediaSettings(BaseModel):
     """The packet core: one UDP port for all viewers, and the addresses viewers reach it at."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    core: Literal["native", "fake"] = "native"
+    # "python" needs no Rust, and carries a fraction (the extra `baseline`); "fake" is for tests.
+    core: Literal["native", "python", "fake"] = "native"
     udp_host: str = "127.0.0.1"
     udp_port: int = Field(default=0, ge=0, le=65535)
     # For viewers without UDP. The port 0 is the number of the UDP port.
@@ -67,7 +100,18 @@ class MediaSettings(BaseModel):
     tcp_port: int = Field(default=0, ge=0, le=65535)
     # Addresses, each with a port where it differs (a port forwarded by a firewall).
     advertise: list[str] = ["127.0.0.1"]
+    # Take browsers' estimates of their bandwidth (REMB): each then sends 10 to 20 packets a second.
+    remb: bool = False
     idle_close_s: float = Field(default=10.0, ge=0, le=3600)
+    # Threads that packets run on; 0 leaves one processor to the control plane.
+    shards: int = Field(default=0, ge=0, le=64)
+
+    @property
+    def shard_count(self) -> int:
+        if self.shards:
+            return self.shards
+        usable = len(os.sched_getaffinity(0))
+        return min(max(usable - 1, 1), SHARDS_UNASKED)
 
     @field_validator("advertise")
     @classmethod
@@ -94,6 +138,15 @@ class DialSettings(BaseModel):
     refused_retry_s: float = Field(default=60.0, ge=0.1, le=3600)
 
 
+class WebhookSettings(BaseModel):
+    """Where webhooks may point. Private addresses always may: that is where receivers are."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    # Loopback and link-local addresses: this machine's own services, and its host's metadata.
+    allow_local: bool = False
+
+
 class LogSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -105,13 +158,19 @@ class Settings(BaseSettings):
     """All settings."""
 
     model_config = SettingsConfigDict(
-        env_prefix="STREAMHUB_", env_nested_delimiter="__", extra="forbid", frozen=True
+        env_prefix="STREAMHUB_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
     )
 
     data_dir: Path = Path("data")
+    registry: RegistrySettings = RegistrySettings()
     http: HttpSettings = HttpSettings()
     media: MediaSettings = MediaSettings()
     dial: DialSettings = DialSettings()
+    webhooks: WebhookSettings = WebhookSettings()
     log: LogSettings = LogSettings()
 
     @classmethod
@@ -129,7 +188,13 @@ class Settings(BaseSettings):
 
     @property
     def registry_path(self) -> Path:
+        """The registry's file, where it is one."""
         return self.data_dir / "registry.db"
+
+    @property
+    def registry_place(self) -> Path | Secret:
+        """For `open_store`: the database's URL if one is set, else the file."""
+        return self.registry.url or self.registry_path
 
     @property
     def vault_key_path(self) -> Path:

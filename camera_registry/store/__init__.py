@@ -3,7 +3,7 @@
 Belongs here: tables, migrations, SQL, the unit of work, the audit chain, the changes rows.
 Does not belong here: validation, rights, sentences for people.
 Who may call: `camera_registry` itself and, by the `contract`, `streamhub.access`; `open_store`
-is called by the composition root and the CLI alone.
+is called by the composition root and the CLI alone, `postgres.examine` by its doctor.
 """
 
 from .contract import AuditQuery, ChannelQuery, ReadTx, Store, WriteTx

@@ -9,11 +9,11 @@ cursor that the page before gave; a cursor they did not give raises `ValidationF
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 from ..domain import (
     Area,
@@ -24,23 +24,47 @@ from ..domain import (
     Channel,
     Device,
     DeviceClass,
+    Filing,
     Grant,
     Page,
     SignIn,
     Subject,
 )
+from .contract_imports import (
+    JobReader,
+    JobRepo,
+    RuleReader,
+    RuleRepo,
+    SweepReader,
+    SweepRepo,
+    VersionReader,
+    VersionRepo,
+)
+from .contract_inspections import InspectionReader, InspectionRepo
+from .contract_webhooks import WebhookReader, WebhookRepo
+
+MAX_COUNT: Final = 10_000
+"""A list of channels counts so many: of a million they would take as long as ten pages."""
+MAX_FOUND_COUNT: Final = 1_000
+"""And a search so many, or fewer of what is common: each has to be looked at, and nobody reads on
+to the thousandth."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChannelQuery:
     """A filter over channels; None means "any". Area ids are taken as they are (no subtree)."""
 
-    q: str | None = None  # part of the name or of the code
+    q: str | None = None  # words that must all be found: search_text.py
+    enabled: bool | None = None
     area_ids: frozenset[str] | None = None
     device_class: DeviceClass | None = None
     device_id: str | None = None
     visible_area_ids: frozenset[str] | None = None  # with visible_channel_ids: either suffices
     visible_channel_ids: frozenset[str] | None = None
+    filing: Filing | None = None
+    # What is not filed is left out, but for these areas and channels; None: nothing is.
+    unfiled_area_ids: frozenset[str] | None = None
+    unfiled_channel_ids: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +101,23 @@ class AreaRepo(AreaReader, Protocol):
 class DeviceReader(Protocol):
     async def get(self, device_id: str) -> Device | None: ...
     async def by_address(self, host: str, port: int) -> list[Device]: ...
+    async def all(self) -> list[Device]:
+        """Every device, by name."""
+        ...
+
     async def page(self, *, q: str | None, limit: int, cursor: str | None) -> Page[Device]:
         """By (name, id); `q` is a part of the name or of the host."""
         ...
 
+    async def without_channels(self, device_ids: Collection[str]) -> set[str]:
+        """Those of these devices that no channel hangs on."""
+        ...
+
     async def sealed_password(self, device_id: str) -> bytes | None: ...
+    async def sealed_passwords(self) -> dict[str, bytes]:
+        """Of every device that has one, by id."""
+        ...
+
     async def count_sealed(self) -> int:
         """How many devices have a sealed password."""
         ...
@@ -106,8 +142,22 @@ class ChannelReader(Protocol):
         """Every channel, by code: for caches that follow the feed."""
         ...
 
+    async def by_ids(self, ids: Collection[str]) -> list[Channel]: ...
+    async def by_codes(self, codes: Collection[str]) -> list[Channel]: ...
+    async def by_areas(self, area_ids: Collection[str]) -> list[Channel]:
+        """Those directly in these areas."""
+        ...
+
+    async def by_main_urls(self, urls: Collection[str]) -> list[Channel]: ...
+    async def by_macs(self, macs: Collection[str]) -> list[Channel]: ...
+    async def greatest_code(self, prefix: str) -> str | None:
+        """The greatest code that begins so."""
+        ...
+
     async def page(self, query: ChannelQuery, *, limit: int, cursor: str | None) -> Page[Channel]:
-        """By code."""
+        """By code. `total` counts up to MAX_COUNT, of a search up to MAX_FOUND_COUNT, and where
+        that fills a page from the first rows, only those in a few thousand; the pages behind the
+        first have the first one's."""
         ...
 
     async def count_by_area(self) -> dict[str, int]:
@@ -221,11 +271,23 @@ class ReadTx(Protocol):
     @property
     def channels(self) -> ChannelReader: ...
     @property
+    def versions(self) -> VersionReader: ...
+    @property
+    def jobs(self) -> JobReader: ...
+    @property
+    def sweeps(self) -> SweepReader: ...
+    @property
+    def rules(self) -> RuleReader: ...
+    @property
+    def inspections(self) -> InspectionReader: ...
+    @property
     def subjects(self) -> SubjectReader: ...
     @property
     def grants(self) -> GrantReader: ...
     @property
     def sign_ins(self) -> SignInReader: ...
+    @property
+    def webhooks(self) -> WebhookReader: ...
     @property
     def audit(self) -> AuditReader: ...
 
@@ -246,11 +308,23 @@ class WriteTx(Protocol):
     @property
     def channels(self) -> ChannelRepo: ...
     @property
+    def versions(self) -> VersionRepo: ...
+    @property
+    def jobs(self) -> JobRepo: ...
+    @property
+    def sweeps(self) -> SweepRepo: ...
+    @property
+    def rules(self) -> RuleRepo: ...
+    @property
+    def inspections(self) -> InspectionRepo: ...
+    @property
     def subjects(self) -> SubjectRepo: ...
     @property
     def grants(self) -> GrantRepo: ...
     @property
     def sign_ins(self) -> SignInRepo: ...
+    @property
+    def webhooks(self) -> WebhookRepo: ...
     @property
     def audit(self) -> AuditRepo: ...
 
@@ -283,6 +357,13 @@ class WriteTx(Protocol):
         """Writes many at once, sealed passwords too, and one changes row of kind EVERYTHING."""
         ...
 
+    async def bulk_delete(
+        self, *, channels: Collection[str] = (), devices: Collection[str] = ()
+    ) -> None:
+        """Deletes many at once, by id, channels with their grants; one changes row of kind
+        EVERYTHING."""
+        ...
+
 
 class Store(Protocol):
     """One open registry file or database."""
@@ -296,7 +377,9 @@ class Store(Protocol):
     def read(self) -> AbstractAsyncContextManager[ReadTx]: ...
 
     def write(self) -> AbstractAsyncContextManager[WriteTx]:
-        """Raises `StoreBusy` when another process holds the write lock for over 5 s."""
+        """Raises `StoreBusy` when another process holds the write lock for over 5 s,
+        `StoreUnavailable` when the database does not answer (as every method here).
+        """
         ...
 
     async def append_audit(self, entry: AuditEntry) -> AuditRow:
@@ -312,7 +395,9 @@ class Store(Protocol):
     async def latest_change_seq(self) -> int: ...
 
     async def data_version(self) -> int:
-        """A number that differs when anyone has committed since the call before; cheap."""
+        """A number that differs when anyone has committed since the call before; cheap. It need
+        not where `on_commit` is sure to tell of it.
+        """
         ...
 
     async def verify_audit(self) -> AuditVerification:
@@ -321,6 +406,7 @@ class Store(Protocol):
 
     def on_commit(self, callback: Callable[[int], None]) -> Callable[[], None]:
         """Calls back in the loop, after each commit made here that wrote changes, with the last
-        changes seq. The returned function ends that.
+        changes seq; on PostgreSQL also soon after another process's. The returned function ends
+        that.
         """
         ...

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import Connection, inspect, text
@@ -12,9 +11,17 @@ from ..errors import SchemaMissing, SchemaTooNew
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD: Final = "0001"  # a test holds it to the newest file in migrations/versions
+HEAD: Final = "0007"  # a test holds it to the newest file in migrations/versions
 
-__all__ = ["HEAD", "Connection", "current_revision", "downgrade", "require_current", "upgrade"]
+__all__ = [
+    "HEAD",
+    "Connection",
+    "current_revision",
+    "downgrade",
+    "known_revisions",
+    "require_current",
+    "upgrade",
+]
 
 
 def current_revision(connection: Connection) -> str | None:
@@ -25,46 +32,49 @@ def current_revision(connection: Connection) -> str | None:
     return None if found is None else str(found)
 
 
-def upgrade(connection: Connection, path: Path) -> None:
+def upgrade(connection: Connection, where: str) -> None:
     """Raises SchemaTooNew for a revision that this program does not know."""
     current = current_revision(connection)
     if current == HEAD:
         return  # the common start: Alembic is not even imported
     from alembic import command
 
-    _require_known(current, path)
+    _require_known(current, where)
     command.upgrade(_config(connection), HEAD)
 
 
-def downgrade(connection: Connection, path: Path, revision: str) -> None:
+def downgrade(connection: Connection, where: str, revision: str) -> None:
     from alembic import command
 
-    _require_known(current_revision(connection), path)
+    _require_known(current_revision(connection), where)
     command.downgrade(_config(connection), revision)
 
 
-def require_current(current: str | None, path: Path) -> None:
+def require_current(current: str | None, where: str) -> None:
     """Raises SchemaMissing for an older schema, SchemaTooNew for an unknown one."""
     if current == HEAD:
         return
-    _require_known(current, path)
+    _require_known(current, where)
     raise SchemaMissing(
-        f"The registry at {path} has schema {current or 'none'}, this program needs {HEAD}. "
+        f"The registry at {where} has schema {current or 'none'}, this program needs {HEAD}. "
         "Start the service once: it brings the schema up."
     )
 
 
-def _require_known(current: str | None, path: Path) -> None:
-    if current is None:
-        return
+def known_revisions() -> frozenset[str]:
+    """Every schema revision that this program can bring up to its own."""
     from alembic.script import ScriptDirectory
 
-    known = {
-        script.revision for script in ScriptDirectory.from_config(_config(None)).walk_revisions()
-    }
-    if current not in known:
+    scripts = ScriptDirectory.from_config(_config(None)).walk_revisions()
+    return frozenset(script.revision for script in scripts)
+
+
+def _require_known(current: str | None, where: str) -> None:
+    if current is None:
+        return
+    if current not in known_revisions():
         raise SchemaTooNew(
-            f"The registry at {path} has schema {current}; this program knows up to {HEAD}. "
+            f"The registry at {where} has schema {current}; this program knows up to {HEAD}. "
             "It was written by a newer StreamHub: update this one, or restore the backup "
             "from before."
         )

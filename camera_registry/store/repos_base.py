@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Executable, Row, Select, func, select
+from sqlalchemy import ColumnElement, Executable, Row, Select, func, select, tuple_
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ..domain import ChangeKind, ChangeOp
+from ..domain import ChangeKind, ChangeOp, Page
 from ..errors import RegistryError
 from . import schema
+from .dialect import constraint_guard
+from .rows import cursor_of, keys_of
 
 T = TypeVar("T")
 
@@ -44,7 +46,8 @@ class Tx:
     async def run_or(self, error: RegistryError, statement: Executable) -> int:
         """Raises `error` when the statement breaks a constraint."""
         try:
-            return await self.run(statement)
+            async with constraint_guard(self.connection):
+                return await self.run(statement)
         except IntegrityError:
             raise error from None
 
@@ -63,21 +66,38 @@ class Tx:
         return await self.number(select(func.max(schema.changes.c.seq)))
 
 
+# Values of one statement's IN: SQLite takes 32,766 variables, a plan is made for each number.
+MAX_IN = 500
+
+
+def parts(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Cuts of at most `MAX_IN`."""
+    for start in range(0, len(values), MAX_IN):
+        yield values[start : start + MAX_IN]
+
+
 class Repo:
     def __init__(self, tx: Tx) -> None:
         self._tx = tx
 
 
-def like(text: str) -> str:
-    """A LIKE pattern for "contains", with the wildcards in `text` made plain (escape ``\\``)."""
-    plain = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return f"%{plain}%"
-
-
-def contains(column: ColumnElement[Any], text: str) -> ColumnElement[bool]:
-    return column.like(like(text), escape="\\")
-
-
 def first(statement: Select[Any], limit: int) -> Select[Any]:
     """One row more than asked tells whether there is a next page."""
     return statement.limit(limit + 1)
+
+
+async def newest_first(
+    tx: Tx, table: Any, make: Callable[[Row[Any]], T], *, limit: int, cursor: str | None
+) -> Page[T]:
+    """A page of what has `created_at` and `id`, the newest first."""
+    created_at, id_ = table.c.created_at, table.c.id
+    statement = select(table).order_by(created_at.desc(), id_.desc())
+    if cursor is not None:
+        at, last_id = keys_of(cursor, str, str)
+        statement = statement.where(tuple_(created_at, id_) < (schema.cursor_time(at), last_id))
+    rows = await tx.rows(first(statement, limit))
+    more, rows = len(rows) > limit, rows[:limit]
+    next_cursor = None
+    if more:
+        next_cursor = cursor_of(schema.time_text(rows[-1].created_at), rows[-1].id)
+    return Page([make(row) for row in rows], next_cursor, await tx.count(table))

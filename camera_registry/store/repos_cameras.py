@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, false, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, func, or_, select, tuple_
 
 from ..domain import Area, AreaKind, ChangeKind, ChangeOp, Channel, Device, Page
 from ..errors import Conflict
 from . import schema
 from .contract import ChannelQuery
-from .repos_base import Repo, contains, first
+from .dialect import contains
+from .repos_base import Repo, first, parts
+from .repos_search import CodeSearch
 from .rows import (
     area_from,
     area_values,
@@ -20,6 +23,7 @@ from .rows import (
     device_from,
     device_values,
     keys_of,
+    search_values,
 )
 
 _A, _D, _C = schema.areas.c, schema.devices.c, schema.channels.c
@@ -63,7 +67,7 @@ class SqlAreas(Repo):
         in_use = Conflict(
             "id",
             "area_in_use",
-            "The area still has areas, cameras or grants; move or delete those first.",
+            "The area still has areas, cameras, grants or webhooks; move or delete those first.",
         )
         if await self._tx.run_or(in_use, schema.areas.delete().where(_A.id == area_id)):
             await self._tx.changed(ChangeKind.AREA, area_id, ChangeOp.DELETED)
@@ -82,6 +86,10 @@ class SqlDevices(Repo):
         )
         return [device_from(row) for row in rows]
 
+    async def all(self) -> list[Device]:
+        rows = await self._tx.rows(select(*_DEVICE_COLUMNS).order_by(_D.name, _D.id))
+        return [device_from(row) for row in rows]
+
     async def page(self, *, q: str | None, limit: int, cursor: str | None) -> Page[Device]:
         where: list[ColumnElement[bool]] = []
         if q:
@@ -98,9 +106,24 @@ class SqlDevices(Repo):
             await self._tx.count(schema.devices, *where),
         )
 
+    async def without_channels(self, device_ids: Collection[str]) -> set[str]:
+        left = set(device_ids)
+        for part in parts(sorted(device_ids)):
+            rows = await self._tx.rows(
+                select(_C.device_id).where(_C.device_id.in_(part)).distinct()
+            )
+            left -= {row.device_id for row in rows}
+        return left
+
     async def sealed_password(self, device_id: str) -> bytes | None:
         row = await self._tx.one(select(_D.password_sealed).where(_D.id == device_id))
         return row.password_sealed if row else None
+
+    async def sealed_passwords(self) -> dict[str, bytes]:
+        rows = await self._tx.rows(
+            select(_D.id, _D.password_sealed).where(_D.password_sealed.is_not(None))
+        )
+        return {row.id: row.password_sealed for row in rows}
 
     async def count_sealed(self) -> int:
         return await self._tx.count(schema.devices, _D.password_sealed.is_not(None))
@@ -146,19 +169,39 @@ class SqlChannels(Repo):
         rows = await self._tx.rows(select(schema.channels).order_by(_C.code))
         return [channel_from(row) for row in rows]
 
-    async def page(self, query: ChannelQuery, *, limit: int, cursor: str | None) -> Page[Channel]:
-        where = _conditions(query)
-        statement = select(schema.channels).where(*where).order_by(_C.code)
-        if cursor is not None:
-            statement = statement.where(_C.code > keys_of(cursor, str)[0])
-        items = [channel_from(row) for row in await self._tx.rows(first(statement, limit))]
-        more = len(items) > limit
-        items = items[:limit]
-        return Page(
-            items,
-            cursor_of(items[-1].code) if more else None,
-            await self._tx.count(schema.channels, *where),
+    async def by_ids(self, ids: Collection[str]) -> list[Channel]:
+        return await self._among(_C.id, ids)
+
+    async def by_codes(self, codes: Collection[str]) -> list[Channel]:
+        return await self._among(_C.code, codes)
+
+    async def by_areas(self, area_ids: Collection[str]) -> list[Channel]:
+        return await self._among(_C.area_id, area_ids)
+
+    async def by_main_urls(self, urls: Collection[str]) -> list[Channel]:
+        return await self._among(_C.main_url, urls)
+
+    async def by_macs(self, macs: Collection[str]) -> list[Channel]:
+        return await self._among(_C.mac, macs)
+
+    async def greatest_code(self, prefix: str) -> str | None:
+        # ":" comes after "9": a range, so that the index serves on both stores.
+        row = await self._tx.one(
+            select(func.max(_C.code).label("code")).where(_C.code >= prefix, _C.code < f"{prefix}:")
         )
+        return row.code if row else None
+
+    async def _among(self, column: ColumnElement[Any], values: Collection[str]) -> list[Channel]:
+        found: list[Channel] = []
+        for part in parts(sorted(values)):
+            rows = await self._tx.rows(select(schema.channels).where(column.in_(part)))
+            found += [channel_from(row) for row in rows]
+        return found
+
+    async def page(self, query: ChannelQuery, *, limit: int, cursor: str | None) -> Page[Channel]:
+        found = await CodeSearch(self._tx, query).page(limit, cursor)
+        items = sorted(await self.by_codes(found.codes), key=lambda channel: channel.code)
+        return Page(items, found.next_cursor, found.total, found.capped)
 
     async def count_by_area(self) -> dict[str, int]:
         rows = await self._tx.rows(select(_C.area_id, func.count().label("n")).group_by(_C.area_id))
@@ -168,6 +211,7 @@ class SqlChannels(Repo):
         if await self.by_code(channel.code) is not None:
             raise _code_taken(channel)
         await self._tx.run(schema.channels.insert().values(channel_values(channel)))
+        await self._tx.run(schema.channel_search.insert().values(search_values(channel)))
         await self._tx.changed(ChangeKind.CHANNEL, channel.id, ChangeOp.CREATED)
 
     async def update(self, channel: Channel) -> None:
@@ -176,6 +220,11 @@ class SqlChannels(Repo):
             raise _code_taken(channel)
         await self._tx.run(
             schema.channels.update().where(_C.id == channel.id).values(channel_values(channel))
+        )
+        await self._tx.run(
+            schema.channel_search.update()
+            .where(schema.channel_search.c.channel_id == channel.id)
+            .values(search_values(channel))
         )
         await self._tx.changed(ChangeKind.CHANNEL, channel.id, ChangeOp.UPDATED)
 
@@ -191,30 +240,3 @@ class SqlChannels(Repo):
 
 def _code_taken(channel: Channel) -> Conflict:
     return Conflict("code", "code_taken", f"The code {channel.code} belongs to a channel already.")
-
-
-def _conditions(query: ChannelQuery) -> list[ColumnElement[bool]]:
-    where: list[ColumnElement[bool]] = []
-    if query.q:
-        where.append(or_(contains(_C.name, query.q), contains(_C.code, query.q)))
-    if query.area_ids is not None:
-        where.append(_among(_C.area_id, query.area_ids))
-    if query.device_class is not None:
-        where.append(_C.device_class == query.device_class.value)
-    if query.device_id is not None:
-        where.append(_C.device_id == query.device_id)
-    if query.visible_area_ids is not None or query.visible_channel_ids is not None:
-        visible = [
-            _among(column, ids)
-            for column, ids in (
-                (_C.area_id, query.visible_area_ids),
-                (_C.id, query.visible_channel_ids),
-            )
-            if ids
-        ]
-        where.append(or_(*visible) if visible else false())
-    return [and_(*where)] if where else []
-
-
-def _among(column: ColumnElement[Any], ids: frozenset[str]) -> ColumnElement[bool]:
-    return column.in_(sorted(ids)) if ids else false()

@@ -9,7 +9,8 @@ from sqlalchemy import ColumnElement, or_, select, tuple_
 from ..domain import ChangeKind, ChangeOp, Grant, Page, SignIn, Subject
 from ..errors import Conflict, NotFound
 from . import schema
-from .repos_base import Repo, contains, first
+from .dialect import contains
+from .repos_base import Repo, first
 from .rows import (
     cursor_of,
     grant_from,
@@ -111,7 +112,7 @@ class SqlSignIns(Repo):
                 subject_id=sign_in.subject_id,
                 created_at=sign_in.created_at,
                 expires_at=sign_in.expires_at,
-                remote=sign_in.remote,
+                remote=schema.fitting(_I.remote, sign_in.remote),
             )
         )
         await self._tx.changed(ChangeKind.SIGN_IN, sign_in.id_hash, ChangeOp.CREATED)

@@ -4,29 +4,38 @@ from __future__ import annotations
 
 import base64
 import json
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row
 
 from ..domain import (
+    Actor,
     Area,
     AreaKind,
+    AssignmentRule,
     AuditRow,
     Change,
     ChangeKind,
     ChangeOp,
     Channel,
+    ChannelVersion,
     Device,
     DeviceClass,
+    Filing,
     Grant,
+    RuleKind,
     SignIn,
     Subject,
     SubjectKind,
 )
 from ..errors import ValidationFailed
+from ..jobs import ImportJob, JobState, Sweep, SweepState
+from ..search_text import search_text
 from .chain import canonical_json
 
 AnyRow = Row[Any]
+MAX_INTEGER = 2**31 - 1  # what a column of integers holds on PostgreSQL
 
 
 def area_from(row: AnyRow) -> Area:
@@ -84,6 +93,9 @@ def channel_from(row: AnyRow) -> Channel:
         row.lon,
         row.lat,
         row.enabled,
+        json.loads(row.facts) if row.facts != "{}" else {},
+        Filing(row.filing),
+        row.filing_note,
     )
 
 
@@ -100,6 +112,153 @@ def channel_values(channel: Channel) -> dict[str, Any]:
         "lon": channel.lon,
         "lat": channel.lat,
         "enabled": channel.enabled,
+        "facts": canonical_json(dict(channel.facts)),
+        "mac": channel.facts.get("mac"),
+        "filing": channel.filing.value,
+        "filing_note": channel.filing_note,
+    }
+
+
+def search_values(channel: Channel) -> dict[str, Any]:
+    return {
+        "channel_id": channel.id,
+        "code": channel.code,
+        "area_id": channel.area_id,
+        "device_class": channel.device_class.value,
+        "enabled": channel.enabled,
+        "filing": channel.filing.value,
+        "text": search_text(channel),
+    }
+
+
+def version_from(row: AnyRow) -> ChannelVersion:
+    return ChannelVersion(
+        seq=row.seq,
+        channel_id=row.channel_id,
+        at=row.at,
+        subject_id=row.subject_id,
+        subject_name=row.subject_name,
+        act=row.act,
+        job_id=row.job_id,
+        before=_channel_of(row.before),
+        after=_channel_of(row.after),
+    )
+
+
+def version_values(
+    channel_id: str,
+    before: Channel | None,
+    after: Channel | None,
+    *,
+    at: datetime,
+    act: str,
+    by: Actor,
+    job_id: str | None,
+) -> dict[str, Any]:
+    return {
+        "channel_id": channel_id,
+        "at": at,
+        "subject_id": by.subject_id,
+        "subject_name": by.subject_name,
+        "act": act,
+        "job_id": job_id,
+        "before": _text_of(before),
+        "after": _text_of(after),
+    }
+
+
+def _text_of(channel: Channel | None) -> str | None:
+    if channel is None:
+        return None
+    return canonical_json(channel_values(channel) | {"facts": dict(channel.facts)})
+
+
+def _channel_of(text: str | None) -> Channel | None:
+    if text is None:
+        return None
+    values = json.loads(text)
+    del values["mac"]
+    values["device_class"] = DeviceClass(values["device_class"])
+    values["filing"] = Filing(values.get("filing", Filing.FILED))  # older versions have no state
+    return Channel(**values)
+
+
+def rule_from(row: AnyRow) -> AssignmentRule:
+    return AssignmentRule(
+        row.id, row.priority, RuleKind(row.kind), row.area_id, row.field, row.text
+    )
+
+
+def rule_values(rule: AssignmentRule) -> dict[str, Any]:
+    return {
+        "id": rule.id,
+        "priority": rule.priority,
+        "kind": rule.kind.value,
+        "area_id": rule.area_id,
+        "field": rule.field,
+        "text": rule.text,
+    }
+
+
+def job_from(row: AnyRow) -> ImportJob:
+    return ImportJob(
+        id=row.id,
+        created_at=row.created_at,
+        subject_id=row.subject_id,
+        subject_name=row.subject_name,
+        file_name=row.file_name,
+        sha256=row.sha256,
+        options=json.loads(row.options),
+        state=JobState(row.state),
+        rows_done=row.rows_done,
+        counts=json.loads(row.counts),
+        base_seq=row.base_seq,
+        sentence=row.sentence,
+        finished_at=row.finished_at,
+    )
+
+
+def job_values(job: ImportJob) -> dict[str, Any]:
+    return {
+        "id": job.id,
+        "created_at": job.created_at,
+        "subject_id": job.subject_id,
+        "subject_name": job.subject_name,
+        "file_name": job.file_name,
+        "sha256": job.sha256,
+        "options": canonical_json(dict(job.options)),
+        "state": job.state.value,
+        "rows_done": job.rows_done,
+        "counts": canonical_json(dict(job.counts)),
+        "base_seq": job.base_seq,
+        "sentence": job.sentence,
+        "finished_at": job.finished_at,
+    }
+
+
+def sweep_from(row: AnyRow) -> Sweep:
+    return Sweep(
+        id=row.id,
+        created_at=row.created_at,
+        subject_id=row.subject_id,
+        subject_name=row.subject_name,
+        options=json.loads(row.options),
+        state=SweepState(row.state),
+        progress=json.loads(row.progress),
+        finished_at=row.finished_at,
+    )
+
+
+def sweep_values(sweep: Sweep) -> dict[str, Any]:
+    return {
+        "id": sweep.id,
+        "created_at": sweep.created_at,
+        "subject_id": sweep.subject_id,
+        "subject_name": sweep.subject_name,
+        "options": canonical_json(dict(sweep.options)),
+        "state": sweep.state.value,
+        "progress": canonical_json(dict(sweep.progress)),
+        "finished_at": sweep.finished_at,
     }
 
 
@@ -193,6 +352,7 @@ def keys_of(cursor: str, *kinds: type[str] | type[int]) -> tuple[Any, ...]:
             isinstance(keys, list)
             and len(keys) == len(kinds)
             and all(type(key) is kind for key, kind in zip(keys, kinds, strict=True))
+            and all(_storable(key) for key in keys)
         ):
             return tuple(keys)
     except (ValueError, RecursionError):
@@ -200,3 +360,10 @@ def keys_of(cursor: str, *kinds: type[str] | type[int]) -> tuple[Any, ...]:
     raise ValidationFailed(
         "cursor", "bad_cursor", "The cursor is not one that a list gave; begin without it."
     )
+
+
+def _storable(key: str | int) -> bool:
+    """Whether a store can be asked with it: a column's integer, and text that UTF-8 can hold."""
+    if isinstance(key, int):
+        return 0 <= key <= MAX_INTEGER
+    return not any("\ud800" <= char <= "\udfff" for char in key)

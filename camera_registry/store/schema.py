@@ -2,7 +2,7 @@
 a test compares the two.
 
 Times are text, RFC 3339 in UTC with microseconds: they sort as they read, and print as they are
-hashed. Booleans are 0 and 1.
+hashed. Booleans are 0 and 1 in SQLite.
 """
 
 from __future__ import annotations
@@ -46,11 +46,21 @@ def time_text(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
+def fitting(column: Column[Any], text: str | None) -> str | None:
+    """What every database keeps of a text from outside: PostgreSQL knows no NUL, and takes a
+    column's width at its word.
+    """
+    width: int | None = getattr(column.type, "length", None)
+    return None if text is None else text.replace("\x00", "\N{REPLACEMENT CHARACTER}")[:width]
+
+
 def cursor_time(text: str) -> datetime:
     """The time inside a cursor. Raises ValidationFailed for a forged one."""
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        if moment.tzinfo is not None:
+            moment = moment.astimezone(UTC)
+    except (ValueError, OverflowError):  # at the ends of the calendar there is no UTC of it
         moment = datetime.min
     if moment.tzinfo is None:
         raise ValidationFailed(
@@ -120,7 +130,175 @@ channels = Table(
     Column("lon", Float, nullable=True),
     Column("lat", Float, nullable=True),
     Column("enabled", Boolean, nullable=False),
+    Column("facts", Text, nullable=False, server_default="{}"),  # JSON: what the forms ask besides
+    Column("mac", String(17), nullable=True, index=True),  # of facts, to find the same one twice
+    Column("filing", String(16), nullable=False, server_default="filed"),
+    Column("filing_note", String(500), nullable=True),  # why it was sent back
     UniqueConstraint("code"),
+    Index(None, "main_url"),
+    Index(None, "filing", "code"),  # the few that wait for a review, among 100,000
+)
+
+# Which channels belong in which area: asked in order of priority, the first that fits says it.
+assignment_rules = Table(
+    "assignment_rules",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("priority", Integer, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("field", String(64), nullable=True),
+    Column("text", String(200), nullable=True),
+    Column("area_id", ForeignKey("areas.id", ondelete="CASCADE"), nullable=False, index=True),
+)
+
+# What channels are listed and found by, narrow, so that thousands of rows are read in milliseconds;
+# `text` is search_text.py's. Its index of runs of three characters is made by a migration: the
+# table channel_grams on SQLite, kept by triggers; ix_channel_search_text on PostgreSQL.
+channel_search = Table(
+    "channel_search",
+    metadata,
+    Column("n", Integer, primary_key=True, autoincrement=True),
+    Column("channel_id", ForeignKey("channels.id", ondelete="CASCADE"), nullable=False),
+    Column("code", String(20), nullable=False),
+    Column("area_id", String(32), nullable=False),
+    Column("device_class", String(16), nullable=False),
+    Column("enabled", Boolean, nullable=False),
+    Column("filing", String(16), nullable=False),
+    Column("text", Text, nullable=False),
+    UniqueConstraint("channel_id"),
+    UniqueConstraint("code"),
+    Index(None, "area_id", "code"),
+    Index(None, "area_id", "device_class", "code"),
+    Index(None, "device_class", "code"),
+)
+
+# Every change to a channel: who, when, what it was and is. Rows outlive the channel.
+channel_versions = Table(
+    "channel_versions",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("channel_id", String(32), nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("subject_id", String(32), nullable=True),
+    Column("subject_name", String(80), nullable=True),
+    Column("act", String(32), nullable=False),
+    Column("job_id", String(32), nullable=True, index=True),
+    Column("before", Text, nullable=True),  # JSON; null: it was not there
+    Column("after", Text, nullable=True),
+    Index(None, "channel_id", "seq"),
+    sqlite_autoincrement=True,
+)
+
+import_jobs = Table(
+    "import_jobs",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("created_at", UtcTime, nullable=False),
+    Column("subject_id", String(32), nullable=True),
+    Column("subject_name", String(80), nullable=True),
+    Column("file_name", String(200), nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("options", Text, nullable=False),  # JSON
+    Column("state", String(16), nullable=False),
+    Column("rows_done", Integer, nullable=False),
+    Column("counts", Text, nullable=False),  # JSON
+    Column("base_seq", Integer, nullable=True),  # the changes seq that the plan was made at
+    Column("sentence", Text, nullable=True),  # why it went no further
+    Column("finished_at", UtcTime, nullable=True),
+    Index(None, "created_at", "id"),
+)
+
+# The file as it was sent, sealed (it may hold passwords); gone when its job is over for long.
+import_files = Table(
+    "import_files",
+    metadata,
+    Column("job_id", ForeignKey("import_jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("sealed", LargeBinary, nullable=False),
+)
+
+# What the plan says of each row of the file.
+import_rows = Table(
+    "import_rows",
+    metadata,
+    Column("job_id", ForeignKey("import_jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("verdict", String(16), nullable=False),
+    Column("payload", Text, nullable=False),  # JSON
+    Column("sealed", LargeBinary, nullable=True),  # the device's password, see vault.py
+    Index(None, "job_id", "verdict", "number"),
+)
+
+sweeps = Table(
+    "sweeps",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("created_at", UtcTime, nullable=False),
+    Column("subject_id", String(32), nullable=True),
+    Column("subject_name", String(80), nullable=True),
+    Column("options", Text, nullable=False),  # JSON
+    Column("sealed", LargeBinary, nullable=True),  # the credential sets that it tries
+    Column("state", String(16), nullable=False),
+    Column("progress", Text, nullable=False),  # JSON
+    Column("finished_at", UtcTime, nullable=True),
+    Index(None, "created_at", "id"),
+)
+
+sweep_devices = Table(
+    "sweep_devices",
+    metadata,
+    Column("sweep_id", ForeignKey("sweeps.id", ondelete="CASCADE"), primary_key=True),
+    Column("host", String(253), primary_key=True),
+    Column("port", Integer, primary_key=True, autoincrement=False),
+    Column("payload", Text, nullable=False),  # JSON
+)
+
+# The newest inspection of each channel at each profile.
+channel_inspections = Table(
+    "channel_inspections",
+    metadata,
+    Column("channel_id", ForeignKey("channels.id", ondelete="CASCADE"), primary_key=True),
+    Column("profile", String(8), primary_key=True),
+    Column("at", UtcTime, nullable=False),
+    Column("run_id", String(32), nullable=True),  # no foreign key: cards outlive their runs
+    Column("verdict", String(16), nullable=False),
+    Column("codes", Text, nullable=False),  # JSON
+    Column("facts", Text, nullable=False),  # JSON
+    Index(None, "verdict", "channel_id", "profile"),
+)
+
+# Apart from the cards: lists are read without them.
+inspection_pictures = Table(
+    "inspection_pictures",
+    metadata,
+    Column("channel_id", ForeignKey("channels.id", ondelete="CASCADE"), primary_key=True),
+    Column("profile", String(8), primary_key=True),
+    Column("jpeg", LargeBinary, nullable=False),
+)
+
+inspection_runs = Table(
+    "inspection_runs",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("created_at", UtcTime, nullable=False),
+    Column("subject_id", String(32), nullable=True),
+    Column("subject_name", String(80), nullable=True),
+    Column("scope", Text, nullable=False),  # JSON
+    Column("profiles", String(32), nullable=False),  # joined by commas
+    Column("total", Integer, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("counts", Text, nullable=False),  # JSON
+    Column("finished_at", UtcTime, nullable=True),
+    Index(None, "created_at", "id"),
+)
+
+# What is left to do of a run; a row goes with its result.
+inspection_targets = Table(
+    "inspection_targets",
+    metadata,
+    Column("run_id", ForeignKey("inspection_runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("channel_id", String(32), nullable=False),
+    Column("profile", String(8), nullable=False),
 )
 
 subjects = Table(
@@ -159,6 +337,40 @@ grants = Table(
     Column("created_at", UtcTime, nullable=False),
     Column("revoked_at", UtcTime, nullable=True),
     Index(None, "created_at", "id"),
+)
+
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("url", String(1024), nullable=False),
+    Column("secret_sealed", LargeBinary, nullable=False),  # see vault.py
+    Column("kinds", String(128), nullable=False),  # sorted, joined by commas
+    Column("area_id", ForeignKey("areas.id"), nullable=True, index=True),
+    Column("enabled", Boolean, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("version_seq", Integer, nullable=False),
+    Column("dropped", Integer, nullable=False),
+    Index(None, "created_at", "id"),
+)
+
+# Events on their way to a webhook, and those that were given up. What has arrived is deleted.
+webhook_deliveries = Table(
+    "webhook_deliveries",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("webhook_id", ForeignKey("webhooks.id", ondelete="CASCADE"), nullable=False),
+    Column("event_id", String(40), nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("channel_id", String(32), nullable=False),  # no foreign key: channels go
+    Column("body", Text, nullable=False),  # JSON, as it is sent
+    Column("created_at", UtcTime, nullable=False),
+    Column("due_at", UtcTime, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("last_error", Text, nullable=True),
+    Index(None, "webhook_id", "state", "seq"),
+    sqlite_autoincrement=True,
 )
 
 audit = Table(

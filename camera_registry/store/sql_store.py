@@ -1,33 +1,32 @@
-"""`SqlStore`: the store on SQLite by SQLAlchemy Core.
+"""`SqlStore`: the store by SQLAlchemy Core, on SQLite or PostgreSQL.
 
-One connection writes, behind an asyncio lock in this process and BEGIN IMMEDIATE among
-processes; readers have their own connections and never wait for it (WAL).
+One connection writes, behind an asyncio lock in this process and the database's own among
+processes; readers have their own connections and never wait for it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import sqlite3
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy.exc import OperationalError
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..domain import AuditEntry, AuditRow, AuditVerification, Change
-from ..errors import StoreBusy, StoreError
+from ..errors import StoreBusy
+from ..secret import Secret
 from . import migrate as migrations
 from . import repos_audit
-from .audit_writer import AuditWriter
 from .chain import canonical_json
-from .engine import BUSY_TIMEOUT_MS, make_engine
+from .database import Database
 from .repos_base import Tx
 from .sql_tx import SqlReadTx, SqlWriteTx
+from .sqlite import SqliteDatabase
 
 AUDIT_BATCH: Final = 256  # rows that share one commit: a few ms of hashing and SQL
 AUDIT_WAITING: Final = 4_096  # refusals in a flood; beyond it callers hear StoreBusy
@@ -36,16 +35,12 @@ _log = logging.getLogger(__name__)
 
 
 class SqlStore:
-    """Implements `store.contract.Store` on one SQLite file. Made by `open_store`."""
+    """Implements `store.contract.Store` on one database. Made by `open_store`."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._writer: AsyncEngine = make_engine(path, writer=True)
-        self._readers: AsyncEngine = make_engine(path, writer=False)
-        self._audit_writer = AuditWriter(path)
+    def __init__(self, database: Database) -> None:
+        self._database = database
         self._write_lock = asyncio.Lock()
         self._write_task: asyncio.Task[object] | None = None
-        self._watch: sqlite3.Connection | None = None
         self._callbacks: list[Callable[[int], None]] = []
         self._audit_waiting: list[tuple[AuditEntry, asyncio.Future[AuditRow]]] = []
         self._audit_task: asyncio.Task[None] | None = None
@@ -55,36 +50,29 @@ class SqlStore:
 
         Raises SchemaTooNew, StoreError, StoreBusy.
         """
-        await self._migrate(migrations.upgrade)
-        async with self._write_lock, self._writer.begin() as connection:
+        async with self._alone() as connection:
+            await connection.run_sync(migrations.upgrade, self._database.where)
+        async with self._alone() as connection:
             await repos_audit.trim_changes(Tx(connection), datetime.now(UTC))
 
     async def migrate_down(self, revision: str) -> None:
         """Back to `revision` ("base": empty). Loses what the older schema cannot hold."""
-
-        def down(connection: migrations.Connection, path: Path) -> None:
-            migrations.downgrade(connection, path, revision)
-
-        await self._migrate(down)
+        async with self._alone() as connection:
+            await connection.run_sync(migrations.downgrade, self._database.where, revision)
 
     async def schema_revision(self) -> str | None:
-        async with self._readers.connect() as connection:
+        async with self._reading() as connection:
             return await connection.run_sync(migrations.current_revision)
 
     async def close(self) -> None:
-        """Writes what is waiting, then closes the file."""
+        """Writes what is waiting, then closes the database."""
         if self._audit_task is not None:
             await self._audit_task
-        await self._audit_writer.close()
-        if self._watch is not None:
-            self._watch.close()
-            self._watch = None
-        await self._readers.dispose()
-        await self._writer.dispose()
+        await self._database.close()
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[SqlReadTx]:
-        async with self._readers.connect() as connection, connection.begin():
+        async with self._reading() as connection:
             yield SqlReadTx(connection)
 
     @asynccontextmanager
@@ -95,18 +83,20 @@ class SqlStore:
         async with self._write_lock:
             self._write_task = task
             try:
-                async with self._writer.connect() as connection, connection.begin():
-                    tx = SqlWriteTx(connection)
-                    yield tx
-            except OperationalError as error:
-                raise self._translated(str(error.orig)) from error
+                with self._translated():
+                    async with self._database.writer.begin() as connection:
+                        tx = SqlWriteTx(connection)
+                        yield tx
+                        if tx.last_change_seq is not None:
+                            await self._database.announce(connection)
             finally:
                 self._write_task = None
         if tx.last_change_seq is not None:
             self._committed(tx.last_change_seq)
 
     async def append_audit(self, entry: AuditEntry) -> AuditRow:
-        canonical_json(dict(entry.detail))  # a bad entry must not fail its neighbours
+        # A bad entry must not fail its neighbours.
+        canonical_json(dict(entry.detail)).encode()
         if len(self._audit_waiting) >= AUDIT_WAITING:
             raise StoreBusy("Too many audit rows are waiting to be written; try again shortly.")
         future: asyncio.Future[AuditRow] = asyncio.get_running_loop().create_future()
@@ -116,7 +106,7 @@ class SqlStore:
         return await future
 
     async def changes_since(self, seq: int, limit: int = 1000) -> list[Change]:
-        async with self._readers.connect() as connection, connection.begin():
+        async with self._reading() as connection:
             return await repos_audit.changes_since(Tx(connection), seq, limit)
 
     async def latest_change_seq(self) -> int:
@@ -124,22 +114,14 @@ class SqlStore:
             return await tx.change_seq()
 
     async def data_version(self) -> int:
-        # SQLite counts per connection, so it is always the same one that asks; and it asks here,
-        # without a thread: the answer is in shared memory, a few microseconds away.
-        if self._watch is None:
-            self._watch = sqlite3.connect(self.path, timeout=0, isolation_level=None)
-            self._watch.execute("PRAGMA query_only=ON")
-        try:
-            found: tuple[int] = self._watch.execute("PRAGMA data_version").fetchone()
-        except sqlite3.OperationalError as error:
-            raise StoreBusy(f"The registry at {self.path} could not be asked: {error}.") from error
-        return found[0]
+        return await self._database.version()
 
     async def verify_audit(self) -> AuditVerification:
-        async with self._readers.connect() as connection, connection.begin():
+        async with self._reading() as connection:
             return await repos_audit.verify(Tx(connection))
 
     def on_commit(self, callback: Callable[[int], None]) -> Callable[[], None]:
+        self._database.follow(self._committed)
         self._callbacks.append(callback)
 
         def unregister() -> None:
@@ -148,13 +130,27 @@ class SqlStore:
 
         return unregister
 
-    async def _migrate(self, step: Callable[[migrations.Connection, Path], None]) -> None:
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator[AsyncConnection]:
+        with self._translated():
+            async with self._database.readers.begin() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def _alone(self) -> AsyncIterator[AsyncConnection]:
         async with self._write_lock:
-            try:
-                async with self._writer.begin() as connection:
-                    await connection.run_sync(step, self.path)
-            except OperationalError as error:
-                raise self._translated(str(error.orig)) from error
+            with self._translated():
+                async with self._database.writer.begin() as connection:
+                    yield connection
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except DBAPIError as error:
+            if isinstance(error.orig, self._database.errors):
+                raise self._database.failure(error.orig) from error
+            raise
 
     async def _write_audit(self) -> None:
         while self._audit_waiting:
@@ -162,9 +158,9 @@ class SqlStore:
             del self._audit_waiting[:AUDIT_BATCH]
             try:
                 async with self._write_lock:
-                    rows = await self._audit_writer.append([entry for entry, _ in batch])
-            except sqlite3.OperationalError as error:
-                failed: Exception = self._translated(str(error))
+                    rows = await self._database.audit.append([entry for entry, _ in batch])
+            except self._database.errors as error:
+                failed: Exception = self._database.failure(error)
                 failed.__cause__ = error
             except Exception as error:
                 failed = error
@@ -184,14 +180,6 @@ class SqlStore:
             except Exception:
                 _log.exception("a follower of commits failed")
 
-    def _translated(self, reason: str) -> StoreError:
-        if "locked" in reason or "busy" in reason:
-            return StoreBusy(
-                f"Another process has held the registry at {self.path} for over "
-                f"{BUSY_TIMEOUT_MS // 1000} s; try again, or look for a command that hangs."
-            )
-        return StoreError(f"The registry at {self.path} could not be written: {reason}.")
-
 
 if TYPE_CHECKING:
     from .contract import Store
@@ -199,20 +187,29 @@ if TYPE_CHECKING:
     _conforms: type[Store] = SqlStore
 
 
-async def open_store(path: Path, *, migrate: bool = True) -> SqlStore:
-    """Opens (and makes) the registry file, mode 0600; with `migrate` its schema is brought up.
+async def open_store(place: Path | Secret, *, migrate: bool = True) -> SqlStore:
+    """Opens the registry: a SQLite file (made where there is none, mode 0600), or the PostgreSQL
+    database of a ``postgresql://`` URL, which is secret for the password in it. With `migrate` its
+    schema is brought up.
 
-    Raises SchemaTooNew; SchemaMissing when `migrate` is False and the schema is older.
+    Raises SchemaTooNew; SchemaMissing when `migrate` is False and the schema is older; StoreUnfit
+    for what is no such URL, or no database that can hold a registry; StoreUnavailable, StoreBusy.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Made by us first: the file holds password hashes, and the WAL takes over its mode.
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    store = SqlStore(path)
+    database: Database
+    if isinstance(place, Path):
+        database = SqliteDatabase(place)
+    else:
+        # Here, so that a registry in a file does without the driver's import.
+        from .postgres import PostgresDatabase
+
+        database = PostgresDatabase(place)
+    store = SqlStore(database)
     try:
+        await database.prepare()
         if migrate:
             await store.migrate()
         else:
-            migrations.require_current(await store.schema_revision(), path)
+            migrations.require_current(await store.schema_revision(), database.where)
     except BaseException:
         await store.close()
         raise

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import Table, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..domain import Area, ChangeKind, ChangeOp, Channel, Device, Grant, Subject
 from . import schema
+from .repos_assignment import SqlRules
 from .repos_audit import SqlAudit
-from .repos_base import Tx
+from .repos_base import Tx, parts
 from .repos_cameras import SqlAreas, SqlChannels, SqlDevices
+from .repos_imports import SqlJobs, SqlVersions
+from .repos_inspections import SqlInspections
 from .repos_people import SqlGrants, SqlSignIns, SqlSubjects
-from .rows import area_values, channel_values, device_values, grant_values, subject_values
+from .repos_sweeps import SqlSweeps
+from .repos_webhooks import SqlWebhooks
+from .rows import (
+    area_values,
+    channel_values,
+    device_values,
+    grant_values,
+    search_values,
+    subject_values,
+)
 
 
 class SqlReadTx:
@@ -24,9 +37,15 @@ class SqlReadTx:
         self.areas = SqlAreas(self._tx)
         self.devices = SqlDevices(self._tx)
         self.channels = SqlChannels(self._tx)
+        self.versions = SqlVersions(self._tx)
+        self.jobs = SqlJobs(self._tx)
+        self.sweeps = SqlSweeps(self._tx)
+        self.rules = SqlRules(self._tx)
+        self.inspections = SqlInspections(self._tx)
         self.subjects = SqlSubjects(self._tx)
         self.grants = SqlGrants(self._tx)
         self.sign_ins = SqlSignIns(self._tx)
+        self.webhooks = SqlWebhooks(self._tx)
         self.audit = SqlAudit(self._tx)
 
     async def change_seq(self) -> int:
@@ -65,6 +84,11 @@ class SqlWriteTx(SqlReadTx):
                 [device_values(box) | {"password_sealed": sealed} for box, sealed in devices],
             ),
             (schema.channels, [channel_values(channel) for channel in channels]),
+            # In the order of codes: what a list or a search wants lies together.
+            (
+                schema.channel_search,
+                [search_values(channel) for channel in sorted(channels, key=lambda row: row.code)],
+            ),
             (
                 schema.subjects,
                 [subject_values(who) | {"password_hash": hashed} for who, hashed in subjects],
@@ -82,17 +106,31 @@ class SqlWriteTx(SqlReadTx):
         devices: Iterable[tuple[Device, bytes | None]] = (),
         channels: Sequence[Channel] = (),
     ) -> None:
-        plan = (
+        plan: tuple[tuple[Table, str, list[dict[str, Any]]], ...] = (
             (
                 schema.devices,
+                "id",
                 [device_values(box) | {"password_sealed": sealed} for box, sealed in devices],
             ),
-            (schema.channels, [channel_values(channel) for channel in channels]),
+            (schema.channels, "id", [channel_values(channel) for channel in channels]),
+            (
+                schema.channel_search,
+                "channel_id",
+                [search_values(channel) for channel in channels],
+            ),
         )
-        for table, values in plan:
+        for table, key, values in plan:
             if values:
                 await self._tx.run(
-                    table.update().where(table.c.id == bindparam("row_id")),
-                    [{"row_id": row.pop("id")} | row for row in values],
+                    table.update().where(table.c[key] == bindparam("row_key")),
+                    [{"row_key": row.pop(key)} | row for row in values],
                 )
+        await self._tx.changed(ChangeKind.EVERYTHING, "*", ChangeOp.UPDATED)
+
+    async def bulk_delete(
+        self, *, channels: Collection[str] = (), devices: Collection[str] = ()
+    ) -> None:
+        for table, ids in ((schema.channels, channels), (schema.devices, devices)):
+            for part in parts(sorted(ids)):
+                await self._tx.run(table.delete().where(table.c.id.in_(part)))
         await self._tx.changed(ChangeKind.EVERYTHING, "*", ChangeOp.UPDATED)

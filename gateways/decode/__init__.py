@@ -1,7 +1,8 @@
 """Keyframes to pictures, in processes of their own: a bad bitstream can only kill a worker.
 
 Belongs here: the pool of worker processes and the worker itself. Does not belong here: which
-keyframe (the core hands it out), who may see it, caching. May be called by: `delivery`.
+keyframe (the core hands it out), who may see it, caching. May be called by: `delivery`,
+`inspection`.
 """
 
 from gateways.decode.contract import (

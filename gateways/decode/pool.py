@@ -26,7 +26,8 @@ log = structlog.get_logger(__name__)
 
 WORKER_FILE = Path(__file__).with_name("worker.py")
 # The wire format of worker.py, which is never imported here: it loads the codecs.
-REQUEST = struct.Struct(">I")
+REQUEST = struct.Struct(">BHI")
+CODECS = {"H264": 0, "H265": 1}
 REPLY = struct.Struct(">BHHI")
 STATUS_PICTURE = 0
 MAX_JPEG_BYTES = 32 << 20
@@ -80,13 +81,15 @@ class _Worker:
         )
         return self._process
 
-    async def exchange(self, annexb: bytes) -> tuple[int, int, int, bytes]:
+    async def exchange(
+        self, codec: int, most_width: int, annexb: bytes
+    ) -> tuple[int, int, int, bytes]:
         """One request, one reply. Raises `WorkerDied`."""
         process = await self.start()
         assert process.stdin is not None  # noqa: S101  (both are PIPE)
         assert process.stdout is not None  # noqa: S101
         try:
-            process.stdin.write(REQUEST.pack(len(annexb)) + annexb)
+            process.stdin.write(REQUEST.pack(codec, most_width, len(annexb)) + annexb)
             await process.stdin.drain()
             header = await process.stdout.readexactly(REPLY.size)
             status, width, height, length = REPLY.unpack(header)
@@ -137,13 +140,18 @@ class DecodePool:
         for worker in self._workers:
             await worker.start()
 
-    async def decode(self, annexb: bytes, *, timeout_s: float) -> Picture:
-        """One H.264 keyframe access unit (Annex-B, parameter sets in front) as a JPEG.
+    async def decode(
+        self, annexb: bytes, *, codec: str = "H264", timeout_s: float, most_width: int = 0
+    ) -> Picture:
+        """One keyframe access unit (Annex-B, parameter sets in front) as a JPEG. `codec`: `H264` or
+        `H265`. Wider pictures become `most_width` pixels wide; 0 leaves them as they are.
 
         Raises `Busy`, `TooLarge`, `Undecodable`, `DecodeTimedOut`, `WorkerDied`.
         """
         if self._closed:
             raise Busy("the decoder is stopping")
+        if codec not in CODECS:
+            raise Undecodable(f"no decoder for {codec}")
         if len(annexb) > self._settings.max_input_bytes:
             raise TooLarge(f"{len(annexb)} bytes are not a keyframe")
         if self._inside >= self._settings.max_waiting:
@@ -153,7 +161,9 @@ class DecodePool:
             async with asyncio.timeout(timeout_s):
                 worker = await self._idle.get()
                 try:
-                    status, width, height, body = await self._exchange(worker, annexb)
+                    status, width, height, body = await self._exchange(
+                        worker, CODECS[codec], most_width, annexb
+                    )
                 finally:
                     self._idle.put_nowait(worker)
         except TimeoutError:
@@ -169,9 +179,11 @@ class DecodePool:
         self._closed = True
         await asyncio.gather(*(w.stop(self._settings.stop_grace_s) for w in self._workers))
 
-    async def _exchange(self, worker: _Worker, annexb: bytes) -> tuple[int, int, int, bytes]:
+    async def _exchange(
+        self, worker: _Worker, codec: int, most_width: int, annexb: bytes
+    ) -> tuple[int, int, int, bytes]:
         try:
-            return await worker.exchange(annexb)
+            return await worker.exchange(codec, most_width, annexb)
         except BaseException as error:
             # Dead, late or cut off in the middle: its pipes are out of step, so it is replaced.
             self.replaced_total += 1

@@ -2,7 +2,8 @@
 
 Run as a file (`python -I worker.py NICE`), never imported by the control plane, and imports
 nothing of it. Each message is a header and a body:
-    in   length u32 BE, Annex-B access unit
+    in   codec u8 (0 H.264, 1 H.265), most width u16 BE (0: as it is), length u32 BE,
+         Annex-B access unit
     out  status u8 (0 a picture, 1 not decodable), width u16, height u16, length u32 BE,
          JPEG or a reason in UTF-8
 """
@@ -19,7 +20,9 @@ from typing import BinaryIO
 import av
 from av.video.codeccontext import VideoCodecContext
 
-REQUEST = struct.Struct(">I")
+REQUEST = struct.Struct(">BHI")
+# FFmpeg's names, by the request's number.
+DECODERS = ("h264", "hevc")
 REPLY = struct.Struct(">BHHI")
 STATUS_PICTURE = 0
 STATUS_UNDECODABLE = 1
@@ -31,16 +34,21 @@ MAX_ADDRESS_SPACE_BYTES = 4 << 30
 JPEG_QSCALE = 5
 
 
-def to_jpeg(annexb: bytes) -> tuple[bytes, int, int]:
-    """Decode one H.264 access unit and encode it. Raises ValueError or av.FFmpegError."""
-    decoder = av.CodecContext.create("h264", "r")
+def to_jpeg(decoder_name: str, annexb: bytes, most_width: int) -> tuple[bytes, int, int]:
+    """Decode one access unit and encode it, made smaller where it is wider than `most_width` (0:
+    never). Raises ValueError or av.FFmpegError."""
+    decoder = av.CodecContext.create(decoder_name, "r")
     assert isinstance(decoder, VideoCodecContext)  # noqa: S101  (for the type checker)
     decoder.thread_count = 1
     decoder.options = {"max_pixels": str(MAX_PIXELS)}
     pictures = decoder.decode(av.Packet(annexb)) + decoder.decode(None)
     if not pictures:
         raise ValueError("no picture in the access unit")
-    picture = pictures[0].reformat(format="yuvj420p")
+    width, height = pictures[0].width, pictures[0].height
+    if 0 < most_width < width:
+        # Even sides, as 4:2:0 wants them.
+        width, height = most_width // 2 * 2, max(2, round(height * most_width / width / 2) * 2)
+    picture = pictures[0].reformat(width, height, format="yuvj420p")
     picture.pts = 0
     encoder = av.CodecContext.create("mjpeg", "w")
     assert isinstance(encoder, VideoCodecContext)  # noqa: S101  (for the type checker)
@@ -62,11 +70,12 @@ def read_exactly(stream: BinaryIO, length: int) -> bytes | None:
 def serve(requests: BinaryIO, replies: BinaryIO) -> None:
     """Answer requests in order until they end."""
     while (header := read_exactly(requests, REQUEST.size)) is not None:
-        annexb = read_exactly(requests, REQUEST.unpack(header)[0])
+        codec, most_width, length = REQUEST.unpack(header)
+        annexb = read_exactly(requests, length)
         if annexb is None:
             return
         try:
-            body, width, height = to_jpeg(annexb)
+            body, width, height = to_jpeg(DECODERS[codec], annexb, most_width)
             status = STATUS_PICTURE
         except (ValueError, av.FFmpegError, MemoryError) as error:
             body, width, height = f"{type(error).__name__}: {error}".encode()[:500], 0, 0

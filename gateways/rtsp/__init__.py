@@ -1,8 +1,10 @@
 """Cameras that speak RTSP 1.0 (RFC 2326): from an address to what the core dials.
 
-Belongs here: `prepare` (address -> `SourceSpec`) and `check` (a dialogue with one camera, told
-step by step). Does not belong here: the live pull itself (core `peer::rtsp_client`), retries
-(router). May be called by: `router` through `app`, and `cli` for checks.
+Belongs here: `prepare` (address -> `SourceSpec`), `check` (a dialogue with one camera, told step by
+step) and `inspect` (a check that measures the stream for some seconds, in a process of its own).
+Does not belong here: the live pull itself (core `peer::rtsp_client`), retries (router), when to
+inspect what (`streamhub.inspection`). May be called by: `router` and `inspection` through `app`,
+and `cli` for checks.
 """
 
 from gateways.rtsp.check import CheckReport, check

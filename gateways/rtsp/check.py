@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from camera_registry.secret import Secret
@@ -17,7 +18,8 @@ from gateways.rtsp.dialogue import (
     redacted,
 )
 from gateways.rtsp.prepare import AddressInvalid, split_userinfo
-from gateways.rtsp.sdp import VideoTrack, h264_starts_picture, video_track
+from gateways.rtsp.sdp import VideoTrack, starts_picture, video_track
+from gateways.rtsp.udp_ports import UdpPorts, server_ports
 
 # The longest GOP of the "smart" codecs is 30 s; a check is allowed to be less patient.
 KEYFRAME_WAIT_S = 12.0
@@ -40,9 +42,10 @@ NEXT_STEP: dict[str, str] = {
     "not_found": "The camera does not know this path; look up the stream's path for its model.",
     "busy": "All of the camera's connections are taken; close other viewers or recorders, or wait"
     " a minute for dead ones to time out.",
-    "unsupported_transport": "The camera refuses RTP over TCP; allow it in the camera's settings.",
+    "unsupported_transport": "The camera refuses RTP over TCP and by UDP; allow TCP in the camera's"
+    " settings.",
     "no_video": "The camera announces no video track; check that this is the video's path.",
-    "codec_unsupported": "The stream is not H.264; set this stream to H.264 in the camera.",
+    "codec_unsupported": "The stream is neither H.264 nor H.265; set it to H.264 in the camera.",
     "refused": "The camera refused the request; the status line above says why.",
     "bad_response": "What answers on this port is not RTSP; check the port.",
     "closed_by_peer": "The camera closed the connection; other clients may take its last place.",
@@ -53,6 +56,10 @@ NEXT_STEP: dict[str, str] = {
 }
 _CODE_OF_STATUS = {401: "auth_failed", 403: "auth_failed", 404: "not_found", 453: "busy"}
 _CODE_OF_STATUS |= {461: "unsupported_transport", 503: "busy"}
+Step = tuple[str, Callable[[], Awaitable[str]], float]
+"""Its name, what it does (gives what was learnt), and the seconds it may take."""
+# Said of RTP over TCP by cameras that send by UDP only; the pull asks for UDP then.
+_TRANSPORT_REFUSED = (400, 451, 461)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +107,9 @@ class CheckReport:
         return lines
 
 
-class _Stop(Exception):
+class Stop(Exception):
+    """A step that failed: its code in `NEXT_STEP`, and what was learnt."""
+
     def __init__(self, code: str, note: str = "") -> None:
         super().__init__(code)
         self.code = code
@@ -115,7 +124,8 @@ async def check(
     timeout_s: float = 5.0,
     keyframe_wait_s: float = KEYFRAME_WAIT_S,
 ) -> CheckReport:
-    """Connect, OPTIONS, DESCRIBE, SETUP over TCP, PLAY, first packet, first keyframe, TEARDOWN.
+    """Connect, OPTIONS, DESCRIBE, SETUP over TCP (by UDP where the camera refuses that), PLAY,
+    first packet, first keyframe, TEARDOWN.
 
     `timeout_s` bounds each step but the keyframe's. Never raises for what a camera does.
     """
@@ -123,53 +133,77 @@ async def check(
         plain_url, url_username, url_password = split_userinfo(url)
     except AddressInvalid as error:
         report = CheckReport(url="")
-        _fail(report, "address", 0, _Stop("bad_address", str(error)))
+        _fail(report, "address", 0, Stop("bad_address", str(error)))
         return report
     if username is None:
         username, password = url_username, url_password
     host, port = host_and_port(plain_url)
     dialogue = RtspDialogue(host, port, username, password)
     report = CheckReport(url=redacted(plain_url), exchanges=dialogue.exchanges)
-    run = _Run(dialogue, plain_url, report, timeout_s, keyframe_wait_s)
+    run = CheckRun(dialogue, plain_url, report, timeout_s, keyframe_wait_s)
     try:
         await run.all_steps()
     finally:
-        await dialogue.close()
+        await run.close()
     return report
 
 
 @dataclass(slots=True)
-class _Run:
+class CheckRun:
+    """The dialogue step by step. An inspection goes the same way and looks on (`inspect`)."""
+
     dialogue: RtspDialogue
     url: str
     report: CheckReport
     timeout_s: float
     keyframe_wait_s: float
     base_url: str = ""
+    described: Response | None = None
     track: VideoTrack | None = None
+    ports: UdpPorts | None = None
     packets: int = 0
     keyframe: bool = False
 
     async def all_steps(self) -> None:
-        for name, step, limit_s in (
+        await self.take(
+            [
+                *self.opening(),
+                ("first_packet", self.first_packet, self.timeout_s),
+                ("first_keyframe", self.first_keyframe, self.keyframe_wait_s),
+            ]
+        )
+        if self.dialogue.rtsp_session_id is not None:
+            await self.say_goodbye()
+
+    def opening(self) -> list[Step]:
+        """The steps up to the first packet."""
+        return [
             ("connect", self.connect, self.timeout_s),
             ("options", self.options, self.timeout_s),
             ("describe", self.describe, self.timeout_s),
             ("setup", self.setup, self.timeout_s),
             ("play", self.play, self.timeout_s),
-            ("first_packet", self.first_packet, self.timeout_s),
-            ("first_keyframe", self.first_keyframe, self.keyframe_wait_s),
-        ):
+        ]
+
+    async def take(self, steps: Sequence[Step]) -> None:
+        """One after the other, each within its limit, up to the first that fails."""
+        for name, step, limit_s in steps:
             began = time.monotonic()
             try:
                 async with asyncio.timeout(limit_s):
                     note = await step()
             except Exception as error:
-                _fail(self.report, name, _ms_since(began), _stop_of(error, name))
+                stop = _stop_of(error, name)
+                if stop.code == "no_packets" and self.ports is not None:
+                    stop.note = "by UDP, which a firewall between may stop"
+                _fail(self.report, name, _ms_since(began), stop)
                 break
             self.report.steps.append(CheckStep(name, True, _ms_since(began), note))
-        if self.dialogue.rtsp_session_id is not None:
-            await self._say_goodbye()
+
+    async def close(self) -> None:
+        if self.ports is not None:
+            self.ports.close()
+        await self.dialogue.close()
 
     async def connect(self) -> str:
         await self.dialogue.connect()
@@ -193,25 +227,46 @@ class _Run:
             self.url
         )
         self.base_url = base if same_host else self.url
-        self.track = video_track(response.body.decode("utf-8", "replace"), self.base_url)
+        self.described = response
+        self.track = video_track(response.text, self.base_url)
         if self.track is None:
-            raise _Stop("no_video")
+            raise Stop("no_video")
         self.report.codec = self.track.codec
-        if self.track.codec != "H264":
-            raise _Stop("codec_unsupported", f"codec {self.track.codec or 'not named'}")
-        return f"{self.track.codec}, payload type {self.track.payload_type}"
+        if self.track.codec not in ("H264", "H265"):
+            raise Stop("codec_unsupported", f"codec {self.track.codec or 'not named'}")
+        note = f"{self.track.codec}, payload type {self.track.payload_type}"
+        return note + ("; few browsers take H.265" if self.track.codec == "H265" else "")
 
     async def setup(self) -> str:
         assert self.track is not None  # noqa: S101  (describe came first)
         response = await self.dialogue.request(
             "SETUP", self.track.control_url, Transport="RTP/AVP/TCP;unicast;interleaved=0-1"
         )
+        if response.status in _TRANSPORT_REFUSED:
+            response = await self._setup_by_udp()
         self._expect(response)
         rtsp_session_id = (response.header("session") or "").partition(";")[0].strip()
         if not rtsp_session_id:
-            raise _Stop("bad_response", "SETUP was answered without a Session header")
+            raise Stop("bad_response", "SETUP was answered without a Session header")
         self.dialogue.rtsp_session_id = rtsp_session_id
-        return response.header("transport") or "no Transport header"
+        transport = response.header("transport") or "no Transport header"
+        if self.ports is None:
+            return transport
+        if (camera_ports := server_ports(transport)) is not None:
+            self.ports.punch(camera_ports)
+        return f"by UDP, since the camera refuses TCP: {transport}"
+
+    async def _setup_by_udp(self) -> Response:
+        assert self.track is not None  # noqa: S101
+        ours, camera = self.dialogue.addresses()
+        self.ports = UdpPorts(ours, camera)
+        await self.ports.open()
+        first, second = self.ports.rtp_port, self.ports.rtp_port + 1
+        return await self.dialogue.request(
+            "SETUP",
+            self.track.control_url,
+            Transport=f"RTP/AVP;unicast;client_port={first}-{second}",
+        )
 
     async def play(self) -> str:
         response = await self.dialogue.request("PLAY", self.base_url, Range="npt=0.000-")
@@ -229,9 +284,12 @@ class _Run:
         return f"after {self.packets} packets"
 
     async def _rtp(self) -> bool:
-        """Read one interleaved packet; whether it was RTP of the video track."""
+        """Read one packet; whether it was RTP of the video track."""
         assert self.track is not None  # noqa: S101
-        _, packet = await self.dialogue.packet()
+        if self.ports is not None:
+            packet = await self.ports.packet()
+        else:
+            _, packet = await self.dialogue.packet()
         if len(packet) < RTP_HEADER_BYTES or packet[0] >> 6 != 2:
             return False
         if packet[1] & 0x7F != self.track.payload_type:
@@ -240,10 +298,10 @@ class _Run:
         at = RTP_HEADER_BYTES + 4 * (packet[0] & 0x0F)
         if packet[0] & 0x10 and at + 4 <= len(packet):
             at += 4 + 4 * int.from_bytes(packet[at + 2 : at + 4])
-        self.keyframe = self.keyframe or h264_starts_picture(packet[at:])
+        self.keyframe = self.keyframe or starts_picture(self.track.codec, packet[at:])
         return True
 
-    async def _say_goodbye(self) -> None:
+    async def say_goodbye(self) -> None:
         """TEARDOWN also after a failure: a place that is left open is missed by the next one."""
         began = time.monotonic()
         try:
@@ -260,13 +318,13 @@ class _Run:
         code = _CODE_OF_STATUS.get(response.status, "refused")
         if response.status == 401 and not self.dialogue.sent_credentials:
             code = "auth_required"
-        raise _Stop(code, f"{response.status} {response.reason}")
+        raise Stop(code, f"{response.status} {response.reason}")
 
 
-def _stop_of(error: Exception, step: str) -> _Stop:
+def _stop_of(error: Exception, step: str) -> Stop:
     """Which of the known ways to fail this is."""
     match error:
-        case _Stop():
+        case Stop():
             return error
         case TimeoutError():
             codes = {
@@ -274,22 +332,24 @@ def _stop_of(error: Exception, step: str) -> _Stop:
                 "first_packet": "no_packets",
                 "first_keyframe": "no_keyframe",
             }
-            return _Stop(codes.get(step, "no_answer"))
+            return Stop(codes.get(step, "no_answer"))
         case ConnectionRefusedError():
-            return _Stop("connect_refused")
+            return Stop("connect_refused")
         case socket.gaierror():
-            return _Stop("unknown_host")
+            return Stop("unknown_host")
+        case UnicodeError() if step == "connect":  # no name at all: a label is empty, or too long
+            return Stop("unknown_host")
         case BadResponse():
-            return _Stop("bad_response", str(error))
+            return Stop("bad_response", str(error))
         case EOFError() | ConnectionError():
-            return _Stop("closed_by_peer")
+            return Stop("closed_by_peer")
         case OSError():
-            return _Stop("unreachable", error.strerror or "")
+            return Stop("unreachable", error.strerror or "")
         case _:
             raise error
 
 
-def _fail(report: CheckReport, step: str, elapsed_ms: int, stop: _Stop) -> None:
+def _fail(report: CheckReport, step: str, elapsed_ms: int, stop: Stop) -> None:
     report.steps.append(CheckStep(step, False, elapsed_ms, stop.note))
     report.failed_step, report.code = step, stop.code
     report.sentence = NEXT_STEP[stop.code]

@@ -1,33 +1,32 @@
 """One RTSP connection for a check: requests, responses, interleaved packets, all written down.
 
-Small and tolerant rather than fast; the live pull is the core's. RFC 2326, digest RFC 2617/7616.
+Small and tolerant rather than fast; the live pull is the core's. RFC 2326.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import re
-import secrets
 import time
-from base64 import b64encode
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import urlsplit
 
 from camera_registry.secret import Secret
+from gateways.challenge import authorization, best_challenge
 
 USER_AGENT = "StreamHub"
 # Answers of cameras are under 4 KB; these keep a hostile peer from filling the memory.
 MAX_HEAD_BYTES = 16 << 10
 MAX_BODY_BYTES = 256 << 10
 INTERLEAVED_MARK = 0x24
+# What is read at a time while it plays: what the reader below holds at most.
+CHUNK_BYTES = 2 * MAX_HEAD_BYTES
 
 _SECRET_HEADER = re.compile(r"^(Authorization:\s*\w+).*$", re.IGNORECASE | re.MULTILINE)
 _SECRET_QUERY = re.compile(r"((?:password|passwd|pwd|pass)=)[^&\s;]*", re.IGNORECASE)
 _SECRET_USERINFO = re.compile(r"(rtsps?://)[^/\s]*@", re.IGNORECASE)
-_CHALLENGE_FIELD = re.compile(r'(\w+)\s*=\s*(?:"([^"]*)"|([^,\s]*))')
 
 
 def redacted(text: str) -> str:
@@ -59,6 +58,11 @@ class Response:
         values = self.headers.get(name)
         return values[0] if values else None
 
+    @property
+    def text(self) -> str:
+        """The body."""
+        return self.body.decode("utf-8", "replace")
+
 
 class BadResponse(Exception):
     """What came is not RTSP; the message says what it looked like."""
@@ -87,6 +91,12 @@ class RtspDialogue:
         self._reader, self._writer = await asyncio.open_connection(
             self.host, self.port, limit=MAX_HEAD_BYTES
         )
+
+    def addresses(self) -> tuple[str, str]:
+        """Ours and the camera's IP address on this connection."""
+        assert self._writer is not None  # noqa: S101  (connect() comes first)
+        ours, theirs = (self._writer.get_extra_info(name) for name in ("sockname", "peername"))
+        return ours[0], theirs[0]
 
     async def close(self) -> None:
         if self._writer is not None:
@@ -119,13 +129,30 @@ class RtspDialogue:
             if not isinstance(found, Response):
                 return found
 
+    def early(self) -> list[tuple[int, bytes]]:
+        """Packets that came before the answer to PLAY; given once."""
+        early, self._early = self._early, []
+        return early
+
+    async def chunk(self) -> bytes:
+        """What has come, as it came: after this only `chunk` reads on. Raises EOFError."""
+        assert self._reader is not None  # noqa: S101  (connect() comes first)
+        data = await self._reader.read(CHUNK_BYTES)
+        if not data:
+            raise EOFError
+        return data
+
+    async def send(self, method: str, uri: str) -> None:
+        """A request whose answer comes among the chunks."""
+        await self._write(method, uri, {})
+
     # --- inside -----------------------------------------------------------------------------------
 
     def _refused(self, challenge: dict[str, str]) -> bool:
         """Whether the camera has just refused our answer to this very challenge."""
         return self._challenge == challenge
 
-    async def _once(self, method: str, uri: str, headers: dict[str, str]) -> Response:
+    async def _write(self, method: str, uri: str, headers: dict[str, str]) -> None:
         assert self._writer is not None  # noqa: S101  (connect() comes first)
         self._cseq += 1
         lines = [f"{method} {uri} RTSP/1.0", f"CSeq: {self._cseq}", f"User-Agent: {USER_AGENT}"]
@@ -138,6 +165,9 @@ class RtspDialogue:
         self._note(">", text)
         self._writer.write(text.encode())
         await self._writer.drain()
+
+    async def _once(self, method: str, uri: str, headers: dict[str, str]) -> Response:
+        await self._write(method, uri, headers)
         while True:
             found = await self._next()
             if isinstance(found, Response):
@@ -199,60 +229,6 @@ class RtspDialogue:
         return authorization(
             self._challenge, method, uri, self.username or "", password, self._nonce_uses
         )
-
-
-def best_challenge(values: list[str]) -> dict[str, str] | None:
-    """The strongest challenge that we can answer: digest SHA-256, digest MD5, basic."""
-    ranked: list[tuple[int, dict[str, str]]] = []
-    for value in values:
-        scheme, _, rest = value.partition(" ")
-        fields = {
-            name.lower(): quoted or bare for name, quoted, bare in _CHALLENGE_FIELD.findall(rest)
-        }
-        fields["scheme"] = scheme.lower()
-        algorithm = fields.get("algorithm", "MD5").upper()
-        if fields["scheme"] == "digest" and algorithm in ("MD5", "SHA-256"):
-            ranked.append((2 if algorithm == "SHA-256" else 1, fields))
-        elif fields["scheme"] == "basic":
-            ranked.append((0, fields))
-    return max(ranked, key=lambda pair: pair[0])[1] if ranked else None
-
-
-def authorization(
-    challenge: dict[str, str],
-    method: str,
-    uri: str,
-    username: str,
-    password: str,
-    nonce_uses: int = 1,
-) -> str:
-    """The value of `Authorization` for a challenge (RFC 7616 section 3.4, RFC 2617 3.2.2)."""
-    if challenge["scheme"] == "basic":
-        return "Basic " + b64encode(f"{username}:{password}".encode()).decode()
-    sha256 = challenge.get("algorithm", "MD5").upper() == "SHA-256"
-
-    def digest(*parts: str) -> str:
-        data = ":".join(parts).encode()
-        # MD5 is what cameras ask for; it protects nothing here but the dialogue itself.
-        return (
-            hashlib.sha256(data) if sha256 else hashlib.md5(data, usedforsecurity=False)
-        ).hexdigest()
-
-    realm, nonce = challenge.get("realm", ""), challenge.get("nonce", "")
-    ha1, ha2 = digest(username, realm, password), digest(method, uri)
-    fields = {"username": username, "realm": realm, "nonce": nonce, "uri": uri}
-    extra = ""
-    if "auth" in [q.strip() for q in challenge.get("qop", "").split(",")]:
-        count, cnonce = f"{nonce_uses:08x}", secrets.token_hex(8)
-        fields["response"] = digest(ha1, nonce, count, cnonce, "auth", ha2)
-        extra = f', qop=auth, nc={count}, cnonce="{cnonce}"'
-    else:
-        fields["response"] = digest(ha1, nonce, ha2)
-    if "opaque" in challenge:
-        fields["opaque"] = challenge["opaque"]
-    if "algorithm" in challenge:
-        extra += f", algorithm={challenge['algorithm']}"
-    return "Digest " + ", ".join(f'{k}="{v}"' for k, v in fields.items()) + extra
 
 
 def host_and_port(url: str) -> tuple[str, int]:

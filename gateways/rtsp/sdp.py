@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import binascii
+import re
+from base64 import b64decode
 from dataclasses import dataclass
+
+# Payload types without an rtpmap that cameras use (RFC 3551 section 6).
+STATIC_AUDIO = {"0": "PCMU", "3": "GSM", "8": "PCMA", "9": "G722", "14": "MPA"}
+_SETS = re.compile(r"sprop-(?:parameter-sets|vps|sps|pps)=([^;\s]+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +56,35 @@ def video_track(sdp: str, base_url: str) -> VideoTrack | None:
     )
 
 
+def audio_codec(sdp: str) -> str | None:
+    """What the first audio track is encoded in, upper case; "" when it does not say; None: no
+    audio."""
+    payload_type: str | None = None
+    for line in sdp.replace("\r", "\n").split("\n"):
+        kind, _, value = line.strip().partition("=")
+        if kind == "m":
+            if payload_type is not None:
+                break
+            words = value.split()
+            if len(words) >= 4 and words[0].lower() == "audio":
+                payload_type = words[3]
+        elif payload_type is not None and value.startswith(f"rtpmap:{payload_type} "):
+            return value.partition(" ")[2].partition("/")[0].strip().upper()
+    return None if payload_type is None else STATIC_AUDIO.get(payload_type, "")
+
+
+def parameter_sets(fmtp: str) -> list[bytes]:
+    """The NAL units that a format line gives (RFC 6184 section 8.1, RFC 7798 section 7.1)."""
+    found = []
+    for texts in _SETS.findall(fmtp):
+        for text in texts.split(","):
+            try:
+                found.append(b64decode(text + "=" * (-len(text) % 4)))
+            except (binascii.Error, ValueError):
+                continue  # a set that does not read comes in the stream again
+    return found
+
+
 def join_control(base_url: str, control: str) -> str:
     """Cameras mean plain concatenation, not RFC 3986 (their URLs have query strings)."""
     if control in ("", "*"):
@@ -56,6 +92,28 @@ def join_control(base_url: str, control: str) -> str:
     if control.lower().startswith("rtsp://"):
         return control
     return f"{base_url.rstrip('/')}/{control.lstrip('/')}"
+
+
+def starts_picture(codec: str, payload: bytes) -> bool:
+    """Whether an RTP payload begins or holds a picture where decoding may begin."""
+    return h265_starts_picture(payload) if codec == "H265" else h264_starts_picture(payload)
+
+
+def h265_starts_picture(payload: bytes) -> bool:
+    """Whether an RTP payload (RFC 7798) begins or holds an IRAP picture (types 16 to 21)."""
+    if len(payload) < 3:
+        return False
+    kind = payload[0] >> 1 & 0x3F
+    if kind == 48:  # AP: 16-bit size, NAL unit
+        at = 2
+        while at + 4 <= len(payload):
+            if 16 <= payload[at + 2] >> 1 & 0x3F <= 21:
+                return True
+            at += 2 + int.from_bytes(payload[at : at + 2])
+        return False
+    if kind == 49:  # FU
+        return payload[2] & 0x80 != 0 and 16 <= payload[2] & 0x3F <= 21
+    return 16 <= kind <= 21
 
 
 def h264_starts_picture(payload: bytes) -> bool:

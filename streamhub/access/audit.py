@@ -218,7 +218,8 @@ def _entry(refusal: Refusal, *, more: int) -> AuditEntry:
         "code": refusal.as_code,
     }
     if resource.id and not known:
-        detail["asked_id"] = resource.id[:64]
+        # Half a character (a lone surrogate) could not be written, now or at any later try.
+        detail["asked_id"] = resource.id[:64].encode(errors="replace").decode()
     if more:
         detail["more"] = more
     return entry_for(

@@ -91,12 +91,18 @@ class FactsSource(Protocol):
     @property
     def current(self) -> Facts: ...
 
+    @property
+    def deaf_s(self) -> float:
+        """Seconds for which nobody could say whether the snapshot is still the newest."""
+        ...
+
 
 class StaticFacts:
     """A snapshot set by hand: for tests and for the command line without a service."""
 
     def __init__(self, facts: Facts) -> None:
         self._current = facts
+        self.deaf_s = 0.0
 
     @property
     def current(self) -> Facts:

@@ -55,6 +55,10 @@ class FactsCache:
     def current(self) -> Facts:
         return self._current
 
+    @property
+    def deaf_s(self) -> float:
+        return self._feed.deaf_s
+
     def on_change(self, follower: Follower) -> None:
         """Call `follower` once per batch, after the snapshot moved. A batch can come again when
         a follower raised: be idempotent."""
@@ -80,7 +84,7 @@ class FactsCache:
         async with self.store.read() as tx:
             if ChangeKind.EVERYTHING in ids:
                 self._current = await self._load_all(tx)
-            elif ids.keys() - {ChangeKind.SIGN_IN, ChangeKind.DEVICE}:
+            elif ids.keys() - {ChangeKind.SIGN_IN, ChangeKind.DEVICE, ChangeKind.WEBHOOK}:
                 self._current = await self._load_changed(tx, ids)
         change = FactsChange(
             version=self._current.version,

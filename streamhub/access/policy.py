@@ -7,10 +7,10 @@ Default deny. A decision says three things: allowed; whether the subject may kno
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from camera_registry.domain import Grant
+from camera_registry.domain import Channel, Grant
 
 from .facts import Facts
 from .principal import DISTRICT, Action, Principal, Resource, area, channel
@@ -45,25 +45,41 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Where a principal may do one action: `area_ids` has all areas below the granted ones."""
+    """Where a principal may do one action: `area_ids` has all areas below the granted ones.
+
+    A channel that is not filed is there only for whoever manages it: `managed` is where.
+    """
 
     everything: bool = False
     area_ids: frozenset[str] = frozenset()
     channel_ids: frozenset[str] = frozenset()
+    managed: Scope | None = None  # None: everything that the action is granted on
 
     @property
     def is_empty(self) -> bool:
         return not (self.everything or self.area_ids or self.channel_ids)
 
+    @property
+    def shows_all(self) -> bool:
+        """Nothing is left out, drafts neither."""
+        return self.everything and (self.managed is None or self.managed.everything)
+
     def has_channel(self, channel_id: str, area_id: str) -> bool:
+        """Whether the action is granted there, however far the channel is filed."""
         return self.everything or area_id in self.area_ids or channel_id in self.channel_ids
+
+    def shows(self, row: Channel) -> bool:
+        """Whether a list has it: the same as `decide` says of the channel."""
+        if not self.has_channel(row.id, row.area_id):
+            return False
+        return row.is_filed or self.managed is None or self.managed.has_channel(row.id, row.area_id)
 
 
 def decide(
     principal: Principal, action: Action, resource: Resource, facts: Facts, now: datetime
 ) -> Decision:
     """The decision. `now` is timezone-aware. Reasons of a refusal: unknown_subject,
-    subject_disabled, sign_in_outdated, not_there, no_grant, channel_disabled."""
+    subject_disabled, sign_in_outdated, not_there, not_filed, no_grant, channel_disabled."""
     if not _exists(resource, facts):
         return Decision(False, False, "not_there")
     if principal.is_local:
@@ -77,6 +93,8 @@ def decide(
         return _decide_district(action, valid, facts)
 
     covering = [each for each in valid if _covers(each, resource, facts)]
+    if _is_hidden(resource, covering, facts):
+        return Decision(False, False, "not_filed")
     allowing = [each for each in covering if action in each.actions]
     if not allowing:
         visible = bool(covering) or _leads_to_granted(resource, valid, facts)
@@ -94,9 +112,19 @@ def scope(principal: Principal, action: Action, facts: Facts, now: datetime) -> 
         return Scope(everything=True)
     if _subject_refusal(principal, facts) is not None:
         return Scope()
+    valid = list(_valid_grants(principal, facts, now))
+    managed = _where(Action.MANAGE, valid, facts)
+    return (
+        managed
+        if action is Action.MANAGE
+        else replace(_where(action, valid, facts), managed=managed)
+    )
+
+
+def _where(action: Action, valid: list[Grant], facts: Facts) -> Scope:
     area_ids: set[str] = set()
     channel_ids: set[str] = set()
-    for grant in _valid_grants(principal, facts, now):
+    for grant in valid:
         if action not in grant.actions:
             continue
         if grant.area_id is not None:
@@ -105,6 +133,14 @@ def scope(principal: Principal, action: Action, facts: Facts, now: datetime) -> 
             channel_ids.add(grant.channel_id)
     everything = bool(facts.roots) and area_ids.issuperset(facts.roots)
     return Scope(everything, frozenset(area_ids), frozenset(channel_ids))
+
+
+def _is_hidden(resource: Resource, covering: list[Grant], facts: Facts) -> bool:
+    """A channel that is not filed, to whoever does not manage it."""
+    row = facts.channel(resource.id) if resource.kind == "channel" else None
+    if row is None or row.is_filed:
+        return False
+    return not any(Action.MANAGE in each.actions for each in covering)
 
 
 def _exists(resource: Resource, facts: Facts) -> bool:
@@ -151,7 +187,8 @@ def _leads_to_granted(resource: Resource, grants: Iterable[Grant], facts: Facts)
         area_id = grant.area_id
         if area_id is None and grant.channel_id is not None:
             row = facts.channel(grant.channel_id)
-            area_id = None if row is None else row.area_id
+            shown = row is not None and (row.is_filed or Action.MANAGE in grant.actions)
+            area_id = row.area_id if row is not None and shown else None
         if area_id is not None and resource.id in facts.area_chain(area_id):
             return True
     return False

@@ -9,6 +9,7 @@ import os
 import secrets
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 
 import jwt
@@ -20,6 +21,9 @@ TOKEN_LIFETIME_S = 15 * 60
 AUDIENCE = "streamhub"
 KEY_FILE = "token.key"
 KEY_BYTES = 32
+# A script sends the same one for 15 minutes, and its signature does not change; what may change is
+# asked each time. As many as sub-platforms and their workers have at once.
+TOKENS_REMEMBERED = 1024
 _ALGORITHM = "HS256"
 
 
@@ -47,6 +51,7 @@ class Tokens:
     def __init__(self, key: bytes, now: Callable[[], datetime]) -> None:
         self._key = key
         self._now = now
+        self._claims = lru_cache(maxsize=TOKENS_REMEMBERED)(self._verified)
 
     def issue(self, *, subject_id: str, username: str, version: int) -> str:
         """A token that holds for `TOKEN_LIFETIME_S`."""
@@ -64,25 +69,33 @@ class Tokens:
 
     def read(self, token: str, *, remote: str) -> Principal:
         """Who it was issued to. Raises Unauthenticated (token_invalid, token_expired)."""
+        subject_id, username, version, expires = self._claims(token)
+        if expires <= self._now().timestamp():
+            raise Unauthenticated("The token has expired; ask for a new one.", code="token_expired")
+        return Principal(
+            subject_id=subject_id, username=username, remote=remote, via="bearer", version=version
+        )
+
+    def _verified(self, token: str) -> tuple[str, str, int, float]:
+        """What a token of ours says: subject id, name, version, and until when (s since 1970)."""
         try:
             claims = jwt.decode(
                 token,
                 self._key,
                 algorithms=[_ALGORITHM],
                 audience=AUDIENCE,
-                # The clock is ours (tests move it), so the expiry is checked below.
+                # The clock is ours (tests move it), so the expiry is checked by `read`.
                 options={
                     "require": ["sub", "exp", "aud"],
                     "verify_exp": False,
                     "verify_iat": False,
                 },
             )
-            subject_id, username = str(claims["sub"]), str(claims["name"])
-            version, expires = int(claims["ver"]), float(claims["exp"])
+            return (
+                str(claims["sub"]),
+                str(claims["name"]),
+                int(claims["ver"]),
+                float(claims["exp"]),
+            )
         except (jwt.InvalidTokenError, KeyError, TypeError, ValueError) as error:
             raise Unauthenticated("The token is not valid.", code="token_invalid") from error
-        if expires <= self._now().timestamp():
-            raise Unauthenticated("The token has expired; ask for a new one.", code="token_expired")
-        return Principal(
-            subject_id=subject_id, username=username, remote=remote, via="bearer", version=version
-        )

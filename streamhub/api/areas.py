@@ -157,7 +157,7 @@ def _shown(facts: Facts, scope: Scope) -> list[Area]:
         ids.update(facts.area_chain(area_id))
     for channel_id in scope.channel_ids:
         row = facts.channel(channel_id)
-        if row is not None:
+        if row is not None and scope.shows(row):
             ids.update(facts.area_chain(row.area_id))
     return [found for found in map(facts.area, ids) if found is not None]
 
@@ -165,7 +165,7 @@ def _shown(facts: Facts, scope: Scope) -> list[Area]:
 def _counts(facts: Facts, scope: Scope) -> Counter[str]:
     """Visible channels per area with all below it. 3,000 channels take about 2 ms."""
     direct: Counter[str] = Counter(
-        row.area_id for row in facts.channels.values() if scope.has_channel(row.id, row.area_id)
+        row.area_id for row in facts.channels.values() if scope.shows(row)
     )
     counts: Counter[str] = Counter()
     for area_id, number in direct.items():

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Header, Query, Response
 from pydantic import BaseModel, Field, SecretStr
 
-from camera_registry.domain import Channel, DeviceClass
+from camera_registry.domain import Channel, DeviceClass, Filing
 from camera_registry.domain import Scope as RegistryScope
 from camera_registry.drafts import ChannelChanges, ChannelDraft
 from camera_registry.secret import Secret
@@ -37,6 +37,7 @@ class ChannelOut(BaseModel):
     lon: float | None = Field(description="WGS-84.")
     lat: float | None
     enabled: bool
+    filing: Filing = Field(description="Who does not manage it sees it only when it is filed.")
     profiles: list[str]
     may: list[MayDo] = Field(description="What you may do with it now.")
 
@@ -45,12 +46,15 @@ class ChannelDetail(ChannelOut):
     device_id: str | None = Field(description="Only for whoever manages it, as the URLs.")
     main_url: str | None
     sub_url: str | None
+    facts: dict[str, str] = Field(description="What the forms ask besides, by field key.")
+    filing_note: str | None = Field(description="Why it was sent back.")
 
 
 class ChannelList(BaseModel):
     items: list[ChannelOut]
     next_cursor: str | None
-    total: int
+    total: int = Field(description="As many as were counted.")
+    total_capped: bool = Field(description="Whether there are more than `total`.")
 
 
 class ChannelCreate(BaseModel):
@@ -66,6 +70,10 @@ class ChannelCreate(BaseModel):
     device_id: str | None = None
     username: str | None = None
     password: SecretStr | None = None
+    facts: dict[str, str | None] = {}
+    filing: Literal["draft", "filed"] | None = Field(
+        default=None, description="As the site chose, when it is left out."
+    )
 
 
 class ChannelPatch(BaseModel):
@@ -78,7 +86,15 @@ class ChannelPatch(BaseModel):
     lon: float | None = None
     lat: float | None = None
     enabled: bool | None = None
+    facts: dict[str, str | None] | None = Field(
+        default=None, description="Merged; null takes one away."
+    )
 
+
+_SEARCH = (
+    "Words that must all be found: part of name, common name or address, pinyin or initials of the "
+    "names, three and more digits of the code."
+)
 
 # These may be taken away with null; null for any other field is refused by the registry's types.
 _NULLABLE = frozenset({"sub_url", "lon", "lat"})
@@ -88,9 +104,11 @@ _NULLABLE = frozenset({"sub_url", "lon", "lat"})
 async def list_channels(
     services: Provided,
     who: Annotated[Principal, signed_in()],
-    q: Annotated[str | None, Query(max_length=100, description="Part of name or code.")] = None,
+    q: Annotated[str | None, Query(max_length=100, description=_SEARCH)] = None,
     area_id: Annotated[str | None, Query(description="With all areas below it.")] = None,
     device_class: DeviceClass | None = None,
+    filing: Annotated[Filing | None, Query(description="Those in this state.")] = None,
+    enabled: bool | None = None,
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> ChannelList:
@@ -100,12 +118,19 @@ async def list_channels(
         q=q,
         area_id=area_id,
         device_class=device_class,
-        scope=_registry_scope(scope),
+        filing=filing,
+        enabled=enabled,
+        scope=registry_scope(scope),
         limit=limit,
         cursor=cursor,
     )
     items = [_out(services, who, row) for row in page.items]
-    return ChannelList(items=items, next_cursor=page.next_cursor, total=page.total)
+    return ChannelList(
+        items=items,
+        next_cursor=page.next_cursor,
+        total=page.total,
+        total_capped=page.total_capped,
+    )
 
 
 @router.post("", status_code=201)
@@ -173,10 +198,12 @@ async def delete_channel(
     return Response(status_code=204)
 
 
-def _registry_scope(scope: Scope) -> RegistryScope | None:
-    if scope.everything:
+def registry_scope(scope: Scope) -> RegistryScope | None:
+    """The registry's word for what one may see; None is everything."""
+    if scope.shows_all:
         return None
-    return RegistryScope(area_ids=scope.area_ids, channel_ids=scope.channel_ids)
+    unfiled = None if scope.managed is None else registry_scope(scope.managed)
+    return RegistryScope(scope.area_ids, scope.channel_ids, unfiled)
 
 
 def _out(services: Services, who: Principal, row: Channel) -> ChannelOut:
@@ -191,6 +218,7 @@ def _out(services: Services, who: Principal, row: Channel) -> ChannelOut:
         lon=row.lon,
         lat=row.lat,
         enabled=row.enabled,
+        filing=row.filing,
         profiles=list(row.profiles),
         may=[name for name, action in _MAY if services.guard.allows(who, action, target)],
     )
@@ -204,4 +232,6 @@ def _detail(services: Services, who: Principal, row: Channel) -> ChannelDetail:
         device_id=row.device_id if manages else None,
         main_url=row.main_url if manages else None,
         sub_url=row.sub_url if manages else None,
+        facts=dict(row.facts) if manages else {},
+        filing_note=row.filing_note if manages else None,
     )

@@ -18,7 +18,7 @@ from streamhub.access.principal import DISTRICT, Action, Principal, Resource, ar
 from .paging import DEFAULT_LIMIT, Cursor, Limit
 from .problems import Problem
 from .rights import Who, requires, signed_in
-from .services import Provided
+from .services import Provided, Services
 from .times import Time
 
 router = APIRouter(prefix="/api/v1/grants", tags=["grants"])
@@ -103,7 +103,7 @@ async def list_grants(
         limit=limit,
         cursor=cursor,
     )
-    items = [_out(services, row) for row in page.items]
+    items = [_out(services, who, row) for row in page.items]
     return GrantList(items=items, next_cursor=page.next_cursor, total=page.total)
 
 
@@ -127,7 +127,7 @@ async def create_grant(
 
     async def create() -> GrantOut:
         by = permit.principal.actor()
-        return _out(services, await services.people.create_grant(draft, by))
+        return _out(services, permit.principal, await services.people.create_grant(draft, by))
 
     return await services.idempotency.once(
         idempotency_key, subject_id=permit.subject_id, route="grants", body=body, create=create
@@ -140,7 +140,7 @@ async def get_grant(
     permit: Annotated[Permit, requires(Action.MANAGE, target_of_grant)],
     grant_id: str,
 ) -> GrantOut:
-    return _out(services, await services.people.get_grant(grant_id))
+    return _out(services, permit.principal, await services.people.get_grant(grant_id))
 
 
 @router.delete("/{grant_id}", status_code=204)
@@ -160,11 +160,20 @@ def _target(grant: Grant) -> Resource:
     return DISTRICT if grant.area_id is None else area(grant.area_id)
 
 
-def _out(services: Provided, row: Grant) -> GrantOut:
+def channel_name(services: Services, who: Principal, channel_id: str | None) -> str | None:
+    """The name of a channel that a grant is on; a draft's is for whoever manages it."""
+    row = None if channel_id is None else services.facts.current.channel(channel_id)
+    if row is None or not (
+        row.is_filed or services.guard.allows(who, Action.MANAGE, channel(row.id))
+    ):
+        return None
+    return row.name
+
+
+def _out(services: Services, who: Principal, row: Grant) -> GrantOut:
     facts = services.facts.current
     subject = facts.subject(row.subject_id)
     on_area = None if row.area_id is None else facts.area(row.area_id)
-    on_channel = None if row.channel_id is None else facts.channel(row.channel_id)
     return GrantOut(
         id=row.id,
         subject_id=row.subject_id,
@@ -173,7 +182,7 @@ def _out(services: Provided, row: Grant) -> GrantOut:
         area_id=row.area_id,
         area_name=None if on_area is None else on_area.name,
         channel_id=row.channel_id,
-        channel_name=None if on_channel is None else on_channel.name,
+        channel_name=channel_name(services, who, row.channel_id),
         valid_from=row.valid_from,
         valid_until=row.valid_until,
         created_at=row.created_at,

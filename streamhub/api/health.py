@@ -25,12 +25,17 @@ class Health(BaseModel):
 
 @router.get("/healthz", dependencies=[public("load balancers and `make demo` ask it")])
 async def healthz(services: Provided) -> Health:
-    """200 while the service can serve; 503 when the store does not answer."""
+    """200 while the service can serve; 503 when the store does not answer, or a part of the packet
+    core has ended."""
     try:
         async with asyncio.timeout(STORE_TIMEOUT_S):
             await services.store.latest_change_seq()
     except Exception:
         raise Problem(503, "store_unavailable", "The registry's store does not answer.") from None
+    if services.delivery is not None and not services.delivery.core_is_whole:
+        raise Problem(
+            503, "core_fault", "A part of the packet core has ended; restart the service."
+        )
     views = 0 if services.delivery is None else len(services.delivery.views)
     return Health(
         status="ok",
@@ -44,6 +49,7 @@ async def healthz(services: Provided) -> Health:
     "/metrics",
     dependencies=[public("figures without names; a firewall or the listen address guards it")],
     response_class=Response,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
 )
 async def metrics(services: Provided) -> Response:
     """Prometheus text."""

@@ -5,33 +5,56 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from importlib.metadata import version
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 
 from . import (
     areas,
+    assignment,
     audit,
+    channel_fields,
     channels,
     devices,
+    events,
+    exports,
+    filing,
     grants,
     health,
+    history,
+    imports,
+    inspections,
     page,
     problems,
+    rotation,
     sign_in,
     snapshot,
     subjects,
+    sweeps,
     views,
+    webhooks,
     whep,
 )
+from .description import with_problems
 from .middleware import OuterLayer
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
+class Api(FastAPI):
+    """The framework's application, but for how it describes itself."""
+
+    def openapi(self) -> dict[str, Any]:
+        """Made once, at the first request for it."""
+        if self.openapi_schema is None:
+            self.openapi_schema = with_problems(super().openapi())
+        return self.openapi_schema
+
+
 def make_api(*, lifespan: Lifespan, whep_origins: list[str]) -> FastAPI:
     """The application. `lifespan` sets `app.state.services`."""
-    app = FastAPI(
+    app = Api(
         title="StreamHub",
         version=version("streamhub"),
         lifespan=lifespan,
@@ -42,17 +65,29 @@ def make_api(*, lifespan: Lifespan, whep_origins: list[str]) -> FastAPI:
         redirect_slashes=False,
         middleware=[Middleware(OuterLayer, whep_origins=whep_origins)],
     )
+    # They are asked in this order for each request: first what many viewers ask for at once.
     for noun in (
+        whep,
         sign_in,
         areas,
         devices,
+        rotation,
         snapshot,
+        inspections,
         channels,
+        channel_fields,
+        history,
+        imports,
+        exports,
+        sweeps,
+        filing,
+        assignment,
         subjects,
         grants,
         views,
+        events,
+        webhooks,
         audit,
-        whep,
         health,
         page,
     ):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import json
 import secrets
 import time
 from collections import OrderedDict
@@ -16,7 +17,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
 from .problems import Problem
 
@@ -89,5 +90,10 @@ class Idempotency:
             del self._kept[at]
 
     def _fingerprint(self, body: BaseModel) -> bytes:
-        text = body.model_dump_json().encode()
+        # With its passwords: another one is another request.
+        text = json.dumps(body.model_dump(), default=_plain).encode()
         return hmac.digest(self._key, text, hashlib.sha256)
+
+
+def _plain(value: object) -> str:
+    return value.get_secret_value() if isinstance(value, SecretStr) else str(value)

@@ -11,13 +11,20 @@ from fastapi.exceptions import HTTPException
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from camera_registry.importers.readers import MAX_FILE_BYTES
+
 from .cookies import cookie_header
 from .metrics import Metrics
 from .problems import internal_error
 from .rights import RENEW_SCOPE
 
-# An SDP offer has 5 to 10 kB, an area's boundary a few; nothing here is an upload.
+# An SDP offer has 5 to 10 kB, an area's boundary a few.
 MAX_BODY_BYTES: Final = 256 * 1024
+IMPORTS_PATH: Final = "/api/v1/imports"
+ROTATION_PATH: Final = "/api/v1/devices/rotate-passwords"
+# 20,000 devices with their credentials.
+MAX_ROTATION_BYTES: Final = 4 << 20
+_BODY_BYTES: Final = {IMPORTS_PATH: MAX_FILE_BYTES, ROTATION_PATH: MAX_ROTATION_BYTES}
 
 WHEP_PREFIX: Final = "/whep/"
 # WHEP draft, "CORS": without Expose-Headers a page of another origin can't read Location.
@@ -104,7 +111,9 @@ class OuterLayer:
 
 def _limited(scope: Scope, receive: Receive) -> Receive:
     declared = Headers(scope=scope).get("content-length", "")
-    too_large = declared.isdigit() and int(declared) > MAX_BODY_BYTES
+    # A file to import is asked for when the right to is known.
+    most = _BODY_BYTES.get(scope["path"], MAX_BODY_BYTES)
+    too_large = declared.isdigit() and int(declared) > most
     received = 0
 
     async def limited() -> Message:
@@ -112,7 +121,7 @@ def _limited(scope: Scope, receive: Receive) -> Receive:
         message = await receive()
         if message["type"] == "http.request":
             received += len(message.get("body", b""))
-            if too_large or received > MAX_BODY_BYTES:
+            if too_large or received > most:
                 raise _TooLarge
         return message
 

@@ -13,6 +13,10 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from camera_registry import errors as registry
+from camera_registry.importers.rows import FileRefused
+from camera_registry.importers.templates import TemplateInvalid
+from camera_registry.importers.vendors import VendorRefused
+from camera_registry.importers.writers import TooManyRows
 from streamhub.access import errors as access
 from streamhub.access.passwords import PasswordTooWeak
 from streamhub.delivery import errors as delivery
@@ -99,6 +103,14 @@ def install(app: FastAPI) -> None:
     async def handle(request: Request, error: Exception) -> Response:
         return problem_of(error).response()
 
+    async def handle_text(request: Request, error: Exception) -> Response:
+        # JSON can spell half of a surrogate pair, which no UTF-8 holds (RFC 8259 section 8.2): the
+        # store can't take it. Any other text that fails is ours.
+        if isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":
+            detail = "A text holds half a character (a lone surrogate); send valid Unicode."
+            return Problem(422, "text_malformed", detail).response()
+        raise error
+
     for kind in (
         Problem,
         access.AccessError,
@@ -110,6 +122,7 @@ def install(app: FastAPI) -> None:
         HTTPException,
     ):
         app.add_exception_handler(kind, handle)
+    app.add_exception_handler(UnicodeEncodeError, handle_text)
 
 
 def _of_access(error: access.AccessError) -> Problem:
@@ -130,9 +143,11 @@ def _of_registry(error: registry.RegistryError) -> Problem:
             return Problem(422, error.code, error.sentence, extra={"field": error.field})
         case registry.Conflict():
             return Problem(409, error.code, error.sentence, extra={"field": error.field})
+        case FileRefused() | TemplateInvalid() | TooManyRows() | VendorRefused():
+            return Problem(422, error.code, str(error))
         case registry.NotFound():
             return Problem(404, "not_found", str(error))
-        case registry.StoreBusy():
+        case registry.StoreBusy() | registry.StoreUnavailable():
             return Problem(503, error.code, str(error), headers={"Retry-After": "5"})
     return internal_error()
 
@@ -155,6 +170,9 @@ def _of_media(error: media.MediaError | delivery.DeliveryError) -> Problem:
         headers["Retry-After"] = str(getattr(error, "retry_after_s", 5))
     reason = getattr(error, "reason", None)
     extra = {} if reason is None else {"reason": str(reason)}
+    codec = getattr(error, "codec", None)
+    if codec is not None:
+        extra["codec"] = str(codec)
     return Problem(status, error.code, str(error), headers=headers, extra=extra)
 
 

@@ -1,4 +1,4 @@
-"""The stream profiles as a query parameter."""
+"""The stream profiles, as a query parameter or in a body."""
 
 from __future__ import annotations
 

@@ -5,20 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated, cast
 
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
+from camera_registry.assignment import Assignment
+from camera_registry.filing import Filings
+from camera_registry.imports import Imports
+from camera_registry.inspection.cases import InspectionCases
 from camera_registry.people import People
 from camera_registry.service import Registry
 from camera_registry.store.contract import Store
+from camera_registry.webhooks import Webhooks
 from streamhub.access.audit import AuditLog
 from streamhub.access.facts import FactsSource
 from streamhub.access.guard import Guard
 from streamhub.access.passwords import Passwords
 from streamhub.access.sign_in import SignIns
 from streamhub.delivery import Delivery
+from streamhub.discovery import Discovery
+from streamhub.events.couriers import Couriers
+from streamhub.events.hub import EventHub
+from streamhub.inspection import Inspector
 
 from .idempotency import Idempotency
 from .metrics import Metrics
@@ -27,12 +37,20 @@ from .problems import Problem
 
 @dataclass(slots=True)
 class Services:
-    """The rooms below, as the API sees them. `delivery` is None on the command line when no
-    service runs: then there are no live views to speak of."""
+    """The rooms below, as the API sees them. `delivery` and `discovery` are None on the command
+    line when no service runs: then there are no live views to speak of, and nothing goes on."""
 
     store: Store
     registry: Registry
+    imports: Imports
+    filings: Filings
+    assignment: Assignment
+    inspections: InspectionCases
+    inspector: Inspector
     people: People
+    webhooks: Webhooks
+    couriers: Couriers
+    events: EventHub
     facts: FactsSource
     guard: Guard
     sign_ins: SignIns
@@ -40,7 +58,9 @@ class Services:
     audit: AuditLog
     metrics: Metrics
     delivery: Delivery | None
+    discovery: Discovery | None
     now: Callable[[], datetime]
+    forms_dir: Path | None = None  # the site's own templates and vendors
     idempotency: Idempotency = field(default_factory=Idempotency)
 
     def doors(self) -> Delivery:
@@ -48,6 +68,12 @@ class Services:
         if self.delivery is None:
             raise Problem(503, "no_service", "No service runs; start `streamhub serve`.")
         return self.delivery
+
+    def finder(self) -> Discovery:
+        """What looks for cameras. Raises Problem 503 when no service runs."""
+        if self.discovery is None:
+            raise Problem(503, "no_service", "No service runs; start `streamhub serve`.")
+        return self.discovery
 
 
 async def services_of(connection: HTTPConnection) -> Services:

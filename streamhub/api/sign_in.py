@@ -6,13 +6,13 @@ from fastapi import APIRouter, Form, Request, Response
 from pydantic import BaseModel, Field, SecretStr
 
 from camera_registry.domain import Grant
-from streamhub.access.facts import Facts
-from streamhub.access.principal import Action, Principal
+from streamhub.access.principal import DISTRICT, Action, Principal
 from streamhub.access.tokens import TOKEN_LIFETIME_S
 
 from .cookies import cookie_header, gone_cookie_header
+from .grants import channel_name
 from .rights import COOKIE, public, remote_of, signed_in
-from .services import Provided
+from .services import Provided, Services
 from .times import Time
 
 router = APIRouter(prefix="/api/v1", tags=["sign-in"])
@@ -52,7 +52,8 @@ class MyGrant(BaseModel):
 
 class Me(SubjectBrief):
     grants: list[MyGrant]
-    may_manage: bool
+    may_manage: bool = Field(description="Some camera or area.")
+    manages_district: bool = Field(description="All of it: imports, sweeps, settings.")
     may_audit: bool
 
 
@@ -111,24 +112,24 @@ async def me(services: Provided, who: Annotated[Principal, signed_in()]) -> Me:
         display_name=who.username if row is None else row.display_name,
         kind="person" if row is None else row.kind,
         grants=[
-            _my_grant(each, facts)
+            _my_grant(services, who, each)
             for each in facts.grants_of(who.subject_id)
             if each.active_at(now)
         ],
         may_manage=not services.guard.scope(who, Action.MANAGE).is_empty,
+        manages_district=services.guard.allows(who, Action.MANAGE, DISTRICT),
         may_audit=not services.guard.scope(who, Action.AUDIT).is_empty,
     )
 
 
-def _my_grant(grant: Grant, facts: Facts) -> MyGrant:
-    area = None if grant.area_id is None else facts.area(grant.area_id)
-    channel = None if grant.channel_id is None else facts.channel(grant.channel_id)
+def _my_grant(services: Services, who: Principal, grant: Grant) -> MyGrant:
+    area = None if grant.area_id is None else services.facts.current.area(grant.area_id)
     return MyGrant(
         actions=sorted(grant.actions),
         area_id=grant.area_id,
         area_name=None if area is None else area.name,
         channel_id=grant.channel_id,
-        channel_name=None if channel is None else channel.name,
+        channel_name=channel_name(services, who, grant.channel_id),
         valid_from=grant.valid_from,
         valid_until=grant.valid_until,
     )

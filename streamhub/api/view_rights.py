@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends
 
-from streamhub.access.errors import NotVisible
+from streamhub.access.errors import Forbidden, NotVisible
 from streamhub.access.principal import Action, Principal, channel
 from streamhub.delivery import View
 
@@ -44,6 +44,15 @@ async def _view_in_path(
     return ViewAccess(who, view)
 
 
+@declares("own view")
+async def _own_view_in_path(services: Provided, who: Who, view_id: str) -> View:
+    access: ViewAccess = await _view_in_path(services, who, view_id)
+    if not access.is_own:
+        raise Forbidden("Only who watches may change what is shown.")
+    return access.view
+
+
 view_in_path: Any = Depends(_view_in_path)
 
 ThisView = Annotated[ViewAccess, view_in_path]
+OwnView = Annotated[View, Depends(_own_view_in_path)]

@@ -10,10 +10,11 @@ from streamhub.access.principal import Principal
 from streamhub.delivery import View
 
 from .paging import DEFAULT_LIMIT, Cursor, Limit, page_in_memory
+from .profiles import Profile
 from .rights import signed_in
 from .services import Provided, Services
 from .times import Time
-from .view_rights import ThisView, may_see
+from .view_rights import OwnView, ThisView, may_see
 
 router = APIRouter(prefix="/api/v1/views", tags=["views"])
 
@@ -32,13 +33,18 @@ class ViewReception(BaseModel):
     rtt_ms: float
     retransmitted: int = Field(description="Packets sent again because the viewer lacked them.")
     transport: Literal["udp", "tcp"]
+    estimated_bps: int | None = Field(
+        description="What the way takes by the viewer's estimate; needs the setting media.remb."
+    )
 
 
 class ViewOut(BaseModel):
     id: str
     channel_id: str
     channel_name: str | None
-    profile: str
+    profile: str = Field(description="The stream that is shown.")
+    wanted_profile: str = Field(description="The stream that it goes over to, if another.")
+    audio: bool = Field(description="Whether the camera's sound is sent too, where it has some.")
     subject: ViewSubject
     started_at: Time
     until: Time = Field(description="The lease; it is renewed while the grant holds.")
@@ -48,6 +54,14 @@ class ViewOut(BaseModel):
     bytes: int = Field(description="Sent to this viewer.")
     srtp_cipher: str | None
     reception: ViewReception
+
+
+class WantedAudio(BaseModel):
+    on: bool
+
+
+class WantedProfile(BaseModel):
+    profile: Profile
 
 
 class ViewList(BaseModel):
@@ -71,6 +85,25 @@ async def list_views(
     return ViewList(items=items, next_cursor=next_cursor, total=len(rows))
 
 
+@router.put("/{view_id}/profile")
+async def switch_profile(services: Provided, view: OwnView, wanted: WantedProfile) -> ViewOut:
+    """Goes over to the channel's other stream, in the same picture, as soon as that has a keyframe.
+
+    `profile` says what is shown, `wanted_profile` where it is on its way to.
+    """
+    return _out(services, services.doors().views.switch(view.id, wanted.profile))
+
+
+@router.put("/{view_id}/audio")
+async def set_audio(services: Provided, view: OwnView, wanted: WantedAudio) -> ViewOut:
+    """Turns the camera's sound on or off: G.711, as it comes.
+
+    A view begins without sound. There is none where the offer had no audio section with PCMA or
+    PCMU, or where the camera sends no G.711; that is no error.
+    """
+    return _out(services, services.doors().views.set_audio(view.id, wanted.on))
+
+
 @router.delete("/{view_id}", status_code=204)
 async def end_view(services: Provided, access: ThisView) -> Response:
     """Ends it; the viewer's page is told so."""
@@ -90,6 +123,8 @@ def _out(services: Services, view: View) -> ViewOut:
         channel_id=view.channel_id,
         channel_name=None if row is None else row.name,
         profile=view.profile,
+        wanted_profile=view.wanted_profile,
+        audio=view.audio,
         subject=ViewSubject(id=view.subject_id, username=view.subject_name),
         started_at=view.started_at,
         until=view.until,

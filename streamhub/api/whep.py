@@ -98,7 +98,7 @@ async def trickle(access: ThisView) -> Response:
     return Response(status_code=204)
 
 
-@router.delete("/{channel_id}/{view_id}", status_code=200)
+@router.delete("/{channel_id}/{view_id}", status_code=200, response_class=Response)
 async def close_view(services: Provided, access: ThisView) -> Response:
     """Ends the view. A second time it is not there."""
     cause = "closed_by_viewer" if access.is_own else "closed_by_operator"
@@ -106,7 +106,11 @@ async def close_view(services: Provided, access: ThisView) -> Response:
     return Response(status_code=200)
 
 
-@router.get("/{channel_id}/{view_id}/events", response_class=StreamingResponse)
+@router.get(
+    "/{channel_id}/{view_id}/events",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+)
 async def events(services: Provided, access: ThisView) -> StreamingResponse:
     """`step` and `state` events; ends after the state `ended`."""
     watch = services.doors().views.watch(access.view.id)

@@ -8,13 +8,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
+
+from camera_registry.demo_plan import sends_h265
 
 from .machine import Cores
 from .processes import BenchError, binary, running
@@ -39,6 +41,17 @@ class Demo:
 class Farm:
     address: str  # host:port
     send_log: Path
+    process: subprocess.Popen[str]
+
+    def fault(self, camera: int, kind: str) -> None:
+        """Break a camera, or heal it ("none"); docs/farm.md."""
+        if self.process.stdin is None or self.process.stdout is None:
+            raise BenchError("The farm takes no commands.")
+        self.process.stdin.write(f"fault {camera} {kind}\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline().strip()
+        if answer != "ok":
+            raise BenchError(f"The farm did not take the fault: {answer or 'it has ended'}")
 
 
 @dataclass(frozen=True)
@@ -60,20 +73,20 @@ class Service:
         return answer.json()
 
     def channels(self, count: int) -> list[str]:
-        """Ids of that many channels."""
+        """Ids of that many channels, whose cameras send what the load takes: H.264."""
         ids: list[str] = []
         cursor: str | None = None
         while len(ids) < count:
             more = {} if cursor is None else {"cursor": cursor}
-            limit = min(CHANNELS_PER_PAGE, count - len(ids))
-            page = self.get("/api/v1/channels", limit=limit, **more)
-            ids.extend(item["id"] for item in page["items"])
+            page = self.get("/api/v1/channels", limit=CHANNELS_PER_PAGE, **more)
+            # The code's serial number is the farm's number of the camera.
+            ids += [item["id"] for item in page["items"] if not sends_h265(int(item["code"][-6:]))]
             cursor = page["next_cursor"]
             if cursor is None:
                 break
         if len(ids) < count:
             raise BenchError(f"The demo district has {len(ids)} channels, not {count}.")
-        return ids
+        return ids[:count]
 
     def camera_number(self, channel_id: str) -> int:
         """The farm's number of the camera behind a channel."""
@@ -106,7 +119,10 @@ class Workshop:
     """A temporary directory with one seeded registry: seeding hashes many passwords, and is done
     once. Rows get copies."""
 
-    def __init__(self, directory: Path, demo: Demo, clips: Path, cores: Cores) -> None:
+    def __init__(
+        self, directory: Path, demo: Demo, clips: Path, cores: Cores, core: str = "native"
+    ) -> None:
+        """`core`: the packet core that services run, as `[media] core` has it."""
         self._directory = directory
         self._demo = demo
         self._clips = clips
@@ -114,12 +130,15 @@ class Workshop:
         self._rows = 0
         self._seeded = False
         self.cores = cores
+        self.core = core
 
     @classmethod
     @contextmanager
-    def open(cls, demo: Demo, clips: Path, cores: Cores) -> Iterator[Workshop]:
+    def open(
+        cls, demo: Demo, clips: Path, cores: Cores, core: str = "native"
+    ) -> Iterator[Workshop]:
         with tempfile.TemporaryDirectory(prefix="streamhub-bench-") as directory:
-            yield cls(Path(directory), demo, clips, cores)
+            yield cls(Path(directory), demo, clips, cores, core)
 
     @property
     def _template(self) -> Path:
@@ -130,35 +149,57 @@ class Workshop:
         return template
 
     @contextmanager
-    def farm(self, *, send_log_camera: int = 1, locked: bool = True) -> Iterator[Farm]:
+    def farm(
+        self,
+        *,
+        send_log_cameras: Sequence[int] = (1,),
+        locked: bool = True,
+        host: str = HOST,
+    ) -> Iterator[Farm]:
         """The cameras; not `locked`, they ask for no password."""
-        address = f"{HOST}:{self._farm_port}"
+        address = f"{host}:{self._farm_port}"
         log = self._directory / "send.log"
         words = [binary("farm"), "--listen", address, "--clips", str(self._clips)]
         words += ["--username", self._demo.farm_username]
-        words += ["--send-log", str(log), "--send-log-camera", str(send_log_camera)]
+        words += ["--send-log", str(log)]
+        for camera in send_log_cameras:
+            words += ["--send-log-camera", str(camera)]
         password = self._demo.farm_password(self._template) if locked else ""
         environment = {"STREAMHUB_FARM_PASSWORD": password}
-        with running(words, self.cores.load, environment, stdout=subprocess.PIPE) as process:
+        pipe = subprocess.PIPE
+        with running(words, self.cores.load, environment, stdin=pipe, stdout=pipe) as process:
             for line in process.stdout or ():
                 if line.startswith("farm: listening"):
                     break
             else:
                 raise BenchError("The farm ended before it listened.")
-            yield Farm(address, log)
+            yield Farm(address, log, process)
 
     @contextmanager
     def service(self) -> Iterator[Service]:
         """A fresh service: one that is not restarted keeps sending to viewers who have left."""
+        data_dir = self.seeded()
+        with self.service_on(data_dir) as service:
+            yield service
+        shutil.rmtree(data_dir)
+
+    def seeded(self) -> Path:
+        """A fresh copy of the seeded data directory."""
         self._rows += 1
         data_dir = self._directory / f"row{self._rows}"
         shutil.copytree(self._template, data_dir)
+        return data_dir
+
+    @contextmanager
+    def service_on(self, data_dir: Path) -> Iterator[Service]:
+        """A service on a data directory."""
         url = f"http://{HOST}:{free_port()}"
         environment = {
             "STREAMHUB_DATA_DIR": str(data_dir),
             "STREAMHUB_HTTP__HOST": HOST,
             "STREAMHUB_HTTP__PORT": url.rpartition(":")[2],
             "STREAMHUB_MEDIA__UDP_PORT": "0",
+            "STREAMHUB_MEDIA__CORE": self.core,
             "STREAMHUB_LOG__LEVEL": "warning",
         }
         words = [sys.executable, "-m", "streamhub.cli", "serve"]
@@ -170,7 +211,6 @@ class Workshop:
         ):
             self._wait_healthy(process, url, data_dir / "service.log")
             yield Service(process.pid, url, self._token(url))
-        shutil.rmtree(data_dir)
 
     def farm_password(self) -> str:
         return self._demo.farm_password(self._template)

@@ -94,12 +94,21 @@ def describe(clips: str, cores: Cores) -> dict[str, Any]:
     }
 
 
-def rss_bytes(pid: int) -> int:
+def rss_bytes(pid: int | str) -> int:
     """Resident memory of a process; proc(5)."""
     for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines():
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) * 1024
     return 0
+
+
+def open_files(pid: int) -> int:
+    """Descriptors that a process holds; proc(5)."""
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def threads(pid: int) -> int:
+    return len(os.listdir(f"/proc/{pid}/task"))
 
 
 def cpu_ms(pid: int) -> int:

@@ -34,6 +34,7 @@ def running(
     core: int | None,
     environment: Mapping[str, str] | None = None,
     *,
+    stdin: int = subprocess.DEVNULL,
     stdout: int | IO[bytes] | None = None,
     stderr: int | IO[bytes] | None = None,
 ) -> Iterator[subprocess.Popen[str]]:
@@ -47,7 +48,7 @@ def running(
     process = subprocess.Popen(  # noqa: S603
         list(words),
         env={**os.environ, **(environment or {})},
-        stdin=subprocess.DEVNULL,
+        stdin=stdin,
         stdout=stdout,
         stderr=stderr,
         text=True,
@@ -63,7 +64,7 @@ def running(
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        for pipe in (process.stdout, process.stderr):
+        for pipe in (process.stdin, process.stdout, process.stderr):
             if pipe is not None:
                 pipe.close()
 

@@ -9,8 +9,20 @@ from typing import Any
 from rich.table import Table
 
 # What tells rows apart, or is no figure.
-_LABELS = ("viewers", "joins", "cameras", "profile", "temperature", "srtp_cipher")
-_HIDDEN = ("row", "run", "load", "limit", "failures", "rss_bytes")
+_LABELS = (
+    "core",
+    "store",
+    "channels",
+    "viewers",
+    "joins",
+    "cameras",
+    "template",
+    "kind",
+    "profile",
+    "temperature",
+    "srtp_cipher",
+)
+_HIDDEN = ("row", "run", "load", "limit", "failures", "rss_bytes", "seed", "samples")
 
 
 def _numbers(row: Mapping[str, Any], prefix: str = "") -> dict[str, float]:

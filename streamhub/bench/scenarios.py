@@ -4,12 +4,16 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from .district import Service, Workshop
-from .load import Load, limit, watch
+from .load import Load, limit, watch, why_not
 from .machine import rss_bytes
+from .processes import BenchError
+
+Row = dict[str, Any]
 
 CIPHER = "AEAD_AES_256_GCM"
 # Of the farm's clips.
@@ -17,7 +21,6 @@ PICTURES_PER_S = 25
 # bytes_per_viewer is told from these two sizes, after this long.
 MEMORY_VIEWERS = (200, 400)
 MEMORY_AFTER_MS = 60_000
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,35 @@ class Target:
     url: str
     token: str | None = None
     pid: int | None = None
+    patience_ms: int = 30_000
+
+    def watch(self, workshop: Workshop, load: Load) -> Row:
+        """As `load.watch`; the viewers say goodbye."""
+        if self.pid is not None and not Path(f"/proc/{self.pid}").exists():
+            raise BenchError(f"There is no process {self.pid} (--pid).")
+        return watch(
+            replace(load, urls=[self.url], patience_ms=self.patience_ms),
+            workshop.cores,
+            token=self.token,
+            pid=self.pid,
+            urls_file=workshop.scratch_file("urls"),
+            abandon=False,
+        )
+
+    def notes(self, seen: Row, unknown: str) -> list[str]:
+        """What a reader of the figures must know; `unknown` are those that need the CPU time."""
+        found = []
+        if seen["playing"] < seen["viewers"]:
+            found.append(
+                f"{seen['viewers'] - seen['playing']} of {seen['viewers']} viewers do not play: "
+                f"{why_not(seen) or 'their packets ceased'}."
+            )
+        if unknown and seen["steady"].get("us_per_packet") is None:
+            found.append(
+                f"The server's CPU time is not known, so {unknown} are empty: give --pid if its "
+                "process runs on this machine."
+            )
+        return found
 
 
 class _Counters:
@@ -47,11 +79,13 @@ class _Counters:
             return after.get(name, 0.0) - before.get(name, 0.0)
 
         messages = counted("messages_sent")
-        return {
+        figures = {
             "packets_per_message": round(counted("datagrams_sent") / max(messages, 1), 2),
-            "wakes_per_s": round(counted("wakes") / (ended - began), 1),
             "send_blocked": counted("send_blocked"),
         }
+        if "wakes" in after:  # the Python core's loop does not count its own
+            figures["wakes_per_s"] = round(counted("wakes") / (ended - began), 1)
+        return figures
 
 
 def limit_row(workshop: Workshop, viewers: int) -> Row:
@@ -71,10 +105,11 @@ def fanout_row(
     `lost`, `playing`]: that many viewers of one camera. `share_of_paced_limit` is against the bare
     loop at the camera's own pace: it tells our own work from a processor that has slept."""
     if target is not None:
-        load = Load([target.url], viewers, measure_ms=measure_ms)
-        urls = workshop.scratch_file("urls")
-        seen = watch(load, workshop.cores, token=target.token, pid=target.pid, urls_file=urls)
-        return _fanout_figures(workshop, viewers, seen)
+        seen = target.watch(workshop, Load([], viewers, measure_ms=measure_ms))
+        unknown = "us_per_packet, gbps_per_core, cores and share_of_limit"
+        notes = target.notes(seen, unknown)
+        notes.append("packets_per_message and wakes_per_s are counted in our own service only.")
+        return {**_fanout_figures(workshop, viewers, seen), "notes": notes}
     with workshop.farm(), workshop.service() as service:
         channel = service.channels(1)[0]
         load = Load([service.whep(channel, profile)], viewers, measure_ms=measure_ms)
@@ -100,8 +135,6 @@ def fanout_row(
 def _fanout_figures(workshop: Workshop, viewers: int, seen: Row) -> Row:
     ciphers = seen["srtp_ciphers"]
     cipher = ciphers[0] if len(ciphers) == 1 else CIPHER
-    bare = limit(viewers, workshop.cores, cipher=cipher)
-    paced = limit(viewers, workshop.cores, cipher=cipher, rate=PICTURES_PER_S)
     steady = seen["steady"]
     us = steady.get("us_per_packet")
     return {
@@ -112,13 +145,24 @@ def _fanout_figures(workshop: Workshop, viewers: int, seen: Row) -> Row:
         "refused": seen["refused"],
         "gbps_per_core": steady.get("gbps_per_core"),
         "us_per_packet": us,
-        "limit_us_per_packet": bare["us_per_packet"],
-        "share_of_limit": None if not us else round(bare["us_per_packet"] / us, 3),
-        "paced_limit_us_per_packet": paced["us_per_packet"],
-        "share_of_paced_limit": None if not us else round(paced["us_per_packet"] / us, 3),
+        **_shares(workshop, viewers, cipher, us),
         "cores": steady.get("cores"),
         "srtp_cipher": cipher,
         "load": seen,
+    }
+
+
+def _shares(workshop: Workshop, viewers: int, cipher: str, us: float | None) -> Row:
+    """Against the bare loops; without a CPU time there is nothing to compare."""
+    if not us:
+        return {"share_of_limit": None, "share_of_paced_limit": None}
+    bare = limit(viewers, workshop.cores, cipher=cipher)
+    paced = limit(viewers, workshop.cores, cipher=cipher, rate=PICTURES_PER_S)
+    return {
+        "limit_us_per_packet": bare["us_per_packet"],
+        "share_of_limit": round(bare["us_per_packet"] / us, 3),
+        "paced_limit_us_per_packet": paced["us_per_packet"],
+        "share_of_paced_limit": round(paced["us_per_packet"] / us, 3),
         "limit": bare,
     }
 
@@ -158,13 +202,13 @@ def join_row(
     each viewer is the first of a camera of its own."""
     urls_file = workshop.scratch_file("urls")
     if target is not None:
-        load = Load([target.url], viewers, rate, steady=steady if hot else 0, kernel_times=True)
-        seen = watch(load, workshop.cores, token=target.token, pid=target.pid, urls_file=urls_file)
-        return _join_figures(seen, hot)
+        load = Load([], viewers, rate, steady=steady if hot else 0, kernel_times=True)
+        seen = target.watch(workshop, load)
+        return {**_join_figures(seen, hot), "notes": target.notes(seen, "cpu_ms_per_join")}
     with workshop.service() as service:
         channels = service.channels(1 if hot else viewers)
         log_camera = service.camera_number(channels[0])
-        with workshop.farm(send_log_camera=log_camera) as farm:
+        with workshop.farm(send_log_cameras=[log_camera]) as farm:
             load = Load(
                 [service.whep(channel, profile) for channel in channels],
                 viewers,
@@ -200,12 +244,30 @@ def _join_figures(seen: Row, hot: bool) -> Row:
     }
 
 
-def delay_row(workshop: Workshop, viewers: int, profile: str, *, measure_ms: int = 20_000) -> Row:
+def delay_row(
+    workshop: Workshop,
+    viewers: int,
+    profile: str,
+    target: Target | None = None,
+    send_log: Path | None = None,
+    *,
+    measure_ms: int = 20_000,
+) -> Row:
     """[`added_ms`, `added_key_ms`]: kernel receive time of a unit's last packet at the viewer, less
-    the farm's time just before its last write of it."""
+    the farm's time just before its last write of it; of a `target`, less the time in `send_log`."""
+    if target is not None:
+        load = Load([], viewers, measure_ms=measure_ms, kernel_times=True, send_log=send_log)
+        seen = target.watch(workshop, load)
+        notes = target.notes(seen, "")
+        if seen["delay"]["viewers_unplaced"]:
+            notes.append(
+                f"Of {seen['delay']['viewers_unplaced']} viewers the pictures are not in the send "
+                "log: their delay is not known."
+            )
+        return {**_delay_figures(seen), "notes": notes}
     with workshop.service() as service:
         channel = service.channels(1)[0]
-        with workshop.farm(send_log_camera=service.camera_number(channel)) as farm:
+        with workshop.farm(send_log_cameras=[service.camera_number(channel)]) as farm:
             load = Load(
                 [service.whep(channel, profile)],
                 viewers,
@@ -220,10 +282,13 @@ def delay_row(workshop: Workshop, viewers: int, profile: str, *, measure_ms: int
                 pid=service.pid,
                 urls_file=workshop.scratch_file("urls"),
             )
+    return {**_delay_figures(seen), "profile": profile}
+
+
+def _delay_figures(seen: Row) -> Row:
     delay = seen["delay"]
     return {
-        "viewers": viewers,
-        "profile": profile,
+        "viewers": seen["viewers"],
         "playing": seen["playing"],
         "lost": seen["lost"],
         "added_ms": delay["added_ms"],

@@ -24,7 +24,19 @@ _OPTIONAL = (
 
 def build() -> typer.Typer:
     """The whole command."""
-    from . import area, audit, camera, grant, serve, subject
+    from . import (
+        area_assign,
+        audit,
+        backup,
+        camera_discover,
+        camera_filing,
+        camera_inspect,
+        device,
+        grant,
+        serve,
+        subject,
+        webhook,
+    )
 
     app = typer.Typer(
         name="streamhub",
@@ -34,12 +46,18 @@ def build() -> typer.Typer:
         help="Cameras of a district, shown to whom they were granted.",
     )
     app.command("serve")(serve.serve)
-    app.add_typer(area.app, name="area")
-    app.add_typer(camera.app, name="camera")
+    app.add_typer(area_assign.app, name="area")
+    # One group, to which each of these files has added its commands.
+    [cameras] = {camera_discover.app, camera_filing.app, camera_inspect.app}
+    app.add_typer(cameras, name="camera")
+    app.add_typer(device.app, name="device")
     app.add_typer(grant.app, name="grant")
     app.add_typer(subject.app, name="subject")
+    app.add_typer(webhook.app, name="webhook")
     app.add_typer(audit.app, name="audit")
     app.command("views")(audit.views)
+    app.command("backup")(backup.backup)
+    app.command("restore")(backup.restore)
     wanted = sys.argv[1] if len(sys.argv) > 1 else None
     for module, attribute, name in _OPTIONAL:
         # Only what is asked for, or all for the help: they import codecs and the like.

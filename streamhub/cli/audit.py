@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -39,14 +40,15 @@ def verify(as_json: AsJson = False) -> None:
     from camera_registry.store import open_store
 
     settings = settings_or_fail()
-    if not settings.registry_path.exists():
+    place = settings.registry_place
+    if isinstance(place, Path) and not place.exists():
         raise CliError(
             f"There is no registry in {settings.data_dir}; set STREAMHUB_DATA_DIR.", exit_code=2
         )
 
     async def work() -> AuditVerification:
         # Reading beside a running service is safe: a reader sees one snapshot.
-        store = await open_store(settings.registry_path, migrate=False)
+        store = await open_store(place, migrate=False)
         try:
             return await store.verify_audit()
         finally:

@@ -43,6 +43,9 @@ def add(
     ] = False,
     lon: float | None = None,
     lat: float | None = None,
+    draft: Annotated[
+        bool, typer.Option("--draft", help="Let it be reviewed and filed before operators see it.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Add a camera."""
@@ -60,6 +63,7 @@ def add(
             "password": password,
             "lon": lon,
             "lat": lat,
+            "filing": "draft" if draft else None,
         }
         return await api.call("POST", "/api/v1/channels", body=body)
 
@@ -71,6 +75,7 @@ def list_cameras(
     q: Annotated[str | None, typer.Argument(help="Part of the name or code.")] = None,
     area: Annotated[str | None, typer.Option(help="Id, code or name; with all below.")] = None,
     device_class: Annotated[str | None, typer.Option("--class")] = None,
+    filing: Annotated[str | None, typer.Option(help="draft, reviewed or filed.")] = None,
     limit: Annotated[int, typer.Option(min=1)] = 50,
     as_json: AsJson = False,
 ) -> None:
@@ -79,10 +84,15 @@ def list_cameras(
     async def work(api: Api) -> list[dict[str, Any]]:
         area_id = None if area is None else (await area_by(api, area))["id"]
         return await api.all(
-            "/api/v1/channels", limit=limit, q=q, area_id=area_id, device_class=device_class
+            "/api/v1/channels",
+            limit=limit,
+            q=q,
+            area_id=area_id,
+            device_class=device_class,
+            filing=filing,
         )
 
-    columns = ("id", "code", "name", "device_class", "area_path", "enabled")
+    columns = ("id", "code", "name", "device_class", "area_path", "enabled", "filing")
     show_rows(run(work), columns, as_json=as_json)
 
 

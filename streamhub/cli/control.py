@@ -19,6 +19,7 @@ from streamhub import logs
 from streamhub.settings import LogSettings, Settings, SettingsError, load_settings
 
 TIMEOUT_S = 15.0
+LONG_S = 300.0  # what works on 100,000 cameras at once
 PAGE = 500
 # A mutation that passes this many rows on one command is a mistake in the command.
 MAX_PAGES = 200
@@ -49,15 +50,39 @@ class Api:
         *,
         body: Mapping[str, Any] | None = None,
         params: Mapping[str, Any] | None = None,
+        timeout_s: float = TIMEOUT_S,
     ) -> Any:
         """The decoded answer, None when it is empty."""
+        answer = await self._ask(method, path, params, timeout_s, json=body)
+        return answer.json() if answer.content else None
+
+    async def upload(self, path: str, file: bytes, *, params: Mapping[str, Any]) -> Any:
+        """Send a file as it is; the decoded answer."""
+        headers = {"Content-Type": "application/octet-stream"}
+        answer = await self._ask("POST", path, params, LONG_S, content=file, headers=headers)
+        return answer.json()
+
+    async def download(self, path: str, *, params: Mapping[str, Any] | None = None) -> bytes:
+        """An answer that is a file."""
+        return (await self._ask("GET", path, params, LONG_S)).content
+
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, Any] | None,
+        timeout_s: float,
+        **request: Any,
+    ) -> httpx.Response:
         given = {key: value for key, value in (params or {}).items() if value is not None}
         try:
-            answer = await self._client.request(method, path, json=body, params=given)
+            answer = await self._client.request(
+                method, path, params=given, timeout=timeout_s, **request
+            )
         except httpx.TransportError as error:
             raise CliError(f"The service did not answer ({error}); see its log.") from None
         if answer.is_success:
-            return answer.json() if answer.content else None
+            return answer
         raise _error(answer)
 
     async def all(self, path: str, *, limit: int, **params: Any) -> list[dict[str, Any]]:

@@ -10,10 +10,11 @@ import ctypes
 import os
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -29,11 +30,13 @@ from camera_registry.secret import Secret
 from camera_registry.store import open_store
 from camera_registry.vault import open_vault
 from streamhub.access.passwords import hash_password
+from streamhub.settings import SettingsError, load_settings
 
 HOST = "127.0.0.1"
 CAMERAS = 3000
 FARM_USERNAME = "admin"
 START_TIMEOUT_S = 60.0
+CLIPS_TIMEOUT_S = 600.0  # encoded once, on however slow a machine
 STOP_TIMEOUT_S = 5.0
 PR_SET_PDEATHSIG = 1
 
@@ -55,8 +58,10 @@ def farm_password(data_dir: Path) -> Secret:
 
 
 async def prepare(data_dir: Path, farm_port: int) -> DemoSummary:
-    """Migrate and seed the registry in `data_dir`; a second call finds all there."""
-    store = await open_store(data_dir / "registry.db")
+    """Migrate and seed the registry that a service in `data_dir` will use; a second call finds all
+    there. Raises SettingsError, RegistryError.
+    """
+    store = await open_store(load_settings(data_dir=data_dir).registry_place)
     try:
         vault = await open_vault(store, data_dir / "secret.key")
         return await seed_demo(
@@ -110,19 +115,30 @@ class Children:
         self._processes.clear()
 
 
-def _wait_healthy(children: Children, url: str) -> None:
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while time.monotonic() < deadline:
+def _wait_until(ready: Callable[[], bool], children: Children, what: str, timeout_s: float) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not ready():
         name = children.dead()
         if name is not None:
             raise RuntimeError(f"The {name} ended while starting; its last lines above say why.")
-        try:
-            if httpx.get(f"{url}/healthz", timeout=1).status_code == httpx.codes.OK:
-                return
-        except httpx.TransportError:
-            pass
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"{what} within {timeout_s:.0f} s.")
         time.sleep(0.1)
-    raise RuntimeError(f"The service did not answer {url}/healthz in {START_TIMEOUT_S:.0f} s.")
+
+
+def _is_healthy(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/healthz", timeout=1).status_code == httpx.codes.OK
+    except httpx.TransportError:
+        return False
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection((HOST, port), timeout=1).close()
+    except OSError:
+        return False
+    return True
 
 
 def _welcome(console: Console, url: str, summary: DemoSummary) -> None:
@@ -172,14 +188,19 @@ def demo(
                 "STREAMHUB_LOG__LEVEL": os.environ.get("STREAMHUB_LOG__LEVEL", "warning"),
             },
         )
-        _wait_healthy(children, url)
+        silence = f"The service did not answer {url}/healthz"
+        _wait_until(lambda: _is_healthy(url), children, silence, START_TIMEOUT_S)
+        if not _listens(farm_port):
+            console.print("making the simulated cameras' clips; the first time this takes a minute")
+            silence = f"The cameras did not listen on {HOST}:{farm_port}"
+            _wait_until(lambda: _listens(farm_port), children, silence, CLIPS_TIMEOUT_S)
         _welcome(console, url, summary)
         while (ended := children.dead()) is None:
             time.sleep(0.5)
         raise RuntimeError(f"The {ended} ended by itself; the lines above say why.")
     except KeyboardInterrupt:
         console.print("\nstopping")
-    except (RuntimeError, RegistryError) as error:
+    except (RuntimeError, RegistryError, SettingsError) as error:
         console.print(f"[red]{error}[/]")
         raise typer.Exit(1) from None
     finally:

@@ -5,6 +5,7 @@ Each check is a function of the settings that returns a `Finding`; nothing is ch
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import json
 import os
@@ -31,6 +32,8 @@ WANTED_OPEN_FILES = 16_384
 # A keyframe for 50 viewers is about 10 MB; below 4 MB the socket is full in every burst.
 WANTED_SOCKET_BYTES = 4 << 20
 WANTED_FREE_BYTES = 1 << 30
+# A view is answered when its audit row is durable: two journeys to the database.
+WANTED_ROUND_TRIP_MS = 10.0
 UDP_SEGMENT = 103
 TIME_ERROR = 5
 
@@ -186,6 +189,34 @@ def check_data_dir(settings: Settings) -> Finding:
     return Finding("data directory", "ok", f"{directory}: {free >> 30} GiB free")
 
 
+def check_registry(settings: Settings) -> Finding:
+    from camera_registry.errors import StoreError
+
+    url = settings.registry.url
+    if url is None:
+        return Finding("registry", "ok", f"SQLite, {settings.registry_path.resolve()}")
+    # Here: the driver is needed by this alone.
+    from camera_registry.store.postgres import examine
+
+    try:
+        facts = asyncio.run(examine(url))
+    except StoreError as error:
+        return Finding("registry", "fail", "no PostgreSQL that can be used", str(error))
+    found = f"PostgreSQL {facts.version}, {facts.where}, {facts.round_trip_ms:.1f} ms away"
+    if not facts.fsync:
+        return Finding(
+            "registry",
+            "warn",
+            f"{found}, fsync off",
+            "ALTER SYSTEM SET fsync = on; SELECT pg_reload_conf()   (a power cut loses audit rows)",
+        )
+    if facts.round_trip_ms > WANTED_ROUND_TRIP_MS:
+        return Finding(
+            "registry", "warn", found, "Bring the server nearer: each view waits for two journeys."
+        )
+    return Finding("registry", "ok", found)
+
+
 CHECKS: tuple[Callable[[Settings], Finding], ...] = (
     check_http_port,
     check_udp_port,
@@ -196,6 +227,7 @@ CHECKS: tuple[Callable[[Settings], Finding], ...] = (
     check_kernel,
     check_clock,
     check_data_dir,
+    check_registry,
 )
 
 
@@ -207,7 +239,7 @@ def examine(settings: Settings) -> list[Finding]:
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON array.")] = False,
 ) -> None:
-    """Check this machine: ports, open files, buffers, clock; with the command that mends each."""
+    """Check this machine and its registry; with the command that mends what is not well."""
     try:
         findings = examine(load_settings())
     except SettingsError as error:

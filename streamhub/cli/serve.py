@@ -22,6 +22,7 @@ import structlog
 from streamhub.settings import Settings
 
 from .control import CliError, settings_or_fail
+from .sd_notify import READY, STOPPING, sd_notify
 
 LOCK_FILE = "service.lock"
 BACKLOG = 1024
@@ -39,17 +40,18 @@ def serve() -> None:
 
     from camera_registry.errors import RegistryError
     from streamhub import logs
+    from streamhub.media.contract import CoreUnavailable
 
     settings = settings_or_fail()
     logs.configure(settings.log)
     _raise_open_files()
     try:
         with (
-            _locked(settings.data_dir),
+            locked(settings.data_dir),
             asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
         ):
             runner.run(run_service(settings))
-    except RegistryError as error:
+    except (RegistryError, CoreUnavailable) as error:
         raise CliError(str(error)) from None
 
 
@@ -82,8 +84,10 @@ async def run_service(settings: Settings) -> None:
             gc.collect()
             gc.freeze()
             _log.info("listening", address=f"{host}:{port}", control=str(settings.control_socket))
+            sd_notify(READY)
             await _until_stopped(stop, tasks)
             leaving()
+            sd_notify(STOPPING)
             _log.info("leaving")
             page.should_exit = local.should_exit = True
             # Beside each other: the servers wait for event streams, which end with their views.
@@ -161,7 +165,7 @@ def _control_socket(path: Path) -> Iterator[socket.socket]:
 
 
 @contextmanager
-def _locked(data_dir: Path) -> Iterator[None]:
+def locked(data_dir: Path) -> Iterator[None]:
     """One service per data directory; the kernel gives the lock up when the process dies."""
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -18,6 +18,7 @@ from streamhub.delivery.views import LiveViews, utc_now
 from streamhub.delivery.whep import WhepDoor
 from streamhub.media.contract import MediaCore, channel_of
 from streamhub.media.pump import EventPump
+from streamhub.router.route import RouteState
 
 if TYPE_CHECKING:
     from camera_registry.store.contract import Store
@@ -135,6 +136,11 @@ class Delivery:
         await self._view_log.give_up()
         await self._pump.stop()
 
+    @property
+    def core_is_whole(self) -> bool:
+        """No part of the packet core has ended by a fault."""
+        return not self._core.stats().counters.get("shards_ended")
+
     def figures(self) -> dict[str, float]:
         """For /metrics: gauges and totals; `views_ended_total.<cause>` once per cause seen."""
         figures: dict[str, float] = {
@@ -152,6 +158,16 @@ class Delivery:
         for cause, ended in self.views.ended_total.items():
             figures[f"views_ended_total.{cause}"] = ended
         return figures
+
+    def dials_by_device(self) -> dict[str, int]:
+        """How many streams are pulled from each device now, or about to be."""
+        facts = self._facts.current
+        held: dict[str, int] = {}
+        for route in self._router.routes():
+            channel = facts.channel(channel_of(route.stream_id))
+            if channel is not None and route.state in (RouteState.OPENING, RouteState.LIVE):
+                held[channel.device_id] = held.get(channel.device_id, 0) + 1
+        return held
 
     def _channels_of(self, object_ids: frozenset[str]) -> set[str]:
         """Of the streams that are routed: those whose channel or device is among these."""

@@ -14,6 +14,9 @@ class DeliverySettings:
     # A control plane that stalls for less than two renewals costs nobody a picture.
     lease_s: float = 60.0
     renew_every_s: float = 20.0
+    # Who may watch is not known for this long: the registry's database is away. A shorter absence
+    # (it was started anew) is nobody's trouble; in a longer one leases run out.
+    deaf_s: float = 10.0
     # A camera at 15 fps that is silent this long is not "slow", something is wrong.
     stale_after_ms: int = 2000
     tick_s: float = 1.0

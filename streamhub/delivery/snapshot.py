@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 class StillDecoder(Protocol):
     """Turns one keyframe into a JPEG, in another process."""
 
-    async def decode(self, annexb: bytes, *, timeout_s: float) -> Picture: ...
+    async def decode(self, annexb: bytes, *, codec: str, timeout_s: float) -> Picture: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +192,7 @@ class SnapshotDoor:
         started = self._clock()
         try:
             picture = await self._decoder.decode(
-                taken.annexb, timeout_s=max(0.1, deadline - started)
+                taken.annexb, codec=taken.codec, timeout_s=max(0.1, deadline - started)
             )
         except Busy as error:
             raise OverCapacity(str(error), retry_after_s=2) from error

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from weakref import WeakSet
 
-from streamhub.media.contract import Reception
+from streamhub.media.contract import Reception, stream_id_of
 from streamhub.router.route import RouteState
 from streamhub.router.supervisor import RouteView
 
@@ -43,6 +43,10 @@ class ViewState:
     last_packet_age_ms: int | None = None
     # What is wrong with the camera although the picture comes.
     warning: str | None = None
+    # Which stream is shown, which one is wanted, and why that one is not there yet.
+    profile: str = ""
+    wanted_profile: str = ""
+    wanted_reason: str | None = None
 
     def data(self) -> dict[str, Any]:
         """As the `state` event carries it."""
@@ -54,6 +58,9 @@ class ViewState:
             "retry_in_ms": self.retry_in_ms,
             "last_packet_age_ms": self.last_packet_age_ms,
             "warning": self.warning,
+            "profile": self.profile,
+            "wanted_profile": self.wanted_profile,
+            "wanted_reason": self.wanted_reason,
         }
 
 
@@ -84,6 +91,8 @@ class View:
     id: str
     channel_id: str
     profile: str
+    wanted_profile: str
+    audio: bool
     subject_id: str
     subject_name: str
     started_at: datetime
@@ -148,11 +157,17 @@ class LiveView:
     channel_id: str
     area_id: str | None
     profile: str
-    stream_id: str
     started_at: datetime
     # owned
     permit: Permit
     until: float
+    # Where the core was last asked to send it; `profile` is what it shows.
+    wanted_profile: str = ""
+    # Why the core did not send it to the stream that was wanted last; it stays where it is.
+    switch_refused: str | None = None
+    profiles_shown: list[str] = field(default_factory=list)
+    # Whether it asked for the camera's sound.
+    audio: bool = False
     trace: deque[TraceStep] = field(default_factory=lambda: deque(maxlen=TRACE_STEPS))
     steps_total: int = 0
     connected: bool = False
@@ -165,6 +180,25 @@ class LiveView:
     ended_cause: str | None = None
     close_by: float = 0.0
     watches: WeakSet[Watch] = field(default_factory=WeakSet)
+
+    def __post_init__(self) -> None:
+        self.wanted_profile = self.profile
+        self.profiles_shown = [self.profile]
+
+    @property
+    def stream_id(self) -> str:
+        """The stream that it shows."""
+        return stream_id_of(self.channel_id, self.profile)
+
+    def stream_lease(self, profile: str) -> str:
+        """Under which the router keeps one of its streams live."""
+        return f"{self.id}/{profile}"
+
+    def shows(self, profile: str) -> None:
+        """The viewer has gone over to this one."""
+        self.profile = profile
+        if profile not in self.profiles_shown:
+            self.profiles_shown.append(profile)
 
     @property
     def started_at_ms(self) -> int:
@@ -182,8 +216,22 @@ class LiveView:
             watch.tell(event)
 
 
-def state_of(view: LiveView, route: RouteView, stale_after_ms: int) -> ViewState:
-    """The state of a view, from what the route and the core say of it. Pure."""
+def state_of(
+    view: LiveView, route: RouteView, stale_after_ms: int, wanted: RouteView | None = None
+) -> ViewState:
+    """The state of a view, from what the routes and the core say of it. Pure.
+
+    `wanted`: the route of the stream that it is on its way to.
+    """
+    return replace(
+        _state_of(view, route, stale_after_ms),
+        profile=view.profile,
+        wanted_profile=view.wanted_profile,
+        wanted_reason=view.switch_refused if wanted is None else wanted.cause,
+    )
+
+
+def _state_of(view: LiveView, route: RouteView, stale_after_ms: int) -> ViewState:
     age_ms = view.last_packet_age_ms
     step = view.trace[-1].step if view.trace else None
     if view.ended_cause is not None:
@@ -218,6 +266,8 @@ def snapshot_of(view: LiveView, state: ViewState) -> View:
         id=view.id,
         channel_id=view.channel_id,
         profile=view.profile,
+        wanted_profile=view.wanted_profile,
+        audio=view.audio,
         subject_id=view.permit.subject_id,
         subject_name=view.permit.principal.username,
         started_at=view.started_at,

@@ -186,12 +186,16 @@ def end_detail(view: LiveView, now: datetime) -> dict[str, Any]:
     return {
         "view_id": view.id,
         "profile": view.profile,
+        "profiles": view.profiles_shown,
         "cause": view.ended_cause,
         "started_at": view.started_at.isoformat(),
         "duration_ms": round((now - view.started_at).total_seconds() * 1000),
         "sent_bytes": view.sent_bytes,
         "packets": view.packets,
         "lagged": view.lagged,
+        "transport": view.reception.transport,
+        "lost_packets": view.reception.lost_packets,
+        "retransmitted": view.reception.retransmitted,
         "srtp_cipher": view.srtp_cipher,
         "steps": [[taken.step, taken.elapsed_ms] for taken in view.trace],
     }

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import structlog
 
-from streamhub.delivery.errors import ShuttingDown, UnknownView
+from streamhub.delivery.errors import ShuttingDown, UnknownProfile, UnknownView
 from streamhub.delivery.settings import DeliverySettings
 from streamhub.delivery.view import (
     MAX_WATCHERS,
@@ -24,18 +23,23 @@ from streamhub.delivery.view import (
     View,
     ViewEvent,
     Watch,
-    snapshot_of,
-    state_of,
 )
+from streamhub.delivery.view_table import ViewTable
 from streamhub.media.contract import (
+    PROFILES,
     Event,
     EventsLost,
     MediaCore,
+    MediaError,
+    NoCommonCodec,
     OverCapacity,
     StepTaken,
+    SwitchRefused,
     ViewerClosed,
     ViewerConnected,
     ViewerLagging,
+    ViewerSwitched,
+    profile_of,
     stream_id_of,
 )
 
@@ -47,6 +51,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+ViewerEvent = ViewerConnected | ViewerSwitched | SwitchRefused | ViewerClosed | ViewerLagging
 # Rechecks between two breaths of the loop: about 2 ms.
 RECHECKS_PER_BREATH = 200
 
@@ -77,20 +82,22 @@ class LiveViews:
         self._guard = guard
         self._facts = facts
         self._settings = settings
-        self._on_finished = on_finished
         self._now = now
         # owned
-        self._views: dict[str, LiveView] = {}
-        self._by_stream: dict[str, set[str]] = {}
+        self._table = ViewTable(
+            core=core, router=router, settings=settings, on_finished=on_finished, now=now
+        )
         self._closing = False
-        self._drained = asyncio.Event()
-        self._drained.set()
         self.opened_total = 0
-        self.ended_total: Counter[str] = Counter()
         self.lagging_total = 0
 
     def __len__(self) -> int:
-        return len(self._views)
+        return len(self._table)
+
+    @property
+    def ended_total(self) -> Mapping[str, int]:
+        """By cause."""
+        return self._table.ended_total
 
     # --- open -------------------------------------------------------------------------------------
 
@@ -110,7 +117,7 @@ class LiveViews:
         """
         if self._closing:
             raise ShuttingDown
-        if len(self._views) >= self._settings.max_views:
+        if len(self) >= self._settings.max_views:
             raise OverCapacity("as many views are open as this service carries")
         channel = self._facts.current.channel(permit.channel_id)
         view = LiveView(
@@ -118,7 +125,6 @@ class LiveViews:
             channel_id=permit.channel_id,
             area_id=channel.area_id if channel else None,
             profile=profile,
-            stream_id=stream_id_of(permit.channel_id, profile),
             started_at=self._now(),
             permit=permit,
             until=self._lease_end(permit),
@@ -133,47 +139,69 @@ class LiveViews:
             permit=permit,
         )
         # From here on a revocation finds it, even while its audit row is being written.
-        self._views[view.id] = view
-        self._by_stream.setdefault(view.stream_id, set()).add(view.id)
-        self._drained.clear()
+        self._table.add(view)
         view.add_step("permit", view.started_at_ms)
         for taken in self._router.route(view.stream_id).steps:
             view.add_step(taken.step, taken.at_ms)
-        self._router.ensure_live(permit, view.channel_id, profile, view.id)
+        self._table.hold(view, profile, permit)
         try:
             await written(view)
         except BaseException:
-            self._end([view], "not_audited")
+            self._table.end([view], "not_audited")
             raise
         self.opened_total += 1
         if view.ended_cause is None and self._guard.recheck(permit) is None:
-            self._end([view], self._fall_cause(view))
+            self._table.end([view], self._fall_cause(view))
         if view.ended_cause is not None:
             raise UnknownView
         return Opened(view.id, answer)
+
+    def switch(self, view_id: str, profile: str) -> View:
+        """Send a view on to the channel's other stream; it goes over when that has a keyframe.
+
+        Until then the picture stays. The last wish counts. Raises `UnknownView`, `UnknownProfile`;
+        `NoCommonCodec` when the viewer is known not to take that stream.
+        """
+        view = self._table.live(view_id)
+        permit = None if view is None else self._guard.recheck(view.permit)
+        if view is None or permit is None:
+            raise UnknownView
+        channel = self._facts.current.channel(view.channel_id)
+        if channel is None or profile not in channel.profiles:
+            raise UnknownProfile(view.channel_id, profile)
+        if profile != view.wanted_profile:
+            self._core.switch_viewer(view.id, stream_id_of(view.channel_id, profile), permit)
+            view.wanted_profile, view.switch_refused = profile, None
+            self._table.hold(view, profile, permit)
+            self._table.tell_state(view)
+        return self._snapshot(view)
+
+    def set_audio(self, view_id: str, on: bool) -> View:
+        """Turn a view's sound on or off. Raises `UnknownView`."""
+        view = self._table.live(view_id)
+        if view is None or self._guard.recheck(view.permit) is None:
+            raise UnknownView
+        self._core.set_viewer_audio(view.id, on)
+        view.audio = on
+        return self._snapshot(view)
 
     # --- look -------------------------------------------------------------------------------------
 
     def get(self, view_id: str) -> View | None:
         """A live view, or None."""
-        view = self._live(view_id)
-        if view is None:
-            return None
-        self._refresh([view])
-        return self._snapshot(view)
+        view = self._table.live(view_id)
+        return None if view is None else self._snapshot(view)
 
     def list(self) -> list[View]:
         """All live views, oldest first."""
-        views = [view for view in self._views.values() if view.ended_cause is None]
-        self._refresh(views)
-        return [self._snapshot(view) for view in views]
+        return self._table.snapshots(self._table.all_live())
 
     def watch(self, view_id: str) -> Watch:
         """Follow a view: its trace so far, its state, then what happens. Ends with the view.
 
         Raises `UnknownView`; `OverCapacity` when the view has too many watchers.
         """
-        view = self._live(view_id)
+        view = self._table.live(view_id)
         if view is None:
             raise UnknownView
         if len(view.watches) >= MAX_WATCHERS:
@@ -182,24 +210,28 @@ class LiveViews:
         for taken in view.trace:
             watch.tell(ViewEvent("step", taken.data()))
         view.watches.add(watch)
-        self._refresh([view])
-        watch.tell(self._state_event(view))
+        self._table.refresh([view])
+        watch.tell(self._table.state_event(view))
         return watch
+
+    def _snapshot(self, view: LiveView) -> View:
+        [snapshot] = self._table.snapshots([view])
+        return snapshot
 
     # --- end --------------------------------------------------------------------------------------
 
     async def close(self, view_id: str, cause: str) -> bool:
         """End a view now. False when there is no such live view."""
-        view = self._live(view_id)
+        view = self._table.live(view_id)
         if view is None:
             return False
-        self._end([view], cause)
+        self._table.end([view], cause)
         return True
 
     async def recheck(self) -> int:
         """The facts changed: end every view whose right is gone. Returns how many fell."""
         fallen = 0
-        views = list(self._views.values())
+        views = self._table.all_live()
         for start in range(0, len(views), RECHECKS_PER_BREATH):
             part = views[start : start + RECHECKS_PER_BREATH]
             fallen += len(self._held(part)[1])
@@ -208,79 +240,65 @@ class LiveViews:
         return fallen
 
     async def renew(self) -> None:
-        """Renew the leases of all views that are still allowed, in bulk; end the others."""
-        views = list(self._views.values())
+        """Renew the leases of all views that are still allowed, in bulk; end the others.
+
+        None is renewed while a revocation could not be heard of.
+        """
+        if self._facts.deaf_s > self._settings.deaf_s:
+            log.warning("not_renewed", deaf_s=round(self._facts.deaf_s))
+            return
+        views = self._table.all_live()
         for start in range(0, len(views), RECHECKS_PER_BREATH):
             held, _ = self._held(views[start : start + RECHECKS_PER_BREATH])
             for view in held:
                 view.until = self._lease_end(view.permit)
-            self._core.renew_viewers([(view.id, view.until) for view in held])
+            try:
+                self._core.renew_viewers([(view.id, view.until) for view in held])
+            except MediaError as error:  # the next round comes long before the leases end
+                log.warning("renewal_not_taken", views=len(held), code=error.code)
             await asyncio.sleep(0)
 
     def tick(self, clock_s: float) -> None:
         """Once a second: fresh figures for those that are watched, in one call of the core."""
-        watched = [v for v in self._views.values() if v.watches and v.ended_cause is None]
-        self._refresh(watched)
+        watched = [view for view in self._table.all_live() if view.watches]
+        self._table.refresh(watched)
         for view in watched:
-            view.tell(self._state_event(view))
-        for view in list(self._views.values()):
-            if view.ended_cause is not None:
-                if view.close_by == 0.0:
-                    view.close_by = clock_s + self._settings.close_grace_s
-                elif clock_s >= view.close_by:
-                    self._finish(view)
+            self._table.tell_state(view)
+        self._table.chase(clock_s)
 
     def end_all(self, cause: str) -> None:
         """Nothing is opened any more; everything that is open ends."""
         self._closing = True
-        self._end([v for v in self._views.values() if v.ended_cause is None], cause)
+        self._table.end(self._table.all_live(), cause)
 
     async def drained(self) -> None:
         """Wait until the core has let go of every view."""
-        await self._drained.wait()
+        await self._table.drained()
 
     def abandon(self) -> None:
         """Close the books on what the core still owes us an event for."""
-        for view in list(self._views.values()):
-            self._finish(view)
+        self._table.abandon()
 
     # --- what is heard ----------------------------------------------------------------------------
 
     def handle_event(self, event: Event) -> None:
         """Subscriber of the event pump, after the router."""
         match event:
-            case StepTaken(owner=owner):
-                self._step(event, [owner] if owner in self._views else self._on(owner))
-            case ViewerConnected(viewer_id=viewer_id) if viewer_id in self._views:
-                view = self._views[viewer_id]
-                view.connected, view.srtp_cipher = True, event.srtp_cipher
-            case ViewerClosed(viewer_id=viewer_id) if viewer_id in self._views:
-                view = self._views[viewer_id]
-                view.sent_bytes, view.packets = event.sent_bytes, event.packets
-                self._close_books(view, event.cause)
-            case ViewerLagging(viewer_id=viewer_id) if viewer_id in self._views:
-                self._views[viewer_id].lagged += 1
-                self.lagging_total += 1
+            case StepTaken():
+                self._step(event)
             case EventsLost():
                 self._resync()
-            case _:
-                pass
+            case _ if isinstance(event, ViewerEvent):
+                view = self._table.get(event.viewer_id)
+                if view is not None:
+                    self._viewer_event(view, event)
 
     def route_changed(self, stream_id: str) -> None:
         """Listener of the router."""
-        for view_id in self._on(stream_id):
-            view = self._views[view_id]
-            if view.watches and view.ended_cause is None:
-                view.tell(self._state_event(view))
+        for view in self._table.on(stream_id):
+            self._table.tell_state(view)
 
     # --- inside -----------------------------------------------------------------------------------
-
-    def _live(self, view_id: str) -> LiveView | None:
-        view = self._views.get(view_id)
-        return view if view is not None and view.ended_cause is None else None
-
-    def _on(self, stream_id: str) -> Iterable[str]:
-        return tuple(self._by_stream.get(stream_id, ()))
 
     def _lease_end(self, permit: Permit) -> float:
         end = self._now().timestamp() + self._settings.lease_s
@@ -299,7 +317,7 @@ class LiveViews:
                 view.permit = permit
                 held.append(view)
         for cause in {self._fall_cause(view) for view in fallen}:
-            self._end([v for v in fallen if self._fall_cause(v) == cause], cause)
+            self._table.end([v for v in fallen if self._fall_cause(v) == cause], cause)
         return held, fallen
 
     def _fall_cause(self, view: LiveView) -> str:
@@ -308,79 +326,76 @@ class LiveViews:
             return "channel_removed"
         if not channel.enabled:
             return "channel_disabled"
+        if not channel.is_filed:
+            return "channel_not_filed"
         if view.permit.until is not None and view.permit.until <= self._now():
             return "grant_ended"
         return "revoked"
 
-    def _step(self, event: StepTaken, view_ids: Iterable[str]) -> None:
-        for view_id in view_ids:
-            view = self._views[view_id]
-            if view.ended_cause is not None:
-                continue
+    def _step(self, event: StepTaken) -> None:
+        viewer = self._table.get(event.owner)
+        for view in [viewer] if viewer is not None else self._table.on(event.owner):
+            if view.ended_cause is not None or event.owner not in (view.id, view.stream_id):
+                continue  # ended, or a step of the stream that it has yet to go over to
             view.add_step(event.step, event.at_ms)
             if event.step == "first_sent":
                 view.connected = True
                 view.last_packet_age_ms = 0
-            if view.watches:
-                view.tell(self._state_event(view))
+            self._table.tell_state(view)
 
-    def _end(self, views: Sequence[LiveView], cause: str) -> None:
-        for view in views:
-            self._mark_ended(view, cause)
-        if views:
-            self._core.close_viewers(viewer_ids=[view.id for view in views], cause=cause)
+    def _viewer_event(self, view: LiveView, event: ViewerEvent) -> None:
+        match event:
+            case ViewerConnected():
+                view.connected, view.srtp_cipher = True, event.srtp_cipher
+            case ViewerSwitched() if view.ended_cause is None:
+                self._switched(view, event.stream_id)
+            case SwitchRefused() if view.ended_cause is None:
+                self._stays(view, profile_of(event.stream_id), event.cause)
+            case ViewerClosed():
+                view.sent_bytes, view.packets = event.sent_bytes, event.packets
+                view.reception = event.reception
+                self._table.closed(view, event.cause)
+            case ViewerLagging():
+                view.lagged += 1
+                self.lagging_total += 1
 
-    def _mark_ended(self, view: LiveView, cause: str) -> None:
-        if view.ended_cause is None:
-            view.ended_cause = cause
-            self.ended_total[cause] += 1
-            self._router.release(view.id)
-            view.tell(self._state_event(view))
-            log.info("view_ended", view_id=view.id, channel_id=view.channel_id, cause=cause)
+    def _switched(self, view: LiveView, stream_id: str) -> None:
+        """It shows this stream. What it neither shows nor wants is let go of."""
+        view.shows(profile_of(stream_id))
+        for profile in PROFILES:
+            if profile not in (view.profile, view.wanted_profile):
+                self._table.let_go(view, profile)
+        self._table.tell_state(view)
 
-    def _close_books(self, view: LiveView, cause: str) -> None:
-        """The core closed it: by our wish (`ended_cause` is set), or for a cause of its own."""
-        until = view.permit.until
-        if cause == "lease_expired" and until is not None and until <= self._now():
-            cause = "grant_ended"
-        self._mark_ended(view, cause)
-        self._finish(view)
+    def _stays(self, view: LiveView, profile: str, cause: str) -> None:
+        """The stream that it was on its way to is none for this viewer."""
+        if profile == view.wanted_profile:
+            view.wanted_profile, view.switch_refused = view.profile, cause
+            self._table.let_go(view, profile)
+            self._table.tell_state(view)
 
-    def _finish(self, view: LiveView) -> None:
-        if self._views.pop(view.id, None) is None:
-            return
-        siblings = self._by_stream.get(view.stream_id, set())
-        siblings.discard(view.id)
-        if not siblings:
-            self._by_stream.pop(view.stream_id, None)
-        self._on_finished(view)
-        if not self._views:
-            self._drained.set()
-
-    def _refresh(self, views: Sequence[LiveView]) -> None:
-        if not views:
-            return
-        rows = self._core.viewer_stats([view.id for view in views])
-        for view in views:
-            row = rows.get(view.id)
-            if row is not None:
-                view.connected = row.connected
-                view.last_packet_age_ms = row.last_packet_age_ms
-                view.sent_bytes, view.packets = row.sent_bytes, row.packets
-                view.reception = row.reception
+    def _send_on(self, view: LiveView) -> None:
+        """Tell the core once more where the view wants to go."""
+        wanted = view.wanted_profile
+        try:
+            stream_id = stream_id_of(view.channel_id, wanted)
+            self._core.switch_viewer(view.id, stream_id, view.permit)
+        except NoCommonCodec as refusal:
+            self._stays(view, wanted, refusal.code)
+        except MediaError as error:
+            log.warning("switch_not_taken", view_id=view.id, code=error.code)
 
     def _resync(self) -> None:
-        """Events were lost: what the core does not have any more has ended."""
-        rows = self._core.viewer_stats(list(self._views))
-        for view in list(self._views.values()):
-            if view.id not in rows:
-                self._close_books(view, "unknown")
-        self._refresh(list(self._views.values()))
-
-    def _state_event(self, view: LiveView) -> ViewEvent:
-        route = self._router.route(view.stream_id)
-        return ViewEvent("state", state_of(view, route, self._settings.stale_after_ms).data())
-
-    def _snapshot(self, view: LiveView) -> View:
-        route = self._router.route(view.stream_id)
-        return snapshot_of(view, state_of(view, route, self._settings.stale_after_ms))
+        """Events were lost: what the core does not have any more has ended; it knows which stream
+        each of the others shows."""
+        rows = self._core.viewer_stats([view.id for view in self._table.all()])
+        for view in self._table.all():
+            row = rows.get(view.id)
+            if row is None:
+                self._table.closed(view, "unknown")
+            elif view.ended_cause is None:
+                if row.stream_id != view.stream_id:
+                    self._switched(view, row.stream_id)
+                if view.wanted_profile != view.profile:
+                    self._send_on(view)
+        self._table.refresh(self._table.all())

@@ -40,6 +40,20 @@ def channel_of(stream_id: str) -> str:
     return stream_id.rpartition("/")[0]
 
 
+def profile_of(stream_id: str) -> str:
+    """The stream profile inside a stream id."""
+    return stream_id.rpartition("/")[2]
+
+
+def require_permit(permit: Permit, channel_id: str, subject_id: str | None = None) -> None:
+    """Every core asks for the proof of an allow. `ValueError` when it is of another channel, or
+    subject where one is named: a bug of the caller."""
+    if permit.channel_id != channel_id:
+        raise ValueError("the permit is for another channel")
+    if subject_id is not None and permit.subject_id != subject_id:
+        raise ValueError("the permit is for another subject")
+
+
 @dataclass(frozen=True, slots=True)
 class SourceSpec:
     """How the core reaches one stream. `url` carries no userinfo: secrets travel apart."""
@@ -67,9 +81,15 @@ class MalformedOffer(MediaError):
 
 
 class NoCommonCodec(MediaError):
-    """The offer holds no H.264 with packetization-mode 1."""
+    """The offer lacks the codec that the camera sends; `codec` (`H264`, `H265`) is None where that
+    is not known yet, and the offer has no codec of ours at all.
+    """
 
     code = "no_common_codec"
+
+    def __init__(self, message: str, codec: str | None = None) -> None:
+        super().__init__(message)
+        self.codec = codec
 
 
 class OverCapacity(MediaError):
@@ -88,6 +108,12 @@ class CoreClosed(MediaError):
     code = "shutting_down"
 
 
+class CoreUnavailable(MediaError):
+    """The chosen core can't be started here; the message says what to do."""
+
+    code = "core_unavailable"
+
+
 # --- events -------------------------------------------------------------------------------------
 
 
@@ -102,7 +128,9 @@ class StepTaken:
 
 @dataclass(frozen=True, slots=True)
 class SourceLive:
-    """The first keyframe of a source has come in (again, after each dial)."""
+    """The first keyframe of a source has come in (again, after each dial). `codec`: `H264` or
+    `H265`.
+    """
 
     stream_id: str
     codec: str
@@ -137,6 +165,14 @@ class ViewerConnected:
 
 
 @dataclass(frozen=True, slots=True)
+class ViewerSwitched:
+    """The viewer shows this stream from here on: the one it was last sent to."""
+
+    viewer_id: str
+    stream_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class ViewerClosed:
     """The viewer is gone from the core. Comes exactly once for every viewer that was opened."""
 
@@ -144,6 +180,19 @@ class ViewerClosed:
     cause: str
     sent_bytes: int
     packets: int
+    reception: Reception = field(default_factory=lambda: Reception())
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchRefused:
+    """The viewer stays where it is: the stream it was sent to turned out to be none for it.
+
+    `cause`: `no_common_codec`.
+    """
+
+    viewer_id: str
+    stream_id: str
+    cause: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +204,9 @@ class ViewerLagging:
 
 @dataclass(frozen=True, slots=True)
 class KeyframeTaken:
-    """Answer to `take_keyframe`: one access unit as Annex-B, parameter sets in front."""
+    """Answer to `take_keyframe`: one access unit as Annex-B, parameter sets in front. `codec`:
+    `H264`, `H265`.
+    """
 
     request_id: str
     stream_id: str
@@ -163,6 +214,14 @@ class KeyframeTaken:
     age_ms: int
     width: int
     height: int
+    codec: str = "H264"
+
+
+@dataclass(frozen=True, slots=True)
+class GsoRefused:
+    """The kernel or the network card takes no runs of datagrams at once, so each goes alone."""
+
+    detail: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,9 +243,12 @@ Event = (
     | SourceHasBSlices
     | SourceLost
     | ViewerConnected
+    | ViewerSwitched
+    | SwitchRefused
     | ViewerClosed
     | ViewerLagging
     | KeyframeTaken
+    | GsoRefused
     | WorkerFault
     | EventsLost
 )
@@ -206,7 +268,8 @@ class CoreStats:
 
 @dataclass(frozen=True, slots=True)
 class SourceStats:
-    """One stream. `state` is `opening`, `live` or `lost`; `cause` says why when lost."""
+    """One stream. `state` is `opening`, `live` or `lost`; `cause` says why when lost.
+    `transport`: how its camera sends; UDP where it refuses TCP."""
 
     stream_id: str
     state: str
@@ -214,12 +277,14 @@ class SourceStats:
     received_bytes: int
     packets: int
     cause: str | None = None
+    transport: Literal["tcp", "udp"] = "tcp"
 
 
 @dataclass(frozen=True, slots=True)
 class Reception:
     """How a viewer's packets arrive, by its own receiver reports (RFC 3550 section 6.4.1), and how
-    many it asked for again. `lost_percent` is of the last report; zeros before the first."""
+    many it asked for again. `lost_percent` is of the last report; zeros before the first.
+    `estimated_bps`: what its way takes by its own estimate (REMB), if the setting asks for it."""
 
     lost_percent: float = 0.0
     lost_packets: int = 0
@@ -227,11 +292,13 @@ class Reception:
     rtt_ms: float = 0.0
     retransmitted: int = 0
     transport: Literal["udp", "tcp"] = "udp"
+    estimated_bps: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ViewerStats:
-    """One viewer. `last_packet_age_ms`: since a media packet was last sent to it, None before."""
+    """One viewer. `last_packet_age_ms`: since a media packet was last sent to it, None before.
+    `packets` are the picture's, `audio_packets` the sound's."""
 
     viewer_id: str
     stream_id: str
@@ -242,10 +309,14 @@ class ViewerStats:
     dropped_units: int
     until: float
     reception: Reception = field(default_factory=Reception)
+    audio_packets: int = 0
 
 
 class MediaCore(Protocol):
-    """The packet plane. One instance per process; call it from the event loop's thread only."""
+    """The packet plane. One instance per process; call it from the event loop's thread only.
+
+    From `shutdown` on commands do nothing, and `open_viewer` raises `CoreClosed`.
+    """
 
     @property
     def udp_port(self) -> int:
@@ -271,11 +342,27 @@ class MediaCore(Protocol):
         """Attach a viewer and return the SDP answer at once; the stream need not be open yet.
 
         Raises `MalformedOffer`, `NoCommonCodec`, `OverCapacity`, `CoreClosed`. The core closes the
-        viewer by itself at `until` (cause `lease_expired`).
+        viewer by itself at `until` (cause `lease_expired`), and as soon as the camera turns out to
+        send a codec that the offer lacks (cause `no_common_codec`).
         """
 
     def renew_viewers(self, leases: Sequence[tuple[str, float]]) -> None:
         """Set a new `until` (unix seconds) for each (viewer id, until). Unknown ids are ignored."""
+
+    def set_viewer_audio(self, viewer_id: str, on: bool) -> None:
+        """Turn a viewer's sound on or off; it opens with none. What is sent is the camera's G.711,
+        where the camera has some and the offer took some. An unknown id is ignored.
+        """
+
+    def switch_viewer(self, viewer_id: str, stream_id: str, permit: Permit) -> None:
+        """Send a viewer on to another stream of its channel, at a keyframe, in one RTP stream.
+
+        It stays where it is until then; `ViewerSwitched` follows, also when it is there already. It
+        stays for good when it does not take that stream's codec: `NoCommonCodec` where this is
+        known by now, else `SwitchRefused` once it is.
+        The last call counts. An unknown id is ignored. `ValueError`: the permit is for another
+        channel.
+        """
 
     def close_viewers(
         self,

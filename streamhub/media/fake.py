@@ -27,9 +27,13 @@ from streamhub.media.contract import (
     SourceSpec,
     SourceStats,
     StepTaken,
+    SwitchRefused,
     ViewerClosed,
     ViewerConnected,
     ViewerStats,
+    ViewerSwitched,
+    channel_of,
+    require_permit,
 )
 
 if TYPE_CHECKING:
@@ -45,6 +49,7 @@ class Script:
     keyframe: bytes | None = b"\x00\x00\x00\x01\x65fake"
     width: int = 640
     height: int = 360
+    codec: str = "H264"
 
 
 @dataclass(slots=True)
@@ -64,10 +69,13 @@ class FakeViewer:
     channel_id: str
     subject_id: str
     until: float
+    codecs: frozenset[str] = frozenset({"H264"})
     connected: bool = False
     last_packet_age_ms: int | None = None
     sent_bytes: int = 0
     packets: int = 0
+    next_stream_id: str | None = None
+    audio_on: bool = False
 
 
 @dataclass(slots=True)
@@ -83,7 +91,9 @@ class FakeCore:
     viewers: dict[str, FakeViewer] = field(default_factory=dict)
     dials: list[str] = field(default_factory=list)
     hang_ups: list[str] = field(default_factory=list)
+    known_codecs: dict[str, str] = field(default_factory=dict)
     stats_calls: int = 0
+    counters: dict[str, int] = field(default_factory=dict)
     _queue: deque[Event] = field(default_factory=deque)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _waiting: list[tuple[str, str]] = field(default_factory=list)
@@ -96,6 +106,8 @@ class FakeCore:
     # --- MediaCore ------------------------------------------------------------------------------
 
     def open_source(self, stream_id: str, spec: SourceSpec) -> None:
+        if self._closed:
+            return
         self.dials.append(stream_id)
         self.sources[stream_id] = FakeSource(spec)
         script = self.scripts.get(stream_id, self.default_script)
@@ -120,23 +132,43 @@ class FakeCore:
         until: float,
         permit: Permit,
     ) -> str:
-        if permit.channel_id != channel_id or permit.subject_id != subject_id:
-            raise ValueError("the permit is for another channel or subject")
+        require_permit(permit, channel_id, subject_id)
         if self._closed:
             raise CoreClosed("the core was shut down")
         if not offer_sdp.startswith("v=0"):
             raise MalformedOffer("line 1: v=0 expected")
-        if "H264/90000" not in offer_sdp:
-            raise NoCommonCodec("the offer holds no H.264")
+        codecs = frozenset(c for c in ("H264", "H265") if f"{c}/90000" in offer_sdp)
+        known = self.known_codecs.get(stream_id)
+        if not codecs or (known is not None and known not in codecs):
+            raise NoCommonCodec(f"the offer lacks {known or 'H264 and H265'}", known)
         if len(self.viewers) >= self.max_viewers:
             raise OverCapacity()
-        self.viewers[viewer_id] = FakeViewer(viewer_id, stream_id, channel_id, subject_id, until)
+        self.viewers[viewer_id] = FakeViewer(
+            viewer_id, stream_id, channel_id, subject_id, until, codecs
+        )
         return f"v=0\r\ns={viewer_id}\r\n"
 
     def renew_viewers(self, leases: Sequence[tuple[str, float]]) -> None:
         for viewer_id, until in leases:
             if viewer_id in self.viewers:
                 self.viewers[viewer_id].until = until
+
+    def set_viewer_audio(self, viewer_id: str, on: bool) -> None:
+        if viewer_id in self.viewers:
+            self.viewers[viewer_id].audio_on = on
+
+    def switch_viewer(self, viewer_id: str, stream_id: str, permit: Permit) -> None:
+        require_permit(permit, channel_of(stream_id))
+        viewer = self.viewers.get(viewer_id)
+        if viewer is None:
+            return
+        codec = self.known_codecs.get(stream_id)
+        if codec is not None and codec not in viewer.codecs:
+            raise NoCommonCodec(f"the offer lacks {codec}", codec)
+        viewer.next_stream_id = stream_id
+        source = self.sources.get(stream_id)
+        if viewer.stream_id == stream_id or (source is not None and source.state == "live"):
+            self._go_over(viewer)
 
     def close_viewers(
         self,
@@ -166,7 +198,7 @@ class FakeCore:
             self._waiting.append((request_id, stream_id))
 
     def stats(self) -> CoreStats:
-        return CoreStats(len(self.sources), len(self.viewers), {})
+        return CoreStats(len(self.sources), len(self.viewers), dict(self.counters))
 
     def source_stats(self, stream_ids: Collection[str]) -> dict[str, SourceStats]:
         return {
@@ -219,7 +251,17 @@ class FakeCore:
         source.state, source.last_packet_age_ms = "live", 0
         for step in STREAM_STEPS[1:]:
             self._step(stream_id, step)
-        self.emit(SourceLive(stream_id, "h264", script.width, script.height, "42e01f"))
+        self.known_codecs[stream_id] = script.codec
+        self.emit(SourceLive(stream_id, script.codec, script.width, script.height, "42e01f"))
+        for viewer in list(self.viewers.values()):
+            takes = script.codec in viewer.codecs
+            if viewer.stream_id == stream_id and not takes:
+                self.drop_viewer(viewer.viewer_id, "no_common_codec")
+            elif viewer.next_stream_id == stream_id and takes:
+                self._go_over(viewer)
+            elif viewer.next_stream_id == stream_id:
+                viewer.next_stream_id = None
+                self.emit(SwitchRefused(viewer.viewer_id, stream_id, "no_common_codec"))
         waiting, self._waiting = self._waiting, []
         for request_id, wanted in waiting:
             if wanted == stream_id:
@@ -269,11 +311,22 @@ class FakeCore:
     def _step(self, owner: str, step: str) -> None:
         self.emit(StepTaken(owner, step, round(self.clock() * 1000)))
 
+    def _go_over(self, viewer: FakeViewer) -> None:
+        viewer.stream_id = viewer.next_stream_id or viewer.stream_id
+        viewer.next_stream_id = None
+        self.emit(ViewerSwitched(viewer.viewer_id, viewer.stream_id))
+
     def _hand_out(self, request_id: str, stream_id: str) -> None:
         script = self.scripts.get(stream_id, self.default_script)
         if script.keyframe is not None:
             self.emit(
                 KeyframeTaken(
-                    request_id, stream_id, script.keyframe, 40, script.width, script.height
+                    request_id,
+                    stream_id,
+                    script.keyframe,
+                    40,
+                    script.width,
+                    script.height,
+                    script.codec,
                 )
             )

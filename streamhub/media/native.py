@@ -19,6 +19,7 @@ from streamhub.media.contract import (
     CoreStats,
     Event,
     EventsLost,
+    GsoRefused,
     KeyframeTaken,
     MalformedOffer,
     MediaError,
@@ -31,11 +32,15 @@ from streamhub.media.contract import (
     SourceSpec,
     SourceStats,
     StepTaken,
+    SwitchRefused,
     ViewerClosed,
     ViewerConnected,
     ViewerLagging,
     ViewerStats,
+    ViewerSwitched,
     WorkerFault,
+    channel_of,
+    require_permit,
 )
 
 if TYPE_CHECKING:
@@ -63,20 +68,45 @@ _CONVERT: dict[str, Callable[[str, _Fields], Event]] = {
     "source_has_b_slices": lambda owner, _: SourceHasBSlices(owner),
     "source_lost": lambda owner, f: SourceLost(owner, f["cause"], f["retryable"], f["detail"]),
     "viewer_connected": lambda owner, f: ViewerConnected(owner, f["srtp_cipher"]),
-    "viewer_closed": lambda owner, f: ViewerClosed(owner, f["cause"], f["bytes"], f["packets"]),
+    "viewer_switched": lambda owner, f: ViewerSwitched(owner, f["stream_id"]),
+    "switch_refused": lambda owner, f: SwitchRefused(owner, f["stream_id"], f["cause"]),
+    "viewer_closed": lambda owner, f: ViewerClosed(
+        owner, f["cause"], f["sent_bytes"], f["packets"], _reception(f)
+    ),
     "viewer_lagging": lambda owner, _: ViewerLagging(owner),
     "keyframe_taken": lambda owner, f: KeyframeTaken(
-        f["request_id"], owner, f["annexb"], f["age_ms"], f["width"], f["height"]
+        f["request_id"], owner, f["annexb"], f["age_ms"], f["width"], f["height"], f["codec"]
     ),
+    "gso_refused": lambda _owner, f: GsoRefused(f["detail"]),
     "worker_fault": lambda owner, f: WorkerFault(owner, f.get("detail", "")),
     "events_lost": lambda _owner, _f: EventsLost(),
 }
+
+
+def _reception(row: _Fields) -> Reception:
+    return Reception(
+        lost_percent=row["lost_permille_remote"] / 10,
+        lost_packets=row["packets_lost_remote"],
+        jitter_ms=row["jitter_us_remote"] / 1000,
+        rtt_ms=row["rtt_us"] / 1000,
+        retransmitted=row["retransmitted"],
+        transport=row["transport"],
+        estimated_bps=row["remb_bps"] or None,
+    )
 
 
 def to_event(kind: str, owner: str, fields: _Fields) -> Event | None:
     """One native event tuple as a typed event; None for a kind this version does not know."""
     convert = _CONVERT.get(kind)
     return None if convert is None else convert(owner, fields)
+
+
+def _raise_ours(error: Exception) -> None:
+    """Raise what a refusal of the native side is here, with its arguments."""
+    for name, typed in _ERRORS:
+        native_type = getattr(_core, name, None)
+        if native_type is not None and isinstance(error, native_type):
+            raise typed(*error.args) from None
 
 
 class NativeCore:
@@ -89,6 +119,8 @@ class NativeCore:
         tcp_port: int | None = 0,
         advertise: Sequence[str] = ("127.0.0.1",),
         max_viewers: int = 4000,
+        shards: int = 1,
+        remb: bool = False,
         native: Any = None,
     ) -> None:
         """`native`: an object with the methods of `_core.Core`, for tests of this file."""
@@ -100,22 +132,29 @@ class NativeCore:
                 tcp_port=tcp_port,
                 advertise=list(advertise),
                 max_viewers=max_viewers,
+                shards=shards,
+                remb=remb,
             )
         )
         self._fd: int = self._native.event_fd
         self._wake = asyncio.Event()
+        self._closing = False  # commands do nothing from here on
         self._closed = False
+        self._stopping: asyncio.Task[None] | None = None
 
     @property
     def udp_port(self) -> int:
         return int(self._native.udp_port)
 
     def open_source(self, stream_id: str, spec: SourceSpec) -> None:
+        if self._closing:
+            return
         password = None if spec.password is None else spec.password.reveal()
         self._native.open_source(stream_id, spec.url, spec.username, password)
 
     def close_source(self, stream_id: str) -> None:
-        self._native.close_source(stream_id)
+        if not self._closing:
+            self._native.close_source(stream_id)
 
     def open_viewer(
         self,
@@ -128,9 +167,8 @@ class NativeCore:
         until: float,
         permit: Permit,
     ) -> str:
-        if permit.channel_id != channel_id or permit.subject_id != subject_id:
-            raise ValueError("the permit is for another channel or subject")
-        if self._closed:
+        require_permit(permit, channel_id, subject_id)
+        if self._closing:
             raise CoreClosed("the core was shut down")
         try:
             return str(
@@ -139,17 +177,28 @@ class NativeCore:
                 )
             )
         except Exception as error:
-            for name, typed in _ERRORS:
-                native_type = getattr(_core, name, None)
-                if native_type is not None and isinstance(error, native_type):
-                    raise typed(str(error)) from None
+            _raise_ours(error)
             if isinstance(error, ValueError):
                 raise MalformedOffer(str(error)) from None
             raise
 
     def renew_viewers(self, leases: Sequence[tuple[str, float]]) -> None:
-        if leases:
+        if leases and not self._closing:
             self._native.renew_viewers(list(leases))
+
+    def set_viewer_audio(self, viewer_id: str, on: bool) -> None:
+        if not self._closing:
+            self._native.set_viewer_audio(viewer_id, on)
+
+    def switch_viewer(self, viewer_id: str, stream_id: str, permit: Permit) -> None:
+        require_permit(permit, channel_of(stream_id))
+        if self._closing:
+            return
+        try:
+            self._native.switch_viewer(viewer_id, stream_id)
+        except Exception as error:
+            _raise_ours(error)
+            raise
 
     def close_viewers(
         self,
@@ -160,13 +209,16 @@ class NativeCore:
         cause: str,
     ) -> None:
         ids = None if viewer_ids is None else list(viewer_ids)
-        self._native.close_viewers(ids, channel_id, subject_id, cause)
+        if not self._closing:
+            self._native.close_viewers(ids, channel_id, subject_id, cause)
 
     def request_keyframe(self, stream_id: str) -> None:
-        self._native.request_keyframe(stream_id)
+        if not self._closing:
+            self._native.request_keyframe(stream_id)
 
     def take_keyframe(self, request_id: str, stream_id: str) -> None:
-        self._native.take_keyframe(request_id, stream_id)
+        if not self._closing:
+            self._native.take_keyframe(request_id, stream_id)
 
     def stats(self) -> CoreStats:
         row = self._native.stats()
@@ -182,6 +234,7 @@ class NativeCore:
                 row["received_bytes"],
                 row["packets"],
                 row.get("cause"),
+                row["transport"],
             )
             for row in rows
         }
@@ -198,14 +251,8 @@ class NativeCore:
                 row["packets"],
                 row["dropped_units"],
                 row["until"],
-                Reception(
-                    lost_percent=row["lost_permille_remote"] / 10,
-                    lost_packets=row["packets_lost_remote"],
-                    jitter_ms=row["jitter_us_remote"] / 1000,
-                    rtt_ms=row["rtt_us"] / 1000,
-                    retransmitted=row["retransmitted"],
-                    transport=row["transport"],
-                ),
+                _reception(row),
+                audio_packets=row["audio_packets"],
             )
             for row in rows
         }
@@ -243,8 +290,12 @@ class NativeCore:
             loop.remove_reader(self._fd)
 
     async def shutdown(self, deadline_ms: int) -> None:
-        if self._closed:
-            return
+        self._closing = True
+        if self._stopping is None:
+            self._stopping = asyncio.create_task(self._stop(deadline_ms), name="core-stop")
+        await asyncio.shield(self._stopping)
+
+    async def _stop(self, deadline_ms: int) -> None:
         # It waits for the shards to say goodbye, hence not on the loop.
         await asyncio.to_thread(self._native.shutdown, deadline_ms)
         self._closed = True

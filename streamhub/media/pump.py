@@ -7,9 +7,15 @@ from collections.abc import Callable
 
 import structlog
 
-from streamhub.media.contract import Event, MediaCore, WorkerFault
+from streamhub.media.contract import Event, GsoRefused, MediaCore, WorkerFault
 
 log = structlog.get_logger(__name__)
+
+GSO_MEND = (
+    "Each packet is now sent alone, at twice the cost. Use Linux 4.18 or newer and a network card "
+    "that checksums what it sends (ethtool -K DEVICE tx on); `streamhub doctor` tells of the "
+    "kernel. Then start the service again."
+)
 
 
 class EventPump:
@@ -23,6 +29,7 @@ class EventPump:
         self._core = core
         self._subscribers: list[Callable[[Event], None]] = []
         self._task: asyncio.Task[None] | None = None
+        self._gso_told = False
 
     def subscribe(self, subscriber: Callable[[Event], None]) -> None:
         self._subscribers.append(subscriber)
@@ -43,6 +50,9 @@ class EventPump:
         async for event in self._core.events():
             if isinstance(event, WorkerFault):
                 log.error("worker_fault", owner=event.owner, detail=event.detail)
+            elif isinstance(event, GsoRefused) and not self._gso_told:
+                self._gso_told = True
+                log.warning("gso_refused", detail=event.detail, mend=GSO_MEND)
             for subscriber in self._subscribers:
                 try:
                     subscriber(event)

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from enum import StrEnum
 
-from streamhub.router.policy import RouterSettings, retry_delay_s
+from streamhub.router.policy import AUTH_CAUSES, RouterSettings, retry_delay_s
 
 
 class RouteState(StrEnum):
@@ -44,6 +44,8 @@ class Route:
         self._leases: set[str] = set()
         self._actions: deque[Action] = deque()
         self._failures = 0
+        # Wrong passwords since it was last live, counted apart: cameras lock accounts by these.
+        self._auth_failures = 0
         self._cause: str | None = None
         self._detail = ""
         self._live_since = 0.0
@@ -104,7 +106,7 @@ class Route:
 
     def address_changed(self, now: float) -> None:
         """Address or password changed: what was learnt of the old one does not hold any more."""
-        self._failures = 0
+        self._failures = self._auth_failures = 0
         if self._state is RouteState.BACKOFF:
             self._retry_at = now
             self.handle_timeout(now)
@@ -123,6 +125,7 @@ class Route:
         if self._state is not RouteState.LIVE:
             self._live_since = now
         self._state = RouteState.LIVE
+        self._auth_failures = 0
         self._cause, self._detail = None, ""
         self._mark_idle(now)
 
@@ -135,6 +138,8 @@ class Route:
             and now - self._live_since >= self._settings.stable_after_s
         )
         self._failures = 1 if stable else self._failures + 1
+        refused_password = cause in AUTH_CAUSES
+        self._auth_failures += refused_password
         self._cause, self._detail = cause, detail
         self._state = RouteState.BACKOFF
         self._idle_at = None
@@ -142,7 +147,7 @@ class Route:
             self._settings,
             cause=cause,
             retryable=retryable,
-            failures=self._failures,
+            failures=self._auth_failures if refused_password else self._failures,
             jitter=self._jitter(),
         )
 
@@ -190,7 +195,7 @@ class Route:
     def _hang_up(self) -> None:
         self._state = RouteState.IDLE
         self._idle_at = None
-        self._failures = 0
+        self._failures = self._auth_failures = 0
         self._cause, self._detail = None, ""
         self._actions.append(Action.HANG_UP)
 

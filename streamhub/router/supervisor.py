@@ -24,6 +24,7 @@ from streamhub.media.contract import (
     SourceSpec,
     StepTaken,
     channel_of,
+    require_permit,
     stream_id_of,
 )
 from streamhub.router.placement import Placement
@@ -119,8 +120,7 @@ class Router:
 
         The permit is the proof that somebody may; it must be for this very channel.
         """
-        if permit.channel_id != channel_id:
-            raise ValueError("the permit is for another channel")
+        require_permit(permit, channel_id)
         if self._closed:
             return
         stream_id = stream_id_of(channel_id, profile)

@@ -123,8 +123,7 @@ def test_the_settings_table_is_the_settings() -> None:
             names |= {f"STREAMHUB_{field.upper()}__{name.upper()}" for name in section}
     table = [line for line in README.splitlines() if line.startswith("|")]
     listed = set(re.findall(r"STREAMHUB_[A-Z_]+", "\n".join(table)))
-    # The fake core is for tests.
-    assert listed == names - {"STREAMHUB_MEDIA__CORE"}
+    assert listed == names
 
 
 def test_every_stable_code_is_documented() -> None:

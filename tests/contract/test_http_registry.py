@@ -47,7 +47,12 @@ async def test_lists_show_only_what_is_visible(tmp_path: Path) -> None:
         async with running.as_("admin") as client:
             assert len(await _ids(client, "/api/v1/channels")) == 5
             assert await _ids(client, "/api/v1/channels", area_id="ar_village") == ["ch_y2"]
-            assert await _ids(client, "/api/v1/channels", q="路口4") == ["ch_l1"]
+            for q in ("路口4", "lukou4", "lk4"):
+                assert await _ids(client, "/api/v1/channels", q=q) == ["ch_l1"]
+            params = {"enabled": False}
+            page = (await client.get("/api/v1/channels", params=params)).json()
+            assert [each["id"] for each in page["items"]] == ["ch_off"]
+            assert (page["total"], page["total_capped"]) == (1, False)
 
 
 async def test_pages_follow_each_other(tmp_path: Path) -> None:

@@ -80,6 +80,13 @@ async def test_health_says_when_the_store_is_gone(
         assert problem(answer) == (503, "store_unavailable")
 
 
+async def test_health_says_when_a_part_of_the_core_has_ended(tmp_path: Path) -> None:
+    async with a_service(tmp_path) as running, running.client() as client:
+        running.core.counters["shards_ended"] = 1
+        answer = await client.get("/healthz")
+        assert problem(answer) == (503, "core_fault")
+
+
 async def test_without_a_service_there_are_no_views(tmp_path: Path) -> None:
     async with a_service(tmp_path, with_media=False) as running, running.local() as client:
         assert problem(await client.get("/api/v1/views")) == (503, "no_service")

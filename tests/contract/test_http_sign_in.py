@@ -101,10 +101,19 @@ async def test_the_local_operator_may_do_everything_and_is_written_down(tmp_path
         me = (await client.get("/api/v1/me")).json()
         assert me["username"].startswith("local:")
         assert me["may_manage"]
+        assert me["manages_district"]
         assert (await client.delete("/api/v1/grants/gr_yongshun")).status_code == 204
         row = (await running.audit_rows("grant_revoke"))[0]
         assert row["subject_name"].startswith("local:")
         assert row["as_role"] == "local_operator"
+
+
+async def test_who_manages_an_area_is_told_so_and_not_that_it_is_the_district(
+    tmp_path: Path,
+) -> None:
+    async with a_service(tmp_path) as running, running.as_("warden") as client:
+        me = (await client.get("/api/v1/me")).json()
+        assert (me["may_manage"], me["manages_district"]) == (True, False)
 
 
 async def test_nobody_becomes_local_by_a_header(tmp_path: Path) -> None:

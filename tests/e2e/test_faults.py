@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from support.aiortc_viewer import AiortcViewer
-from support.district import Farm, Service, copy_of, eventually, free_port
+from support.district import Farm, Service, copy_of, eventually, free_port, running_service
 from support.scripted_camera import scripted_camera
 from support.view_events import ViewEvents, events_of
 from support.watching import (
@@ -45,12 +45,8 @@ def service(farm: Farm, template: Path, tmp_path: Path) -> Iterator[Service]:
         "STREAMHUB_DIAL__AUTH_RETRY_FIRST_S": "0.5",
         "STREAMHUB_DIAL__REFUSED_RETRY_S": "0.5",
     }
-    service = Service(copy_of(template, tmp_path / "data"), environment=environment)
-    service.start()
-    try:
+    with running_service(copy_of(template, tmp_path / "data"), environment) as service:
         yield service
-    finally:
-        service.stop()
 
 
 def is_state(name: str, reason: str) -> Callable[[dict[str, Any]], bool]:
@@ -123,7 +119,7 @@ ILL_AT_FIRST = {
     "reset": "closed_by_peer",
     "unauthorized": "auth_failed",
     "not-found": "not_found",
-    "h265": "codec_unsupported",
+    "mjpeg": "codec_unsupported",
     "mute-accept": "options_timeout",
     "silent": "stalled",
 }

@@ -11,8 +11,9 @@ import httpx
 import pytest
 from playwright.async_api import Browser
 
-from support.district import Farm, Service, copy_of, free_port, wait_until
+from support.district import Farm, Service, copy_of, free_port, running_service, wait_until
 from support.page import Wall
+from support.watching import channels_of
 
 # The shard closes a connection that shows no check after 5 s.
 PROOF_DEADLINE_S = 5
@@ -26,40 +27,42 @@ def refused(service: Service) -> float:
     return float(line.split()[1])
 
 
-@pytest.fixture
-def tcp_only(farm: Farm, template: Path, tmp_path: Path) -> Iterator[Service]:
-    """Viewers are told a port at which nobody answers by UDP, as behind a firewall."""
+@pytest.fixture(params=[1, 3])
+def tcp_only(
+    farm: Farm, template: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[Service]:
+    """Viewers are told a port at which nobody answers by UDP, as behind a firewall. With several
+    shards, connections are handed over to the one that has the viewer."""
     port = free_port()
     environment = {
+        "STREAMHUB_MEDIA__SHARDS": str(request.param),
         "STREAMHUB_MEDIA__TCP_PORT": str(port),
         "STREAMHUB_MEDIA__ADVERTISE": f'["127.0.0.1:{port}"]',
     }
-    service = Service(copy_of(template, tmp_path / "data"), environment=environment)
-    service.start()
-    try:
+    with running_service(copy_of(template, tmp_path / "data"), environment) as service:
         yield service
-    finally:
-        service.stop()
 
 
 async def test_without_udp_the_picture_comes_by_tcp(tcp_only: Service, browser: Browser) -> None:
     service = tcp_only
     wall = Wall(await browser.new_page(), service)
     await wall.sign_in("yongshun")
-    await wall.page.get_by_test_id("wall-1").click()
+    await wall.page.get_by_test_id("wall-4").click()
     async with service.client("yongshun") as client:
-        [channel] = (await client.get("/api/v1/channels", params={"limit": 1})).json()["items"]
-        await wall.open_channel(channel)
-        await wall.wait_decoding(pictures=60)
-        [view] = (await client.get("/api/v1/views")).json()["items"]
-        stats = await wall.stats()
+        for channel in await channels_of(client, 4):
+            await wall.open_channel(channel)
+        for tile in range(4):
+            await wall.wait_decoding(tile, pictures=60, timeout_s=30)
+        views = (await client.get("/api/v1/views")).json()["items"]
+        stats = [await wall.stats(tile) for tile in range(4)]
         await wall.page.close()
         ended = time.monotonic() + 20
         while (await client.get("/api/v1/views")).json()["items"]:
             assert time.monotonic() < ended, "the view outlived its page"
-    assert view["reception"]["transport"] == "tcp"
-    assert stats["lost"] == 0
-    assert "AEAD_AES_" in stats["srtpCipher"]
+    assert [view["reception"]["transport"] for view in views] == ["tcp"] * 4
+    for tile in stats:
+        assert tile["lost"] == 0
+        assert "AEAD_AES_" in tile["srtpCipher"]
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\n\r\n", b"\xff\xff", b"\x00\x04abcd"])

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser
 
-from support.district import Farm, Service, copy_of, free_port
+from support.district import Farm, Service, copy_of, free_port, running_service
 from support.page import Wall
 from support.relay import running_relay
 
@@ -31,12 +31,8 @@ def relayed(farm: Farm, template: Path, tmp_path: Path) -> Iterator[tuple[Servic
     """A service that tells viewers the relay's port as its own."""
     port = free_port(socket.SOCK_DGRAM)
     environment = {"STREAMHUB_MEDIA__ADVERTISE": f'["127.0.0.1:{port}"]'}
-    service = Service(copy_of(template, tmp_path / "data"), environment=environment)
-    service.start()
-    try:
+    with running_service(copy_of(template, tmp_path / "data"), environment) as service:
         yield service, port
-    finally:
-        service.stop()
 
 
 @pytest.mark.parametrize("seed", SEEDS)

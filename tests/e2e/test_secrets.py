@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from streamhub.cli.demo import demo_password
-from support.district import Farm, Service, copy_of, farm_secret
+from support.district import Farm, Service, copy_of, farm_secret, running_service
 from support.view_events import events_of
 from support.watching import PATIENCE_S, add_camera, camera_of, channels_of, watched
 
@@ -28,12 +28,8 @@ WRONG_TOKEN = "eyJhbGciOiJIUzI1NiJ9.Qm9ndXNUb2tlbg.c2lnbmF0dXJl"
 def service(farm: Farm, template: Path, tmp_path: Path) -> Iterator[Service]:
     """Logs as much as it can."""
     environment = {"STREAMHUB_LOG__LEVEL": "debug"}
-    service = Service(copy_of(template, tmp_path / "data"), environment=environment)
-    service.start()
-    try:
+    with running_service(copy_of(template, tmp_path / "data"), environment) as service:
         yield service
-    finally:
-        service.stop()
 
 
 @dataclass

@@ -14,7 +14,7 @@ import pytest
 
 from streamhub import farm_scenes
 from streamhub.delivery.settings import DeliverySettings
-from support.district import Farm, Service, copy_of, eventually
+from support.district import Farm, Service, copy_of, eventually, running_service
 from support.watching import PATIENCE_S, audit_rows, camera_of, channels_of, watched
 
 JPEG_START, JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
@@ -28,12 +28,8 @@ def service(
     farm: Farm, template: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
     """One for all of them; each test has a channel of its own."""
-    service = Service(copy_of(template, tmp_path_factory.mktemp("stills") / "data"))
-    service.start()
-    try:
+    with running_service(copy_of(template, tmp_path_factory.mktemp("stills") / "data")) as service:
         yield service
-    finally:
-        service.stop()
 
 
 def still(channel_id: str) -> str:

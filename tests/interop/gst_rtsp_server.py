@@ -1,6 +1,7 @@
 """A foreign RTSP server: GStreamer's, run by Debian's own python3 (PyGObject), not by ours.
 
-Given an MP4 file it prints `listening PORT`; the stream is /camera.
+Given an MP4 file and the payloader for its codec it prints `listening PORT`; the stream is /camera.
+With `udp` as third argument it sends by UDP only.
 """
 
 from __future__ import annotations
@@ -10,17 +11,20 @@ import sys
 import gi  # type: ignore[import-not-found]
 
 gi.require_version("Gst", "1.0")
+gi.require_version("GstRtsp", "1.0")
 gi.require_version("GstRtspServer", "1.0")
-from gi.repository import GLib, Gst, GstRtspServer  # type: ignore[import-not-found]  # noqa: E402
+from gi.repository import GLib, Gst, GstRtsp, GstRtspServer  # type: ignore[import-not-found]  # noqa: E402
 
 
 def main() -> None:
     Gst.init(None)
     factory = GstRtspServer.RTSPMediaFactory()
     factory.set_launch(
-        f"( filesrc location={sys.argv[1]} ! qtdemux ! rtph264pay name=pay0 pt=97 mtu=1400 )"
+        f"( filesrc location={sys.argv[1]} ! qtdemux ! {sys.argv[2]} name=pay0 pt=97 mtu=1400 )"
     )
     factory.set_shared(True)
+    if sys.argv[3:] == ["udp"]:
+        factory.set_protocols(GstRtsp.RTSPLowerTrans.UDP)
     server = GstRtspServer.RTSPServer()
     server.set_address("127.0.0.1")
     server.set_service("0")

@@ -1,4 +1,4 @@
-"""Foreign readers of the farm: ffprobe and ffmpeg over interleaved TCP with digest."""
+"""Foreign readers of the farm: ffprobe and ffmpeg over interleaved TCP and by UDP, with digest."""
 
 from __future__ import annotations
 
@@ -33,22 +33,30 @@ def _ffprobe(url: str, *options: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("path", "profile", "width", "height", "fps", "reordered"),
+    ("path", "codec", "profile", "width", "height", "fps", "reordered"),
     [
-        ("/cam/1/main", "Constrained Baseline", 1920, 1080, 25, 0),
-        ("/cam/2/main", "Constrained Baseline", 1920, 1080, 25, 0),
-        ("/cam/3/sub", "Constrained Baseline", 640, 360, 15, 0),
-        ("/cam/50/sub", "Constrained Baseline", 640, 360, 15, 0),
-        ("/hazard/slices4", "Constrained Baseline", 1920, 1080, 25, 0),
-        ("/hazard/gop10", "Constrained Baseline", 640, 360, 15, 0),
-        ("/hazard/bframes", "Main", 640, 360, 15, 2),
+        ("/cam/1/main", "h264", "Constrained Baseline", 1920, 1080, 25, 0),
+        ("/cam/2/main", "h264", "Constrained Baseline", 1920, 1080, 25, 0),
+        ("/cam/3/sub", "h264", "Constrained Baseline", 640, 360, 15, 0),
+        ("/cam/50/sub", "h264", "Constrained Baseline", 640, 360, 15, 0),
+        ("/hazard/slices4", "h264", "Constrained Baseline", 1920, 1080, 25, 0),
+        ("/hazard/gop10", "h264", "Constrained Baseline", 640, 360, 15, 0),
+        ("/hazard/bframes", "h264", "Main", 640, 360, 15, 2),
+        ("/cam/7/main_h265", "hevc", "Main", 1920, 1080, 25, 0),
     ],
 )
 def test_ffprobe_names_what_is_sent(
-    farm: Farm, path: str, profile: str, width: int, height: int, fps: int, reordered: int
+    farm: Farm,
+    path: str,
+    codec: str,
+    profile: str,
+    width: int,
+    height: int,
+    fps: int,
+    reordered: int,
 ) -> None:
     (stream,) = _ffprobe(farm.url(path), "-show_streams")["streams"]
-    assert (stream["codec_name"], stream["profile"]) == ("h264", profile)
+    assert (stream["codec_name"], stream["profile"]) == (codec, profile)
     assert (stream["width"], stream["height"]) == (width, height)
     assert stream["r_frame_rate"] == f"{fps}/1"
     assert stream["has_b_frames"] == reordered
@@ -85,11 +93,25 @@ def test_groups_of_pictures_are_2_s_and_keyframes_of_a_camera_s_size(
 
 
 def test_ffmpeg_decodes_two_seconds_without_a_complaint(farm: Farm) -> None:
-    for path in ("/cam/9/main", "/hazard/slices4", "/hazard/bframes"):
+    for path in ("/cam/9/main", "/cam/9/main_h265", "/hazard/slices4", "/hazard/bframes"):
         command = ["ffmpeg", "-v", "warning", "-rtsp_transport", "tcp", "-i", farm.url(path)]
         command += ["-t", "2", "-f", "null", "-"]
         result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
         assert result.stderr == ""
+
+
+@pytest.mark.parametrize("path", ["/cam/9/sub", "/cam/9/main", "/fault/udp-only/cam/8/main"])
+def test_ffmpeg_decodes_what_comes_by_udp_without_a_complaint(farm: Farm, path: str) -> None:
+    command = ["ffmpeg", "-v", "warning", "-rtsp_transport", "udp", "-i", farm.url(path)]
+    command += ["-t", "2", "-f", "null", "-"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert result.stderr == ""
+
+
+def test_a_camera_that_sends_by_udp_only_refuses_tcp(farm: Farm) -> None:
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        _ffprobe(farm.url("/fault/udp-only/cam/1/sub"))
+    assert "461" in refused.value.stderr
 
 
 def _nals(packet: bytes) -> list[bytes]:

@@ -1,5 +1,5 @@
-"""GStreamer's RTSP server is pulled as a camera: registered, granted, watched, and dialled again
-when its stream has come to its end."""
+"""GStreamer's RTSP server is pulled as a camera, over TCP and where it sends by UDP only:
+registered, granted, watched, and dialled again when its stream has come to its end."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from support.aiortc_viewer import AiortcViewer
-from support.district import Service, copy_of
+from support.district import Service, copy_of, running_service
 from support.view_events import events_of
 from support.watching import PATIENCE_S, add_camera, assert_unharmed, audit_rows, channels_of
 
@@ -23,14 +23,18 @@ DEBIAN_PYTHON = "/usr/bin/python3"
 CLIP_S, FPS, WIDTH, HEIGHT = 6, 20, 480, 272
 
 
-def make_clip(path: Path) -> None:
-    """A bright bar that moves; H.264 by libx264, 1 s GOPs."""
+def make_clip(path: Path, encoder: str = "libx264") -> None:
+    """A bright bar that moves; H.264 by libx264 (H.265 by libx265), 1 s GOPs."""
     with av.open(str(path), "w") as clip:
-        stream = clip.add_stream("libx264", rate=FPS)
+        stream = clip.add_stream(encoder, rate=FPS)
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         stream.codec_context.gop_size = FPS
         stream.codec_context.time_base = Fraction(1, FPS)
-        stream.options = {"tune": "zerolatency", "preset": "ultrafast", "profile": "baseline"}
+        profile = {"libx264": "baseline", "libx265": "main"}[encoder]
+        stream.options = {"tune": "zerolatency", "preset": "ultrafast", "profile": profile}
+        if encoder == "libx265":
+            stream.codec_context.codec_tag = "hvc1"
+            stream.options |= {"x265-params": "log-level=none"}
         for number in range(CLIP_S * FPS):
             picture = np.full((HEIGHT, WIDTH, 3), 60, np.uint8)
             left = number * 4 % (WIDTH - 40)
@@ -40,10 +44,12 @@ def make_clip(path: Path) -> None:
 
 
 @contextmanager
-def foreign_server(clip: Path) -> Iterator[int]:
+def foreign_server(clip: Path, *options: str, payloader: str = "rtph264pay") -> Iterator[int]:
     script = Path(__file__).with_name("gst_rtsp_server.py")
     with subprocess.Popen(
-        [DEBIAN_PYTHON, str(script), str(clip)], stdout=subprocess.PIPE, text=True
+        [DEBIAN_PYTHON, str(script), str(clip), payloader, *options],
+        stdout=subprocess.PIPE,
+        text=True,
     ) as process:
         try:
             assert process.stdout is not None
@@ -58,20 +64,17 @@ def foreign_server(clip: Path) -> Iterator[int]:
 @pytest.fixture
 def service(farm: object, template: Path, tmp_path: Path) -> Iterator[Service]:
     environment = {"STREAMHUB_DIAL__RETRY_FIRST_S": "0.5", "STREAMHUB_DIAL__RETRY_MAX_S": "1"}
-    service = Service(copy_of(template, tmp_path / "data"), environment=environment)
-    service.start()
-    try:
+    with running_service(copy_of(template, tmp_path / "data"), environment) as service:
         yield service
-    finally:
-        service.stop()
 
 
+@pytest.mark.parametrize("options", [[], ["udp"]], ids=["tcp", "udp"])
 async def test_gstreamers_server_is_pulled_and_dialled_again_at_its_end(
-    service: Service, tmp_path: Path
+    service: Service, tmp_path: Path, options: list[str]
 ) -> None:
     clip = tmp_path / "clip.mp4"
     make_clip(clip)
-    with foreign_server(clip) as port:
+    with foreign_server(clip, *options) as port:
         async with service.client("admin") as admin, service.client("yongshun") as client:
             # In another township; the operator gets this one camera alone.
             [elsewhere] = await channels_of(admin, 1, q="11011207")

@@ -26,11 +26,13 @@ async def checked(farm: Farm, path: str, password: str = PASSWORD) -> CheckRepor
     return await check(url, timeout_s=2.0)
 
 
-@pytest.mark.parametrize("path", ["cam/1/main", "cam/2/sub"])
+@pytest.mark.parametrize("path", ["cam/1/main", "cam/2/sub", "fault/udp-only/cam/1/main"])
 async def test_a_farm_camera_can_be_pulled(farm: Farm, path: str) -> None:
     report = await checked(farm, path)
     assert report.ok, report.lines()
     assert PASSWORD not in "\n".join(report.lines())
+    [setup] = [step for step in report.steps if step.name == "setup"]
+    assert ("by UDP" in setup.note) == ("udp-only" in path)
 
 
 @pytest.mark.parametrize(
@@ -41,7 +43,8 @@ async def test_a_farm_camera_can_be_pulled(farm: Farm, path: str) -> None:
         ("fault/silent/cam/1/sub", "first_packet", "no_packets"),
         ("fault/mute-accept/cam/1/sub", "options", "no_answer"),
         ("fault/reset/cam/1/sub", "options", "closed_by_peer"),
-        ("fault/h265/cam/1/sub", "describe", "codec_unsupported"),
+        ("fault/mjpeg/cam/1/sub", "describe", "codec_unsupported"),
+        ("fault/silent-after/0/fault/udp-only/cam/1/sub", "first_packet", "no_packets"),
     ],
 )
 async def test_a_fault_of_the_farm_is_named(farm: Farm, path: str, step: str, code: str) -> None:

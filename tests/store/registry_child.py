@@ -1,4 +1,4 @@
-"""Another process at the same registry: `registry_child.py DB COMMAND [N] [NAME]`.
+"""Another process at the same registry: `registry_child.py PLACE COMMAND [N] [NAME]`.
 
 open: migrate and leave · audit N NAME: N audit rows, one commit each · subjects N NAME: N
 subjects with an audit row each · hold: writes inside a unit of work, says "in", and stays there
@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from camera_registry.domain import AuditEntry, Subject, SubjectKind, new_id
+from camera_registry.secret import Secret
 from camera_registry.store import SqlStore, open_store
 
 
@@ -41,8 +42,8 @@ async def hold(store: SqlStore) -> None:
         await asyncio.to_thread(sys.stdin.readline)
 
 
-async def main(path: str, command: str, count: str = "0", name: str = "") -> None:
-    store = await open_store(Path(path))
+async def main(place: str, command: str, count: str = "0", name: str = "") -> None:
+    store = await open_store(Secret(place) if "://" in place else Path(place))
     try:
         if command == "audit":
             await audit(store, int(count), name)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import pytest
 
@@ -15,7 +13,7 @@ from camera_registry.domain import AuditEntry, Change, Subject, SubjectKind, new
 from camera_registry.feed import ChangeFeed
 from camera_registry.store import SqlStore, open_store, repos_audit
 
-from .conftest import Spawn
+from .conftest import Place, Spawn
 
 
 async def add_subject(store: SqlStore, username: str) -> int:
@@ -36,13 +34,13 @@ class Follower:
 
 
 async def test_order_and_completeness_across_two_processes(
-    store: SqlStore, feed: ChangeFeed, spawn: Spawn, monkeypatch: pytest.MonkeyPatch
+    place: Place, store: SqlStore, feed: ChangeFeed, spawn: Spawn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feed_module, "BATCH_CHANGES", 7)
     followers = [Follower(), Follower()]
     for follower in followers:
         feed.subscribe(follower, since=0)
-    child = spawn("subjects", "50", "child")
+    child = spawn(place, "subjects", "50", "child")
     for number in range(50):
         await add_subject(store, f"own{number}")
     assert await asyncio.to_thread(child.wait) == 0
@@ -62,12 +60,12 @@ async def test_a_commit_of_ones_own_does_not_wait_for_the_poll(store: SqlStore) 
     await feed.stop()
 
 
-async def test_another_processs_commit_is_seen_by_the_poll(
-    store: SqlStore, feed: ChangeFeed, spawn: Spawn
+async def test_another_processs_commit_is_seen_soon(
+    place: Place, store: SqlStore, feed: ChangeFeed, spawn: Spawn
 ) -> None:
     follower = Follower()
     feed.subscribe(follower, since=0)
-    assert await asyncio.to_thread(spawn("subjects", "1", "child").wait) == 0
+    assert await asyncio.to_thread(spawn(place, "subjects", "1", "child").wait) == 0
     left = time.monotonic()
     assert await feed.wait_caught_up(1, timeout_ms=10_000)
     print(f"\nseen {max(0.0, follower.times[0] - left) * 1000:.0f} ms after the process had left")
@@ -170,21 +168,18 @@ async def test_a_feed_started_again_goes_on_where_a_follower_was(store: SqlStore
 
 
 async def test_changes_of_long_ago_are_let_go_at_the_start(
-    db_path: Path, monkeypatch: pytest.MonkeyPatch
+    place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = await open_store(db_path)
+    store = await open_store(place.at)
     for number in range(8):
         await add_subject(store, f"user{number}")
     await store.close()
-    db = sqlite3.connect(db_path)
-    db.execute("UPDATE changes SET at = '2020-01-01T00:00:00.000000+00:00' WHERE seq <= 5")
-    db.commit()
-    db.close()
-    store = await open_store(db_path)
+    place.execute("UPDATE changes SET at = '2020-01-01T00:00:00.000000+00:00' WHERE seq <= 5")
+    store = await open_store(place.at)
     assert len(await store.changes_since(0)) == 8  # old, but not many
     await store.close()
     monkeypatch.setattr(repos_audit, "CHANGES_KEPT", 1)
-    store = await open_store(db_path)
+    store = await open_store(place.at)
     assert [change.seq for change in await store.changes_since(0)] == [6, 7, 8]  # many, but young
     assert await add_subject(store, "next") == 9
     await store.close()

@@ -16,12 +16,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from camera_registry.domain import AuditEntry, AuditRow, AuditVerification
+from camera_registry.errors import ValidationFailed
 from camera_registry.secret import Secret
 from camera_registry.store import AuditQuery, SqlStore, open_store, repos_audit, sql_store
-from camera_registry.store.audit_writer import AuditWriter
 from camera_registry.store.chain import ZERO_HASH
+from camera_registry.store.rows import cursor_of
 
-from .conftest import Spawn
+from .conftest import Place, Spawn
 
 ROWS = 8
 COLUMNS = [
@@ -42,17 +43,8 @@ def entry(number: int) -> AuditEntry:
     )
 
 
-def execute(path: Path, statement: str, *values: object) -> None:
-    db = sqlite3.connect(path)
-    try:
-        db.execute(statement, values)
-        db.commit()
-    finally:
-        db.close()
-
-
-async def filled(path: Path) -> SqlStore:
-    store = await open_store(path)
+async def filled(at: Path | Secret) -> SqlStore:
+    store = await open_store(at)
     for number in range(ROWS):
         await store.append_audit(entry(number))
     return store
@@ -90,16 +82,21 @@ async def test_the_chain_begins_with_zeros_and_links_on(store: SqlStore) -> None
         assert by_channel.items == [rows[1]]
 
 
-async def test_the_hash_is_what_the_documentation_says(store: SqlStore, db_path: Path) -> None:
+async def test_the_hash_is_what_the_documentation_says(store: SqlStore, place: Place) -> None:
     await store.append_audit(entry(0))
-    db = sqlite3.connect(db_path)
-    db.row_factory = sqlite3.Row
-    row = dict(db.execute("SELECT * FROM audit").fetchone())
-    db.close()
+    [values] = place.execute(f"SELECT seq, {', '.join(COLUMNS)} FROM audit")
+    row = dict(zip(["seq", *COLUMNS], values, strict=True))
     claimed = row.pop("hash")
     row["detail"] = json.loads(row["detail"])
     text = json.dumps(row, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     assert hashlib.sha256(text.encode()).hexdigest() == claimed
+
+
+@pytest.mark.parametrize("seq", [-1, 2**31, 2**70])
+async def test_a_cursor_to_where_no_row_can_be_is_refused(store: SqlStore, seq: int) -> None:
+    async with store.read() as tx:
+        with pytest.raises(ValidationFailed, match="cursor"):
+            await tx.audit.page(AuditQuery(), limit=9, cursor=cursor_of(seq))
 
 
 async def test_an_empty_chain_is_whole(store: SqlStore) -> None:
@@ -115,7 +112,7 @@ async def test_an_empty_chain_is_whole(store: SqlStore) -> None:
 def test_any_changed_column_of_any_row_is_found(seq: int, column: str, value: object) -> None:
     async def run(path: Path) -> AuditVerification:
         try:
-            execute(path, f"UPDATE audit SET {column} = ? WHERE seq = ?", value, seq)
+            Place(path).execute(f"UPDATE audit SET {column} = ? WHERE seq = ?", value, seq)
             changed = True
         except (sqlite3.IntegrityError, UnicodeEncodeError):
             changed = False  # NULL where none may be: the database refused
@@ -138,6 +135,19 @@ def test_any_changed_column_of_any_row_is_found(seq: int, column: str, value: ob
         assert str(seq) in found.reason
 
 
+async def test_a_changed_column_is_found_on_either_store(place: Place) -> None:
+    store = await filled(place.at)
+    for seq in (4, ROWS):
+        for column in COLUMNS:
+            [(before,)] = place.execute(f"SELECT {column} FROM audit WHERE seq = ?", seq)
+            place.execute(f"UPDATE audit SET {column} = ? WHERE seq = ?", "x", seq)
+            found = await store.verify_audit()
+            assert (found.first_bad_seq, found.rows_checked) == (seq, seq - 1), column
+            place.execute(f"UPDATE audit SET {column} = ? WHERE seq = ?", before, seq)
+    assert (await store.verify_audit()).ok
+    await store.close()
+
+
 @pytest.mark.parametrize(
     ("statement", "first_bad"),
     [
@@ -150,21 +160,21 @@ def test_any_changed_column_of_any_row_is_found(seq: int, column: str, value: ob
     ],
 )
 async def test_rows_taken_away_are_missed(
-    db_path: Path, statement: str, first_bad: int, monkeypatch: pytest.MonkeyPatch
+    place: Place, statement: str, first_bad: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(repos_audit, "VERIFY_ROWS", 3)  # also across the pages of the walk
-    store = await filled(db_path)
+    store = await filled(place.at)
     assert (await store.verify_audit()).rows_checked == ROWS
-    execute(db_path, statement)
+    place.execute(statement)
     found = await store.verify_audit()
     assert found.first_bad_seq == first_bad
     await store.close()
 
 
 async def test_two_processes_writing_at_once_do_not_fork_the_chain(
-    store: SqlStore, spawn: Spawn
+    place: Place, store: SqlStore, spawn: Spawn
 ) -> None:
-    children = [spawn("audit", "40", "one"), spawn("subjects", "40", "two")]
+    children = [spawn(place, "audit", "40", "one"), spawn(place, "subjects", "40", "two")]
     for number in range(40):
         await store.append_audit(entry(number))
     codes = await asyncio.gather(*(asyncio.to_thread(child.wait) for child in children))
@@ -177,14 +187,15 @@ async def test_rows_that_wait_together_share_a_commit_in_order(
     store: SqlStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commits = 0
-    append = AuditWriter.append
+    writer = store._database.audit
+    append = writer.append
 
-    async def counted(writer: AuditWriter, entries: Sequence[AuditEntry]) -> list[AuditRow]:
+    async def counted(entries: Sequence[AuditEntry]) -> list[AuditRow]:
         nonlocal commits
         commits += 1
-        return await append(writer, entries)
+        return await append(entries)
 
-    monkeypatch.setattr(AuditWriter, "append", counted)
+    monkeypatch.setattr(writer, "append", counted)
     rows = await asyncio.gather(*(store.append_audit(entry(number)) for number in range(500)))
     assert [row.detail["n"] for row in rows] == list(range(500))
     assert [row.seq for row in rows] == list(range(1, 501))
@@ -202,6 +213,16 @@ async def test_a_secret_does_not_enter_a_row_and_spoils_no_neighbour(store: SqlS
     assert (await store.append_audit(entry(2))).seq == 2
 
 
+async def test_what_no_column_holds_is_cut_before_it_is_hashed(store: SqlStore) -> None:
+    row = await store.append_audit(
+        AuditEntry("sign_in", "refused", subject_name="a\0" * 99, remote="x" * 999)
+    )
+    assert (row.subject_name, row.remote) == ("a\N{REPLACEMENT CHARACTER}" * 40, "x" * 64)
+    async with store.read() as tx:
+        assert (await tx.audit.page(AuditQuery(), limit=9, cursor=None)).items == [row]
+    assert (await store.verify_audit()).ok
+
+
 async def test_a_caller_that_gives_up_does_not_stop_the_others(store: SqlStore) -> None:
     first = asyncio.create_task(store.append_audit(entry(1)))
     second = asyncio.create_task(store.append_audit(entry(2)))
@@ -211,8 +232,8 @@ async def test_a_caller_that_gives_up_does_not_stop_the_others(store: SqlStore) 
     assert (await store.verify_audit()).ok
 
 
-async def test_closing_writes_what_waits(db_path: Path) -> None:
-    store = await open_store(db_path)
+async def test_closing_writes_what_waits(place: Place) -> None:
+    store = await open_store(place.at)
     waiting = [asyncio.create_task(store.append_audit(entry(number))) for number in range(10)]
     await asyncio.sleep(0)
     await store.close()

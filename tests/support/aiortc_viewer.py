@@ -12,17 +12,23 @@ from urllib.parse import urljoin
 import httpx
 from aiortc import RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError
-from aiortc.rtp import RtcpByePacket
+from aiortc.rtp import RtcpByePacket, RtcpSrPacket
 
 
 @dataclass
 class Packet:
-    """Of one RTP packet: sequence number, RTP time, arrival (monotonic seconds)."""
+    """Of one RTP packet: sequence number, RTP time, arrival (monotonic seconds).
+
+    `payload` is kept of those that are not decoded.
+    """
 
     seq: int
     rtp_ts: int
     ssrc: int
     at: float
+    payload_type: int = 0
+    marker: bool = False
+    payload: bytes = b""
 
 
 @dataclass
@@ -34,14 +40,21 @@ class AiortcViewer:
     profile: str = "sub"
     # Without decoding a viewer costs little: many of them fit into one test process.
     decode: bool = True
+    # Asks for the camera's sound too, in one bundle.
+    sound: bool = False
     packets: list[Packet] = field(default_factory=list)
     pictures: int = 0
+    sound_packets: list[Packet] = field(default_factory=list)
+    # Decoded sound, 16 bits a sample.
+    samples: list[int] = field(default_factory=list)
+    # The last sender report of each SSRC: NTP time (32.32 fixed point) and RTP time.
+    reports: dict[int, tuple[int, int]] = field(default_factory=dict)
     # Of the newest decoded picture: width and height.
     size: tuple[int, int] = (0, 0)
     byes: int = 0
     location: str = ""
     peer: RTCPeerConnection = field(default_factory=RTCPeerConnection)
-    _reader: asyncio.Task[None] | None = None
+    _readers: list[asyncio.Task[None]] = field(default_factory=list)
 
     async def open(self) -> httpx.Response:
         transceiver = self.peer.addTransceiver("video", direction="recvonly")
@@ -49,7 +62,15 @@ class AiortcViewer:
         handle = receiver._handle_rtp_packet
 
         async def record(packet: Any, arrival_time_ms: int) -> None:
-            seen = Packet(packet.sequence_number, packet.timestamp, packet.ssrc, time.monotonic())
+            seen = Packet(
+                packet.sequence_number,
+                packet.timestamp,
+                packet.ssrc,
+                time.monotonic(),
+                packet.payload_type,
+                bool(packet.marker),
+                b"" if self.decode else packet.payload,
+            )
             self.packets.append(seen)
             if self.decode:
                 await handle(packet, arrival_time_ms=arrival_time_ms)
@@ -58,14 +79,21 @@ class AiortcViewer:
 
         async def record_rtcp(packet: Any) -> None:
             self.byes += isinstance(packet, RtcpByePacket)
+            if isinstance(packet, RtcpSrPacket):
+                info = packet.sender_info
+                self.reports[packet.ssrc] = (info.ntp_timestamp, info.rtp_timestamp)
             await handle_rtcp(packet)
 
         receiver._handle_rtp_packet = record
         receiver._handle_rtcp_packet = record_rtcp
 
+        if self.sound:
+            self._add_sound()
+
         @self.peer.on("track")
         def tracked(track: Any) -> None:
-            self._reader = asyncio.create_task(self._read(track))
+            read = self._read if track.kind == "video" else self._listen
+            self._readers.append(asyncio.create_task(read(track)))
 
         await self.peer.setLocalDescription(await self.peer.createOffer())
         answer = await self.client.post(
@@ -78,6 +106,40 @@ class AiortcViewer:
             self.location = urljoin(str(answer.url), answer.headers["Location"])
             await self.peer.setRemoteDescription(RTCSessionDescription(answer.text, "answer"))
         return answer
+
+    def _add_sound(self) -> None:
+        receiver: Any = self.peer.addTransceiver("audio", direction="recvonly").receiver
+        handle, handle_rtcp = receiver._handle_rtp_packet, receiver._handle_rtcp_packet
+
+        async def record(packet: Any, arrival_time_ms: int) -> None:
+            seen = Packet(packet.sequence_number, packet.timestamp, packet.ssrc, time.monotonic())
+            self.sound_packets.append(seen)
+            await handle(packet, arrival_time_ms=arrival_time_ms)
+
+        async def rtcp(packet: Any) -> None:
+            if isinstance(packet, RtcpSrPacket):
+                info = packet.sender_info
+                self.reports[packet.ssrc] = (info.ntp_timestamp, info.rtp_timestamp)
+            await handle_rtcp(packet)
+
+        receiver._handle_rtp_packet, receiver._handle_rtcp_packet = record, rtcp
+
+    async def _listen(self, track: Any) -> None:
+        try:
+            while True:
+                frame = await track.recv()
+                self.samples.extend(frame.to_ndarray()[0].tolist())
+        except MediaStreamError:
+            return
+
+    async def wait_sound(self, packets: int, timeout_s: float = 20.0) -> None:
+        deadline = time.monotonic() + timeout_s
+        while len(self.sound_packets) < packets:
+            if time.monotonic() > deadline:
+                raise AssertionError(
+                    f"{len(self.sound_packets)} of {packets} packets of sound after {timeout_s} s"
+                )
+            await asyncio.sleep(0.01)
 
     async def _read(self, track: Any) -> None:
         try:
@@ -128,9 +190,9 @@ class AiortcViewer:
 
     async def close(self) -> None:
         await self.peer.close()
-        if self._reader is not None:
-            self._reader.cancel()
-            await asyncio.gather(self._reader, return_exceptions=True)
+        for reader in self._readers:
+            reader.cancel()
+        await asyncio.gather(*self._readers, return_exceptions=True)
 
 
 def gaps(packets: list[Packet]) -> list[tuple[int, int]]:

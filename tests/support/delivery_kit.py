@@ -141,10 +141,12 @@ class FakeDecoder:
 
     def __init__(self) -> None:
         self.calls = 0
+        self.codec: str | None = None
         self.fail: Exception | None = None
 
-    async def decode(self, annexb: bytes, *, timeout_s: float) -> Picture:
+    async def decode(self, annexb: bytes, *, codec: str, timeout_s: float) -> Picture:
         self.calls += 1
+        self.codec = codec
         await asyncio.sleep(0)
         if self.fail is not None:
             raise self.fail

@@ -11,8 +11,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,11 +24,25 @@ ROOT = Path(__file__).resolve().parents[2]
 START_TIMEOUT_S = 60.0
 
 
-def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def free_port(*kinds: socket.SocketKind) -> int:
+    """A number that is free for every one of `kinds` at once (none given: TCP)."""
+    for _ in range(64):
+        port = 0
+        with ExitStack() as held:
+            try:
+                for kind in kinds or (socket.SOCK_STREAM,):
+                    taken = held.enter_context(socket.socket(socket.AF_INET, kind))
+                    taken.bind(("127.0.0.1", port))
+                    port = taken.getsockname()[1]
+            except OSError:
+                continue
+            return port
+    raise AssertionError("no port is free")
+
+
+def free_media_port() -> int:
+    """The service listens on it by UDP and by TCP."""
+    return free_port(socket.SOCK_DGRAM, socket.SOCK_STREAM)
 
 
 def wait_until(what: str, check: Callable[[], bool], timeout_s: float = 10.0) -> None:
@@ -74,7 +88,9 @@ class Farm:
 
 
 @contextmanager
-def running_farm(password: str, cameras: int = 3000) -> Iterator[Farm]:
+def running_farm(password: str, cameras: int = 3000, options: Sequence[str] = ()) -> Iterator[Farm]:
+    """`options`: more of `streamhub farm`; with `--onvif` its devices listen, too."""
+    awaited = {"farm: listening"} | ({"farm: onvif listening"} if "--onvif" in options else set())
     port = free_port()
     process = subprocess.Popen(
         [
@@ -86,6 +102,7 @@ def running_farm(password: str, cameras: int = 3000) -> Iterator[Farm]:
             f"127.0.0.1:{port}",
             "--cameras",
             str(cameras),
+            *options,
         ],
         cwd=ROOT,
         env={
@@ -102,7 +119,8 @@ def running_farm(password: str, cameras: int = 3000) -> Iterator[Farm]:
         try:
             assert process.stdout is not None
             for line in process.stdout:
-                if line.startswith("farm: listening"):
+                awaited -= {each for each in awaited if line.startswith(each)}
+                if not awaited:
                     break
             else:
                 raise AssertionError(f"the farm ended with {process.wait()} before it listened")
@@ -118,7 +136,7 @@ class Service:
 
     data_dir: Path
     port: int = field(default_factory=free_port)
-    udp_port: int = field(default_factory=lambda: free_port(socket.SOCK_DGRAM))
+    udp_port: int = field(default_factory=free_media_port)
     environment: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
 
@@ -206,6 +224,19 @@ class Service:
 def seed_template(directory: Path, farm_port: int) -> None:
     """A seeded data directory, to be copied: hashing 18 passwords once is enough."""
     asyncio.run(prepare(directory, farm_port))
+
+
+@contextmanager
+def running_service(
+    data_dir: Path, environment: Mapping[str, str] | None = None
+) -> Iterator[Service]:
+    """A service of its own on a data directory, with settings of its own."""
+    service = Service(data_dir, environment=dict(environment or {}))
+    service.start()
+    try:
+        yield service
+    finally:
+        service.stop()
 
 
 def copy_of(template: Path, directory: Path) -> Path:

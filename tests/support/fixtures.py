@@ -9,9 +9,28 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, async_playwright
 
-from support.district import Farm, Service, copy_of, farm_secret, running_farm, seed_template
+from support.district import (
+    Farm,
+    Service,
+    copy_of,
+    farm_secret,
+    running_farm,
+    running_service,
+    seed_template,
+)
+from support.postgres import Cluster, running_cluster
 
 CHROMIUM = "/usr/bin/chromium"
+CHROMIUM_ARGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--mute-audio",
+    "--autoplay-policy=no-user-gesture-required",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
 
 
 @pytest.fixture(scope="session")
@@ -29,30 +48,20 @@ def farm(template: Path) -> Iterator[Farm]:
 
 @pytest.fixture
 def service(farm: Farm, template: Path, tmp_path: Path) -> Iterator[Service]:
-    service = Service(copy_of(template, tmp_path / "data"))
-    service.start()
-    try:
+    with running_service(copy_of(template, tmp_path / "data")) as service:
         yield service
-    finally:
-        service.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Cluster]:
+    with running_cluster() as cluster:
+        yield cluster
 
 
 @pytest_asyncio.fixture
 async def browser() -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            args=[
-                "--no-sandbox",
-                "--disable-gpu",
-                "--mute-audio",
-                "--autoplay-policy=no-user-gesture-required",
-                "--disable-background-networking",
-                "--disable-component-update",
-                "--disable-sync",
-                "--no-first-run",
-            ],
-        )
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGS)
         try:
             yield browser
         finally:

@@ -1,11 +1,13 @@
 """An RTSP camera in the test's own loop: plays a clip of the farm over interleaved TCP, and puts
-whatever bytes a test wants between its packets."""
+whatever bytes a test wants between its packets; or plays it by UDP, in a bad order."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
 import contextlib
+import re
+import socket
 import struct
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -57,14 +59,19 @@ def interleaved(packet: bytes, channel: int = 0) -> bytes:
 
 @dataclass
 class ScriptedCamera:
-    """`inject` puts bytes on every playing connection, between two of its packets."""
+    """`inject` puts bytes on every playing connection, between two of its packets. `udp_only`:
+    refuses TCP, and sends each access unit by UDP, packets in the order 3 2 1 6 5 4 and so on."""
 
+    udp_only: bool = False
+    date: str | None = None  # the header of this name in all answers
     port: int = 0
     dials: int = 0
     playing: int = 0
     rtsp_requests: list[str] = field(default_factory=list)
+    transports_asked: list[str] = field(default_factory=list)
     _seq: int = 65_500  # wraps soon
     _injections: list[bytes] = field(default_factory=list)
+    _writers: set[asyncio.StreamWriter] = field(default_factory=set)
 
     @property
     def url(self) -> str:
@@ -79,13 +86,20 @@ class ScriptedCamera:
     def inject(self, *chunks: bytes) -> None:
         self._injections.extend(chunks)
 
+    def hang_up(self) -> None:
+        """Close every connection; the next dial is answered."""
+        for writer in self._writers:
+            writer.transport.abort()
+
     @property
     def injected_all(self) -> bool:
         return not self._injections
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.dials += 1
+        self._writers.add(writer)
         player: asyncio.Task[None] | None = None
+        client_port = 0
         try:
             while True:
                 first = await reader.readexactly(1)
@@ -97,10 +111,16 @@ class ScriptedCamera:
                 method = head.partition(" ")[0]
                 self.rtsp_requests.append(method)
                 cseq = head.lower().partition("cseq:")[2].split("\r\n")[0].strip()
-                writer.write(self._answer(method, cseq))
+                transport = head.lower().partition("transport:")[2].split("\r\n")[0].strip()
+                if method == "SETUP":
+                    self.transports_asked.append(transport)
+                if found := re.search(r"client_port=(\d+)", transport):
+                    client_port = int(found[1])
+                writer.write(self._answer(method, cseq, transport))
                 await writer.drain()
                 if method == "PLAY":
-                    player = asyncio.create_task(self._play(writer))
+                    playing = self._play_udp(client_port) if client_port else self._play(writer)
+                    player = asyncio.create_task(playing)
                 if method == "TEARDOWN":
                     return
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.LimitOverrunError):
@@ -110,10 +130,16 @@ class ScriptedCamera:
                 player.cancel()
                 with contextlib.suppress(asyncio.CancelledError, ConnectionError):
                     await player
+            self._writers.discard(writer)
             writer.close()
 
-    def _answer(self, method: str, cseq: str) -> bytes:
+    def _answer(self, method: str, cseq: str, transport: str) -> bytes:
+        by_tcp = "client_port" not in transport
+        if method == "SETUP" and self.udp_only and by_tcp:
+            return f"RTSP/1.0 461 Unsupported Transport\r\nCSeq: {cseq}\r\n\r\n".encode()
         lines = ["RTSP/1.0 200 OK", f"CSeq: {cseq}"]
+        if self.date is not None:
+            lines.append(f"Date: {self.date}")
         body = ""
         if method == "OPTIONS":
             lines.append("Public: " + ", ".join(METHODS))
@@ -121,7 +147,8 @@ class ScriptedCamera:
             body = self._sdp()
             lines += ["Content-Type: application/sdp", f"Content-Length: {len(body)}"]
         elif method == "SETUP":
-            lines += ["Session: 1234;timeout=60", "Transport: RTP/AVP/TCP;interleaved=0-1"]
+            answered = "RTP/AVP/TCP;interleaved=0-1" if by_tcp else transport.upper()
+            lines += ["Session: 1234;timeout=60", f"Transport: {answered}"]
         else:
             lines.append("Session: 1234")
         return ("\r\n".join(lines) + "\r\n\r\n" + body).encode()
@@ -155,14 +182,42 @@ class ScriptedCamera:
         finally:
             self.playing -= 1
 
+    async def _play_udp(self, client_port: int) -> None:
+        self.playing += 1
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
+            try:
+                rtp_ts = 0
+                while True:
+                    for unit in clip_units():
+                        payloads = [p for nal in unit for p in rtp_payloads(nal)]
+                        packets = [
+                            self.rtp(payload, rtp_ts=rtp_ts, marker=at == len(payloads) - 1)
+                            for at, payload in enumerate(payloads)
+                        ]
+                        # The first of all shows where the numbers begin.
+                        fixed = 1 if rtp_ts == 0 else 0
+                        order = packets[:fixed]
+                        for at in range(fixed, len(packets), 3):
+                            order += reversed(packets[at : at + 3])
+                        for packet in order:
+                            out.sendto(packet, ("127.0.0.1", client_port))
+                        rtp_ts += RTP_TICKS
+                        await asyncio.sleep(PICTURE_S)  # the camera's own pace
+            finally:
+                self.playing -= 1
+
 
 METHODS = ("OPTIONS", "DESCRIBE", "SETUP", "PLAY", "GET_PARAMETER", "SET_PARAMETER", "TEARDOWN")
 
 
 @asynccontextmanager
-async def scripted_camera(port: int = 0) -> AsyncIterator[ScriptedCamera]:
+async def scripted_camera(
+    port: int = 0, *, udp_only: bool = False, date: str | None = None
+) -> AsyncIterator[ScriptedCamera]:
     """A camera on a port (0: any), gone at the end of the block."""
-    camera = ScriptedCamera()
+    # Clips are made once on a machine, which takes a while: before anybody waits for an answer.
+    await asyncio.to_thread(clip_units)
+    camera = ScriptedCamera(udp_only=udp_only, date=date)
     connections: set[asyncio.Task[None]] = set()
 
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -91,15 +91,18 @@ async def metric(client: httpx.AsyncClient, name: str) -> float:
     raise AssertionError(f"{name} is not in /metrics")
 
 
-async def add_camera(admin: httpx.AsyncClient, url: str, area_id: str) -> dict[str, Any]:
-    """Register a camera of the test's own as a channel in an area."""
+async def add_camera(
+    admin: httpx.AsyncClient, url: str, area_id: str, *, main_url: str | None = None
+) -> dict[str, Any]:
+    """Register a camera of the test's own as a channel in an area; both streams at `url`, or the
+    main one elsewhere."""
     serial = next(_serials)
     body = {
         "code": f"11011206001321{serial:06d}",
         "name": f"test camera {serial}",
         "area_id": area_id,
         "device_class": "police_hd",
-        "main_url": url,
+        "main_url": main_url or url,
         "sub_url": url,
     }
     answer = await admin.post("/api/v1/channels", json=body)

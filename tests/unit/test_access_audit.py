@@ -115,3 +115,11 @@ def test_the_local_operator_is_named_but_is_no_subject() -> None:
         "local_operator",
         "local",
     )
+
+
+async def test_what_was_asked_for_can_always_be_written() -> None:
+    log, rows, _ = a_log()
+    log.note(replace(REFUSAL, resource=channel("half a character \ud800"), reason="not_there"))
+    await log.flush()
+    asked: str = rows.entries[0].detail["asked_id"]
+    assert asked.encode() == b"half a character ?"

@@ -11,12 +11,13 @@ import pytest
 import structlog
 from pydantic import BaseModel
 
+from camera_registry.errors import StoreBusy, StoreError, StoreUnavailable
 from camera_registry.secret import Secret
 from streamhub import logs
 from streamhub.api.idempotency import KEEP_S, MAX_KEPT, Idempotency
 from streamhub.api.metrics import Metrics
 from streamhub.api.paging import page_in_memory
-from streamhub.api.problems import Problem
+from streamhub.api.problems import Problem, problem_of
 from streamhub.api.whep import event_stream
 from streamhub.delivery import ViewEvent
 from streamhub.settings import LogSettings, SettingsError, load_settings
@@ -160,6 +161,22 @@ async def test_a_client_that_leaves_ends_its_stream() -> None:
     with pytest.raises(asyncio.CancelledError):
         await following
     assert closed.is_set()
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (StoreBusy("Another process."), 503, "store_busy"),
+        (StoreUnavailable("No server."), 503, "store_unavailable"),
+        (StoreError("A bug."), 500, "internal_error"),
+    ],
+)
+def test_a_store_that_cannot_now_is_worth_another_try(
+    error: StoreError, status: int, code: str
+) -> None:
+    problem = problem_of(error)
+    assert (problem.status, problem.code) == (status, code)
+    assert ("Retry-After" in problem.headers) is (status == 503)
 
 
 def test_figures_have_their_kind_and_one_label() -> None:

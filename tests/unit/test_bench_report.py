@@ -34,7 +34,7 @@ def test_rows_stay_apart_and_the_table_names_each_figure() -> None:
     assert "1 / 2 / 3" in text
 
 
-@pytest.mark.parametrize("name", ["limit", "fanout", "join", "ingest", "delay"])
+@pytest.mark.parametrize("name", ["limit", "fanout", "join", "ingest", "delay", "soak", "registry"])
 def test_each_bench_explains_itself(name: str) -> None:
     result = CliRunner().invoke(app, [name, "--help"])
     assert result.exit_code == 0

@@ -26,13 +26,17 @@ from gateways.decode import (
 )
 
 
-def encoded_keyframe(width: int = 320, height: int = 180) -> bytes:
+def encoded_keyframe(width: int = 320, height: int = 180, encoder_name: str = "libx264") -> bytes:
     """One IDR access unit with its parameter sets, Annex-B, of a picture brighter to the right."""
-    encoder = av.CodecContext.create("libx264", "w")
+    encoder = av.CodecContext.create(encoder_name, "w")
     assert isinstance(encoder, VideoCodecContext)
     encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuv420p"
     encoder.time_base = Fraction(1, 25)
-    encoder.options = {"preset": "ultrafast", "tune": "zerolatency", "profile": "baseline"}
+    encoder.options = {"preset": "ultrafast", "tune": "zerolatency"}
+    if encoder_name == "libx264":
+        encoder.options |= {"profile": "baseline"}
+    else:
+        encoder.options |= {"x265-params": "log-level=none"}
     ramp = np.linspace(20, 235, width, dtype=np.uint8)
     pixels = np.repeat(np.tile(ramp, (height, 1))[:, :, None], 3, axis=2)
     picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
@@ -59,8 +63,14 @@ async def pool() -> AsyncIterator[DecodePool]:
     await pool.close()
 
 
-async def test_a_keyframe_becomes_a_jpeg_of_the_same_picture(pool: DecodePool) -> None:
-    picture = await pool.decode(KEYFRAME, timeout_s=20)
+@pytest.mark.parametrize(
+    ("codec", "encoder"), [("H264", "libx264"), ("H265", "libx265")], ids=["H264", "H265"]
+)
+async def test_a_keyframe_becomes_a_jpeg_of_the_same_picture(
+    pool: DecodePool, codec: str, encoder: str
+) -> None:
+    keyframe = encoded_keyframe(encoder_name=encoder)
+    picture = await pool.decode(keyframe, codec=codec, timeout_s=20)
     assert (picture.width, picture.height) == (320, 180)
     assert picture.jpeg[:2] == b"\xff\xd8"
     assert picture.jpeg[-2:] == b"\xff\xd9"
@@ -142,3 +152,10 @@ async def test_workers_are_gone_after_close_and_take_no_secrets_along(
     assert not runs(pid)
     with pytest.raises(Busy):
         await pool.decode(KEYFRAME, timeout_s=20)
+
+
+async def test_a_codec_without_a_decoder_is_undecodable(pool: DecodePool) -> None:
+    with pytest.raises(Undecodable):
+        await pool.decode(KEYFRAME, codec="MJPEG", timeout_s=20)
+    with pytest.raises(Undecodable):
+        await pool.decode(KEYFRAME, codec="H265", timeout_s=20)

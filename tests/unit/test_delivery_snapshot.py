@@ -37,6 +37,13 @@ async def test_a_watched_channel_gives_a_still_without_a_second_dial() -> None:
         assert row.detail["bytes"] == 3
 
 
+async def test_the_decoder_is_told_the_camera_s_codec() -> None:
+    async with a_room() as kit:
+        kit.core.default_script = Script(codec="H265")
+        await take(kit)
+        assert kit.decoder.codec == "H265"
+
+
 async def test_an_unwatched_channel_is_dialled_and_let_go_soon() -> None:
     async with a_room() as kit:
         await take(kit)

@@ -16,6 +16,7 @@ from streamhub.delivery.errors import (
     UnknownView,
 )
 from streamhub.media.contract import MalformedOffer, NoCommonCodec, OverCapacity
+from streamhub.media.fake import FakeCore, Script
 from support.delivery_kit import OFFER, START, FakeStore, a_room, some_facts
 
 NO_LIVE = frozenset({"list"})
@@ -65,6 +66,25 @@ async def test_a_bad_offer_opens_nothing(offer: str, error: type[Exception]) -> 
             await kit.delivery.whep.open(kit.permit(), offer, "sub")
         await kit.quiet()
         assert (kit.core.dials, kit.store.acts(), kit.delivery.views.list()) == ([], [], [])
+
+
+async def test_a_viewer_without_the_camera_s_codec_is_closed_and_the_next_refused() -> None:
+    async with a_room() as kit:
+        kit.core.default_script = Script(codec="H265", goes_live=False)
+        view_id = await kit.open()
+        await kit.quiet()
+        watch = kit.delivery.views.watch(view_id)
+        kit.core.go_live("ch_1/sub")
+        await kit.quiet()
+        assert kit.store.last("view_end").detail["cause"] == "no_common_codec"
+        told = [event.data async for event in watch if event.name == "state"]
+        assert (told[-1]["state"], told[-1]["reason"]) == ("ended", "no_common_codec")
+        with pytest.raises(NoCommonCodec) as refusal:
+            await kit.open()
+        assert refusal.value.codec == "H265"
+        # One that takes it is welcome.
+        both = OFFER + "a=rtpmap:49 H265/90000\r\n"
+        await kit.delivery.whep.open(kit.permit(), both, "sub")
 
 
 async def test_a_profile_that_the_channel_has_not_is_not_found() -> None:
@@ -177,6 +197,19 @@ async def test_leases_are_renewed_in_bulk_while_the_facts_hold() -> None:
         kit.facts.set(some_facts(actions=NO_LIVE))
         await kit.delivery.views.renew()
         assert kit.core.viewers == {}
+
+
+async def test_leases_are_not_renewed_while_a_revocation_could_not_be_heard_of() -> None:
+    async with a_room() as kit:
+        view_id = await kit.open()
+        kit.time.elapsed_s = 20
+        kit.facts.deaf_s = 11
+        await kit.delivery.views.renew()
+        assert kit.core.viewers[view_id].until == START.timestamp() + 60
+        kit.time.elapsed_s = 40
+        kit.facts.deaf_s = 9  # the database was away for a moment
+        await kit.delivery.views.renew()
+        assert kit.core.viewers[view_id].until == START.timestamp() + 100
 
 
 async def test_a_lease_never_outlives_its_grant() -> None:
@@ -292,3 +325,24 @@ async def test_nobody_watches_what_is_not_there() -> None:
     async with a_room() as kit:
         with pytest.raises(UnknownView):
             kit.delivery.views.watch("nothing")
+
+
+async def test_a_close_that_a_busy_core_did_not_take_is_asked_for_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with a_room() as kit:
+        first, second = await kit.open_live(), await kit.open("ch_2")
+
+        def busy(*_: object, **__: object) -> None:
+            raise OverCapacity("too many commands wait")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(FakeCore, "close_viewers", busy)
+            await kit.delivery.facts_changed(kit.change(actions=NO_LIVE))
+            assert kit.delivery.views.list() == [], "nobody is told that it goes on"
+            assert set(kit.core.viewers) == {first, second}
+        for clock_s in (100.0, 101.0):
+            kit.delivery.views.tick(clock_s)
+        await kit.quiet()
+        assert kit.core.viewers == {}
+        assert kit.store.acts().count("view_end") == 2

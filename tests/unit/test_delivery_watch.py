@@ -173,7 +173,6 @@ async def test_the_state_follows_from_route_and_core(
             channel_id="ch_1",
             area_id=None,
             profile="sub",
-            stream_id="ch_1/sub",
             started_at=kit.time.wall(),
             permit=kit.permit(),
             until=0.0,

@@ -10,8 +10,10 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from camera_registry.secret import Secret
 from streamhub.cli import doctor
-from streamhub.settings import HttpSettings, Settings
+from streamhub.settings import HttpSettings, RegistrySettings, Settings
+from support.postgres import Cluster
 
 
 def test_a_taken_port_fails_with_the_command_that_finds_its_owner(tmp_path: Path) -> None:
@@ -33,6 +35,22 @@ def test_a_key_that_others_can_read_fails(tmp_path: Path) -> None:
     assert doctor.check_data_dir(Settings(data_dir=tmp_path)).mend == f"chmod 600 {key}"
     key.chmod(0o600)
     assert doctor.check_data_dir(Settings(data_dir=tmp_path)).status != "fail"
+
+
+def test_the_registry_is_a_file_or_a_server_that_answers(tmp_path: Path, postgres: Cluster) -> None:
+    finding = doctor.check_registry(Settings(data_dir=tmp_path))
+    assert (finding.status, finding.found) == ("ok", f"SQLite, {tmp_path}/registry.db")
+    there = postgres.empty()
+    finding = doctor.check_registry(Settings(registry=RegistrySettings(url=there)))
+    assert finding.found.startswith("PostgreSQL ")
+    assert finding.status == "warn"  # the tests' own cluster may lose what it has
+    assert "SET fsync = on" in finding.mend
+    postgres.drop(there)
+    away = Secret("postgresql://ops:s3cret@127.0.0.1:1/registry")
+    finding = doctor.check_registry(Settings(registry=RegistrySettings(url=away)))
+    assert finding.status == "fail"
+    assert "See whether PostgreSQL runs" in finding.mend
+    assert "s3cret" not in repr(finding)
 
 
 def test_every_check_answers_and_what_is_not_ok_says_what_mends_it(

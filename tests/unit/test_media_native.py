@@ -15,10 +15,12 @@ from streamhub.media.contract import (
     CoreClosed,
     Event,
     EventsLost,
+    GsoRefused,
     KeyframeTaken,
     MalformedOffer,
     NoCommonCodec,
     OverCapacity,
+    Reception,
     SourceHasBSlices,
     SourceLive,
     SourceLost,
@@ -33,7 +35,25 @@ from streamhub.media.native import EVENTS_PER_DRAIN, NativeCore, to_event
 from support.delivery_kit import a_room
 
 LIVE = {"codec": "h264", "width": 640, "height": 360, "profile": "42e01f"}
-TAKEN = {"request_id": "r", "annexb": b"k", "age_ms": 7, "width": 640, "height": 360}
+TAKEN = {
+    "request_id": "r",
+    "codec": "H265",
+    "annexb": b"k",
+    "age_ms": 7,
+    "width": 640,
+    "height": 360,
+}
+
+
+REPORTED = {
+    "lost_permille_remote": 12,
+    "packets_lost_remote": 13,
+    "jitter_us_remote": 1400,
+    "rtt_us": 15000,
+    "retransmitted": 16,
+    "transport": "tcp",
+    "remb_bps": 17,
+}
 
 
 class FakeNative:
@@ -68,13 +88,13 @@ class FakeNative:
 
     def source_stats(self, stream_ids: list[str]) -> list[dict[str, Any]]:
         row = {"state": "live", "last_packet_age_ms": 5, "received_bytes": 6, "packets": 7}
+        row |= {"transport": "udp"}
         return [{"stream_id": s, **row, "more": 1} for s in stream_ids if s != "absent"]
 
     def viewer_stats(self, viewer_ids: list[str]) -> list[dict[str, Any]]:
         row = {"stream_id": "s", "connected": True, "last_packet_age_ms": None, "sent_bytes": 8}
         row |= {"packets": 9, "dropped_units": 10, "until": 11.5}
-        row |= {"lost_permille_remote": 12, "packets_lost_remote": 13, "jitter_us_remote": 1400}
-        row |= {"rtt_us": 15000, "retransmitted": 16, "transport": "tcp"}
+        row |= {"audio_packets": 17, **REPORTED}
         return [{"viewer_id": v, **row} for v in viewer_ids if v != "absent"]
 
     def __getattr__(self, name: str) -> Any:
@@ -106,11 +126,12 @@ def native() -> Iterator[FakeNative]:
             ViewerConnected("v", "AEAD_AES_256_GCM"),
         ),
         (
-            ("viewer_closed", "v", {"cause": "c", "bytes": 1, "packets": 2}),
-            ViewerClosed("v", "c", 1, 2),
+            ("viewer_closed", "v", {"cause": "c", "sent_bytes": 1, "packets": 2, **REPORTED}),
+            ViewerClosed("v", "c", 1, 2, Reception(1.2, 13, 1.4, 15.0, 16, "tcp", 17)),
         ),
         (("viewer_lagging", "v", {}), ViewerLagging("v")),
-        (("keyframe_taken", "s", TAKEN), KeyframeTaken("r", "s", b"k", 7, 640, 360)),
+        (("keyframe_taken", "s", TAKEN), KeyframeTaken("r", "s", b"k", 7, 640, 360, "H265")),
+        (("gso_refused", "", {"detail": "EIO"}), GsoRefused("EIO")),
         (("worker_fault", "v", {"detail": "boom"}), WorkerFault("v", "boom")),
         (("events_lost", "", {}), EventsLost()),
         (("of_a_later_version", "x", {}), None),
@@ -193,9 +214,32 @@ async def test_rows_are_typed_and_absent_ones_left_out(native: FakeNative) -> No
     sources = core.source_stats(["s", "absent"])
     assert list(sources) == ["s"]
     assert (sources["s"].state, sources["s"].cause) == ("live", None)
+    assert sources["s"].transport == "udp"
     viewers = core.viewer_stats(["v", "absent"])
     assert list(viewers) == ["v"]
-    assert viewers["v"].until == 11.5
+    assert (viewers["v"].until, viewers["v"].audio_packets) == (11.5, 17)
+    reception = viewers["v"].reception
+    assert (reception.rtt_ms, reception.estimated_bps) == (15.0, 17)
+
+
+async def test_a_refusal_for_the_codec_says_which(
+    native: FakeNative, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusal = type("NoCommonCodec", (ValueError,), {})
+    monkeypatch.setattr(_core, "NoCommonCodec", refusal)
+    native.refusal = refusal("the camera sends H.265", "H265")
+    async with a_room() as kit:
+        with pytest.raises(NoCommonCodec, match=r"^the camera sends H\.265$") as refused:
+            NativeCore(native=native).open_viewer(
+                viewer_id="v",
+                stream_id="ch_1/sub",
+                channel_id="ch_1",
+                subject_id="su_op",
+                offer_sdp="v=0",
+                until=1.0,
+                permit=kit.permit(),
+            )
+    assert refused.value.codec == "H265"
 
 
 @pytest.mark.parametrize(

@@ -102,6 +102,21 @@ def test_the_pause_follows_the_cause(
     assert expected_s < jittered < expected_s * 1.2
 
 
+def test_wrong_passwords_are_counted_apart_from_other_losses() -> None:
+    route = a_route()
+    route.acquire(0.0, "a")
+    now, pauses = 0.0, []
+    for cause in ("closed_by_peer", "connect_refused", "auth_failed", "stalled", "auth_failed"):
+        route.source_lost(now, cause, cause != "auth_failed", "")
+        pauses.append(route.retry_in_s(now))
+        now = route.poll_timeout() or 0.0
+        route.handle_timeout(now)
+    assert pauses == [2, 4, 60, 16, 120]
+    route.source_live(now)
+    route.source_lost(now + 1, "auth_failed", False, "")
+    assert route.retry_in_s(now + 1) == 60
+
+
 def test_a_viewer_that_comes_back_does_not_shorten_the_pause() -> None:
     route = a_route()
     route.acquire(0.0, "a")

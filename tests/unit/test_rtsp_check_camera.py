@@ -180,7 +180,7 @@ async def test_it_dials_where_it_was_told_not_where_the_camera_thinks_it_is() ->
         (Camera(password=None, silent_at="DESCRIBE"), "describe", "no_answer"),
         (Camera(password=None, closes_at="SETUP"), "setup", "closed_by_peer"),
         (Camera(password=None, sdp="v=0\r\nm=audio 0 RTP/AVP 8\r\n"), "describe", "no_video"),
-        (Camera(password=None, sdp=SDP.replace("H264", "H265")), "describe", "codec_unsupported"),
+        (Camera(password=None, sdp=SDP.replace("H264", "JPEG")), "describe", "codec_unsupported"),
         (Camera(password=None, media=rtp(P_SLICE) * 9), "first_keyframe", "no_keyframe"),
         (Camera(says_instead=b"HTTP/1.1 400 Bad Request\r\n\r\n"), "options", "bad_response"),
         (Camera(says_instead=b"\xff" * 40_000), "options", "bad_response"),

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import pytest
 
 from camera_registry.secret import Secret
+from gateways.challenge import authorization, best_challenge
 from gateways.rtsp import AddressInvalid, prepare
-from gateways.rtsp.dialogue import authorization, best_challenge, redacted
+from gateways.rtsp.dialogue import redacted
 from gateways.rtsp.prepare import split_userinfo
 from gateways.rtsp.sdp import h264_starts_picture, join_control, video_track
 
@@ -75,7 +76,7 @@ def test_the_digest_is_that_of_the_rfc() -> None:
     )
     assert challenge is not None
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gateways.rtsp.dialogue.secrets.token_hex", lambda _: "0a4f113b")
+        patch.setattr("gateways.challenge.secrets.token_hex", lambda _: "0a4f113b")
         value = authorization(challenge, "GET", "/dir/index.html", "Mufasa", "Circle Of Life")
     assert 'response="6629fae49393a05397450978507c4ef1"' in value
     assert 'qop=auth, nc=00000001, cnonce="0a4f113b"' in value

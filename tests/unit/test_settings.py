@@ -1,11 +1,16 @@
-"""What a settings file may say of the addresses that viewers are told."""
+"""What settings may say of the addresses that viewers are told, and of the registry's place."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
-from streamhub.settings import MediaSettings
+from camera_registry.secret import Secret
+from streamhub.settings import MediaSettings, Settings, SettingsError, load_settings
+
+URL = "postgresql://ops:s3cret@db.example:5432/streamhub"
 
 
 @pytest.mark.parametrize(
@@ -23,3 +28,29 @@ def test_an_address_with_or_without_a_port_is_taken(text: str) -> None:
 def test_anything_else_is_refused_with_what_to_write(text: str) -> None:
     with pytest.raises(ValidationError, match="is not an IP address, alone or with a port"):
         MediaSettings(advertise=[text])
+
+
+def test_the_registry_is_a_file_unless_a_url_is_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load_settings().registry_place == Path("data/registry.db")
+    (tmp_path / "streamhub.toml").write_text(f'[registry]\nurl = "{URL}"\n')
+    settings = load_settings()
+    assert settings.registry_place == Secret(URL)
+    assert "s3cret" not in f"{settings!r} {settings} {settings.model_dump()}"
+    monkeypatch.setenv("STREAMHUB_REGISTRY__URL", URL.replace("db.", "other."))
+    assert load_settings().registry_place == Secret(URL.replace("db.", "other."))
+
+
+@pytest.mark.parametrize("wrong", ["mysql://ops:s3cret@db.example/x", "ops:s3cret", ""])
+def test_a_url_of_another_kind_is_refused_and_not_shown(
+    wrong: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STREAMHUB_REGISTRY__URL", wrong)
+    with pytest.raises(SettingsError, match=r"registry\.url.*postgresql://user:pass") as caught:
+        load_settings()
+    assert "s3cret" not in str(caught.value)
+    with pytest.raises(ValidationError) as raw:
+        Settings()
+    assert "s3cret" not in str(raw.value)

@@ -32,7 +32,7 @@ for (const [s, street] of streets.entries()) {
         id: `ch_${number}`, code: `1101120${String(s).padStart(2, '0')}0013${String(number).padStart(7, '0')}`,
         name: `${street.replace(/(街道|镇|回族乡)$/, '')} ${place} ${n + 1} 号`,
         device_class: classes[number % classes.length] ?? 'police_hd', area_id: grid.id,
-        area_path: [district.name, street, name, grid.name], enabled: number !== 8, profiles: ['main', 'sub'],
+        area_path: [district.name, street, name, grid.name], enabled: number !== 8, filing: number % 5 === 1 ? 'draft' : number % 7 === 2 ? 'reviewed' : 'filed', profiles: ['main', 'sub'],
         may: number === 9 ? ['list'] : ['list', 'live', 'snapshot'],
       })
       for (const each of [district, streetArea, community, grid]) counts.set(each.id, (counts.get(each.id) ?? 0) + 1)

@@ -5,20 +5,28 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Plugin } from 'vite'
+import { acceptAnswer } from './accept.ts'
 import { areas, channels, isWithin } from './data.ts'
+import { manageAnswer, type Answer } from './manage.ts'
 
-type Fate = 'live' | 'auth_failed' | 'connect_timeout' | 'slow' | 'not_found' | 'flapping' | 'full'
+type Fate = 'live' | 'auth_failed' | 'connect_timeout' | 'slow' | 'not_found' | 'flapping' | 'full' | 'main_h265'
 /** By channel number; every other channel is live. */
-const fates: Record<number, Fate> = { 1: 'auth_failed', 2: 'connect_timeout', 3: 'slow', 4: 'not_found', 5: 'flapping', 6: 'full' }
+const fates: Record<number, Fate> = { 1: 'auth_failed', 2: 'connect_timeout', 3: 'slow', 4: 'not_found', 5: 'flapping', 6: 'full', 10: 'main_h265' }
 
 interface Offer { readonly viewId: string; readonly channelId: string; readonly sdp: string }
 
 const offers: Offer[] = []
 const answers = new Map<string, (sdp: string) => void>()
+const KEYFRAME_AFTER_MS = 1500
+const viewChannels = new Map<string, string>()
 const feeds = new Map<string, ServerResponse>()
 let views = 0
 
-const me = { id: 'su_1', username: 'tongzhou', display_name: '通州区值班员', kind: 'person', may_manage: false, may_audit: false }
+/** `admin` manages the cameras; anybody else watches. */
+function subject(username: string): object {
+  const admin = username === 'admin'
+  return { id: `su_${username}`, username, display_name: admin ? '平台管理员' : '通州区值班员', kind: 'person', may_manage: admin, manages_district: admin, may_audit: false }
+}
 
 function json(response: ServerResponse, status: number, body: unknown, headers: Record<string, string> = {}): void {
   const type = status >= 400 ? 'application/problem+json' : 'application/json'
@@ -29,20 +37,40 @@ function problem(response: ServerResponse, status: number, code: string, headers
   json(response, status, { type: 'about:blank', title: code, status, code, detail: null }, headers)
 }
 
+function send(response: ServerResponse, { status, body, file }: Answer): void {
+  if (file !== undefined) response.writeHead(status, { 'Content-Type': file }).end(String(body))
+  else if (status === 204) response.writeHead(status).end()
+  else json(response, status, body)
+}
+
 async function body(request: IncomingMessage): Promise<string> {
   let text = ''
   for await (const chunk of request) text += String(chunk)
   return text
 }
 
-function listChannels(url: URL, response: ServerResponse): void {
+function listChannels(url: URL, manages: boolean, response: ServerResponse): void {
   const q = url.searchParams.get('q') ?? ''
   const areaId = url.searchParams.get('area_id')
+  const filing = url.searchParams.get('filing')
   const start = Number(url.searchParams.get('cursor') ?? 0)
   const limit = Number(url.searchParams.get('limit') ?? 50)
-  const found = channels.filter((c) => (c.name.includes(q) || c.code.includes(q)) && (areaId === null || isWithin(c.area_id, areaId)))
+  const found = channels.filter((c) => (c.name.includes(q) || c.code.includes(q)) && (areaId === null || isWithin(c.area_id, areaId)) && (filing === null || c.filing === filing))
+    .map((c) => (manages ? { ...c, may: [...c.may, 'manage'] } : c))
   const next = start + limit < found.length ? String(start + limit) : null
   json(response, 200, { items: found.slice(start, start + limit), next_cursor: next, total: found.length })
+}
+
+/** The main stream comes with its next keyframe: a little later. */
+async function switchView(viewId: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const { profile } = JSON.parse(await body(request)) as { profile: string }
+  const channelId = viewChannels.get(viewId)
+  if (channelId === undefined) return problem(response, 404, 'not_found')
+  if (fates[Number(channelId.slice(3))] === 'main_h265' && profile === 'main') return problem(response, 422, 'no_common_codec')
+  const other = profile === 'main' ? 'sub' : 'main'
+  json(response, 200, { id: viewId, profile: other, wanted_profile: profile })
+  const state = { state: 'live', profile, wanted_profile: profile }
+  setTimeout(() => feeds.get(viewId)?.write(`event: state\ndata: ${JSON.stringify(state)}\n\n`), KEYFRAME_AFTER_MS)
 }
 
 async function openView(url: URL, request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -50,8 +78,10 @@ async function openView(url: URL, request: IncomingMessage, response: ServerResp
   const fate = fates[Number(channelId.slice(3))] ?? 'live'
   const sdp = await body(request)
   if (fate === 'not_found') return problem(response, 404, 'not_found')
+  if (fate === 'main_h265' && url.searchParams.get('profile') === 'main') return problem(response, 422, 'no_common_codec')
   if (fate === 'full') return problem(response, 503, 'over_capacity', { 'Retry-After': '8' })
   const viewId = `view${++views}`
+  viewChannels.set(viewId, channelId)
   offers.push({ viewId, channelId, sdp })
   const answer = await new Promise<string>((resolve) => answers.set(viewId, resolve))
   const location = `/whep/${channelId}/${viewId}`
@@ -93,7 +123,7 @@ async function handle(request: IncomingMessage, response: ServerResponse): Promi
   const url = new URL(request.url ?? '/', 'http://mock.invalid')
   const { pathname } = url
   const method = request.method ?? 'GET'
-  const signedIn = (request.headers.cookie ?? '').includes('streamhub_sign_in=demo')
+  const signedIn = /streamhub_sign_in=demo-(\w+)/.exec(request.headers.cookie ?? '')?.[1]
   if (pathname === '/dev/offers') return json(response, 200, offers.splice(0)), true
   if (pathname.startsWith('/dev/answers/')) {
     const id = pathname.slice(13)
@@ -103,9 +133,9 @@ async function handle(request: IncomingMessage, response: ServerResponse): Promi
   if (pathname === '/healthz') return json(response, 200, { status: 'ok' }), true
   if (!pathname.startsWith('/api/') && !pathname.startsWith('/whep/')) return false
   if (pathname === '/api/v1/sign-in') {
-    const { username, password } = JSON.parse(await body(request)) as Record<string, string>
+    const { username, password } = JSON.parse(await body(request)) as { username: string; password: string }
     if (password !== `demo-${username}`) return problem(response, 401, 'bad_credentials'), true
-    return json(response, 200, { subject: me }, { 'Set-Cookie': 'streamhub_sign_in=demo; HttpOnly; SameSite=Strict; Path=/' }), true
+    return json(response, 200, { subject: subject(username) }, { 'Set-Cookie': `streamhub_sign_in=${password}; HttpOnly; SameSite=Strict; Path=/` }), true
   }
   if (pathname === '/api/v1/sign-out') {
     response.writeHead(204, { 'Set-Cookie': 'streamhub_sign_in=; Max-Age=0; Path=/' }).end()
@@ -113,12 +143,19 @@ async function handle(request: IncomingMessage, response: ServerResponse): Promi
   }
   const [, root, channelId, viewId, tail] = pathname.split('/')
   if (root === 'whep' && method === 'DELETE') return json(response, 200, {}), true
-  if (!signedIn) return problem(response, 401, 'unauthenticated'), true
-  if (pathname === '/api/v1/me') return json(response, 200, me), true
+  if (signedIn === undefined) return problem(response, 401, 'unauthenticated'), true
+  if (pathname === '/api/v1/me') return json(response, 200, subject(signedIn)), true
   if (pathname === '/api/v1/areas') return json(response, 200, { items: areas }), true
-  if (pathname === '/api/v1/channels') return listChannels(url, response), true
+  if (pathname === '/api/v1/channels') return listChannels(url, signedIn === 'admin', response), true
+  const switched = /^\/api\/v1\/views\/([^/]+)\/profile$/.exec(pathname)
+  if (switched?.[1] !== undefined && method === 'PUT') return await switchView(switched[1], request, response), true
   if (root === 'whep' && method === 'POST') return await openView(url, request, response), true
   if (root === 'whep' && tail === 'events') return openFeed(channelId ?? '', viewId ?? '', response), true
+  if (root === 'api' && signedIn === 'admin') {
+    const text = await body(request)
+    const answer = acceptAnswer(method, url, text) ?? manageAnswer(method, url, text)
+    if (answer !== null) return send(response, answer), true
+  }
   return problem(response, 404, 'unknown_route'), true
 }
 

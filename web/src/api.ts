@@ -2,7 +2,8 @@
  * The one door to the service's HTTP API. Every call answers a tagged union, so that a screen must
  * handle all three ends: success, aborted (we no longer want it), error (with a stable code).
  * Belongs here: requests and the shapes of their bodies. Not here: WHEP (`player/whep.ts`), words
- * for people (`locales`). Anything in the page may call it.
+ * for people (`locales`), what only the cameras' managers call (`manage/api.ts`, through `request`
+ * here). Anything in the page may call it.
  */
 
 export interface ApiError {
@@ -12,6 +13,8 @@ export interface ApiError {
   readonly code: string
   readonly detail: string | null
   readonly retryAfterMs: number | null
+  /** The field of the request that is wrong, where the answer names one. */
+  readonly field?: string
 }
 
 export type Result<T> =
@@ -22,6 +25,7 @@ export type Result<T> =
 export type Action = 'list' | 'live' | 'snapshot' | 'manage' | 'audit'
 export type Profile = 'main' | 'sub'
 export type AreaKind = 'district' | 'street' | 'community' | 'grid'
+export type Filing = 'draft' | 'reviewed' | 'filed'
 export type DeviceClass = 'police_hd' | 'high_altitude' | 'civil_defence' | 'alley'
 
 export interface Me {
@@ -30,6 +34,7 @@ export interface Me {
   readonly display_name: string
   readonly kind: 'person' | 'service'
   readonly may_manage: boolean
+  readonly manages_district: boolean
   readonly may_audit: boolean
 }
 
@@ -50,6 +55,8 @@ export interface Channel {
   readonly area_id: string
   readonly area_path: readonly string[]
   readonly enabled: boolean
+  /** Those that one does not manage are filed, or not there. */
+  readonly filing: Filing
   readonly profiles: readonly Profile[]
   readonly may: readonly Action[]
 }
@@ -58,11 +65,14 @@ export interface ChannelPage {
   readonly items: readonly Channel[]
   readonly next_cursor: string | null
   readonly total: number | null
+  /** There are more than `total`: it was not counted further. */
+  readonly total_capped?: boolean
 }
 
 export interface ChannelQuery {
   readonly q?: string
   readonly areaId?: string | null
+  readonly filing?: Filing | null
   readonly cursor?: string | null
   readonly limit?: number
 }
@@ -88,17 +98,27 @@ export function parseRetryAfter(header: string | null, nowMs: number): number | 
 export async function errorFrom(response: Response, nowMs = Date.now()): Promise<ApiError> {
   let code = `http_${response.status}`
   let detail: string | null = null
+  let field: string | undefined
   try {
     const body: unknown = await response.json()
     if (typeof body === 'object' && body !== null) {
       if ('code' in body && typeof body.code === 'string') code = body.code
       if ('detail' in body && typeof body.detail === 'string') detail = body.detail
+      field = fieldOf(body)
     }
   } catch {
     // A proxy's HTML page, or no body: the status has to do.
   }
   const retryAfterMs = parseRetryAfter(response.headers.get('Retry-After'), nowMs)
-  return { status: response.status, code, detail, retryAfterMs }
+  return { status: response.status, code, detail, retryAfterMs, ...(field !== undefined && { field }) }
+}
+
+/** `field` of the registry's refusals; of a malformed request the first of `fields`, as "body.lon". */
+function fieldOf(body: object): string | undefined {
+  if ('field' in body && typeof body.field === 'string') return body.field
+  if (!('fields' in body) || !Array.isArray(body.fields)) return undefined
+  const first = (body.fields as readonly { readonly field?: unknown }[])[0]?.field
+  return typeof first === 'string' ? first.split('.').at(1) : undefined
 }
 
 export function networkError(cause: unknown): ApiError {
@@ -140,8 +160,19 @@ export class Api {
     const search = new URLSearchParams({ limit: String(query.limit ?? 50) })
     if (query.q) search.set('q', query.q)
     if (query.areaId) search.set('area_id', query.areaId)
+    if (query.filing) search.set('filing', query.filing)
     if (query.cursor) search.set('cursor', query.cursor)
     return this.get(`/api/v1/channels?${search.toString()}`, signal)
+  }
+
+  /** Changes a running view of one's own over to another stream of its channel, in place. */
+  async switchView(viewId: string, profile: Profile): Promise<Result<{ readonly profile: Profile }>> {
+    return this.request(`/api/v1/views/${encodeURIComponent(viewId)}/profile`, jsonInit('PUT', { profile }))
+  }
+
+  /** Has the camera's sound sent to a running view of one's own, or no longer. */
+  async setSound(viewId: string, on: boolean): Promise<Result<unknown>> {
+    return this.request(`/api/v1/views/${encodeURIComponent(viewId)}/audio`, jsonInit('PUT', { on }))
   }
 
   /** The service's own health; answered without a sign-in. */
@@ -149,40 +180,56 @@ export class Api {
     return this.get('/healthz', signal)
   }
 
-  private async get<T>(path: string, signal?: AbortSignal): Promise<Result<T>> {
+  async get<T>(path: string, signal?: AbortSignal): Promise<Result<T>> {
     return this.request<T>(path, { headers: { Accept: 'application/json' }, ...(signal && { signal }) })
   }
 
+  /** A file, whole. */
+  async file(path: string): Promise<Result<Blob>> {
+    return this.read(await this.ask(path, {}), (response) => response.blob())
+  }
+
+  async request<T>(path: string, init: RequestInit, signIn = false): Promise<Result<T>> {
+    return this.read(await this.ask(path, init, signIn), async (response) =>
+      response.status === 204 ? (null as T) : ((await response.json()) as T),
+    )
+  }
+
   private async send(path: string, options: { body: object; signIn: boolean }): Promise<Result<null>> {
-    const init: RequestInit = {
-      method: 'POST',
-      headers: { 'Content-Type': 'application/json', Accept: 'application/json' },
-      body: JSON.stringify(options.body),
-    }
-    const result = await this.request<unknown>(path, init, options.signIn)
+    const result = await this.request<unknown>(path, jsonInit('POST', options.body), options.signIn)
     return result.kind === 'success' ? { kind: 'success', value: null } : result
   }
 
-  private async request<T>(path: string, init: RequestInit, signIn = false): Promise<Result<T>> {
+  private async ask(path: string, init: RequestInit, signIn = false): Promise<Result<Response>> {
     let response: Response
     try {
       response = await this.fetch(path, { credentials: 'same-origin', cache: 'no-store', ...init })
     } catch (cause) {
       return isAbort(cause) ? { kind: 'aborted' } : { kind: 'error', error: networkError(cause) }
     }
-    if (!response.ok) {
-      // A wrong password is the sign-in screen's own 401: nobody is thrown out by it.
-      if (response.status === 401 && !signIn) this.onUnauthenticated()
-      return { kind: 'error', error: await errorFrom(response) }
-    }
-    if (response.status === 204) return { kind: 'success', value: null as T }
+    if (response.ok) return { kind: 'success', value: response }
+    // A wrong password is the sign-in screen's own 401: nobody is thrown out by it.
+    if (response.status === 401 && !signIn) this.onUnauthenticated()
+    return { kind: 'error', error: await errorFrom(response) }
+  }
+
+  private async read<T>(answer: Result<Response>, body: (response: Response) => Promise<T>): Promise<Result<T>> {
+    if (answer.kind !== 'success') return answer
     try {
-      return { kind: 'success', value: (await response.json()) as T }
+      return { kind: 'success', value: await body(answer.value) }
     } catch (cause) {
       if (isAbort(cause)) return { kind: 'aborted' }
-      const error = { status: response.status, code: 'bad_body', detail: null, retryAfterMs: null }
+      const error = { status: answer.value.status, code: 'bad_body', detail: null, retryAfterMs: null }
       return { kind: 'error', error }
     }
+  }
+}
+
+export function jsonInit(method: 'POST' | 'PUT' | 'PATCH', body: object): RequestInit {
+  return {
+    method,
+    headers: { 'Content-Type': 'application/json', Accept: 'application/json' },
+    body: JSON.stringify(body),
   }
 }
 

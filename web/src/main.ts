@@ -1,13 +1,16 @@
-/** Starts the page: language, stored wall, the other windows, then the app. */
+/** Starts the page: language, stored wall, the view, the other windows, then the app. */
 import { createApp } from 'vue'
 import App from './App.vue'
 import { startI18n } from './i18n'
 import { announceWindow } from './player/windows'
+import { startRoute } from './state/route'
 import { startWall } from './state/wall'
 import './style.css'
 import './wall.css'
+import './manage.css'
 
 startI18n()
 startWall()
+startRoute()
 announceWindow()
 createApp(App).mount('#app')

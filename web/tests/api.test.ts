@@ -32,6 +32,21 @@ describe('api', () => {
     expect(thrownOut()).toBe(0)
   })
 
+  it('names the field that is wrong, of the registry and of a malformed request', async () => {
+    const answer = (body: object) => api(() => Promise.resolve(Response.json(body, { status: 422 }))).api.me()
+    expect(await answer({ code: 'url_not_rtsp', field: 'main_url' })).toMatchObject({ error: { field: 'main_url' } })
+    expect(await answer({ code: 'invalid_request', fields: [{ field: 'body.lon' }] })).toMatchObject({ error: { field: 'lon' } })
+    expect(await answer({ code: 'x', fields: [] })).not.toHaveProperty('error.field')
+  })
+
+  it('hands a file over whole, and the sentence when there is none', async () => {
+    const { api: good } = api(() => Promise.resolve(new Response('a,b')))
+    const file = await good.file('/api/v1/channel-export')
+    expect(file.kind === 'success' && (await file.value.text())).toBe('a,b')
+    const { api: bad } = api(() => Promise.resolve(problem(422, 'template_invalid')))
+    expect(await bad.file('/api/v1/channel-export')).toMatchObject({ error: { code: 'template_invalid', detail: 'why' } })
+  })
+
   it('gives an answer without a problem body a code of its own', async () => {
     const { api: door } = api(() => Promise.resolve(new Response('<html>', { status: 502 })))
     expect(await door.areas()).toMatchObject({ kind: 'error', error: { code: 'http_502', status: 502 } })

@@ -5,7 +5,7 @@ import type { MediaSample } from '../src/player/stats'
 function sample(packets: number, retransmitted: number): MediaSample {
   return {
     packets, retransmitted, bytes: 0, picturesDecoded: 0, width: 0, height: 0,
-    picturesPerSecond: null, lastPacketAgeMs: null,
+    picturesPerSecond: null, soundPackets: 0, lastPacketAgeMs: null,
   }
 }
 

@@ -1,5 +1,5 @@
 /** Fakes of the browser's parts that a player drives; each is steered by the test. */
-import type { PlayerDeps } from '../src/player/options'
+import type { PlayerDeps, PlayerOptions } from '../src/player/options'
 import { Player } from '../src/player/player'
 import type { PlayerState } from '../src/player/state'
 
@@ -24,9 +24,13 @@ export class FakePeer {
   packets = 0
   decoded = 0
   lastPacketAtMs: number | null = null
+  soundPackets = 0
+  readonly kinds: string[] = []
   readonly transport = new FakeTransport()
 
-  addTransceiver(): void {}
+  addTransceiver(kind: string): void {
+    this.kinds.push(kind)
+  }
   createOffer(): Promise<{ type: string; sdp: string }> {
     return Promise.resolve({ type: 'offer', sdp: 'v=0 offer' })
   }
@@ -60,7 +64,8 @@ export class FakePeer {
       type: 'inbound-rtp', kind: 'video', id: 'in',
       packetsReceived: this.packets, framesDecoded: this.decoded, bytesReceived: 0,
     }
-    return Promise.resolve(new Map([['in', inbound]]))
+    const sound = { type: 'inbound-rtp', kind: 'audio', id: 'sound', packetsReceived: this.soundPackets }
+    return Promise.resolve(new Map<string, unknown>([['sound', sound], ['in', inbound]]))
   }
 }
 
@@ -114,7 +119,7 @@ export class Bench {
   respond: (call: Call, posts: number) => Response | Promise<Response> = (_, posts) =>
     created(`v${posts}`)
 
-  constructor() {
+  constructor(options: Partial<Pick<PlayerOptions, 'profile' | 'profiles'>> = {}) {
     const deps: PlayerDeps = {
       fetch: async (url, init = {}) => {
         const call = { method: init.method ?? 'GET', url, init }
@@ -138,6 +143,7 @@ export class Bench {
     this.player = new Player({
       channelId: 'ch_1',
       profile: 'sub',
+      ...options,
       deps,
       onState: (state) => this.states.push(state),
       onUnauthenticated: () => (this.unauthenticated += 1),

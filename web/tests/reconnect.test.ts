@@ -25,7 +25,7 @@ describe('reconnect policy', () => {
   })
 
   it('never asks again after a permanent answer or a meant end', () => {
-    for (const reason of ['not_found', 'no_common_codec', 'unauthenticated', 'revoked']) {
+    for (const reason of ['not_found', 'no_common_codec', 'unauthenticated', 'revoked', 'channel_not_filed']) {
       expect(delay(1, { reason })).toBeNull()
     }
   })

@@ -11,7 +11,7 @@ function area(id: string, parent: string | null): Area {
 
 function channel(id: string): Channel {
   return {
-    id, code: id, name: id, device_class: 'police_hd', area_id: 'a', area_path: [], enabled: true,
+    id, code: id, name: id, device_class: 'police_hd', area_id: 'a', area_path: [], enabled: true, filing: 'filed',
     profiles: ['main', 'sub'], may: ['list', 'live'],
   }
 }
@@ -151,6 +151,16 @@ describe('channel finder', () => {
     expect(asked).toHaveLength(2)
   })
 
+  it('knows where the counting ceased, and forgets it with the next question', async () => {
+    const { made, answer } = finder()
+    void made.ask('lukou', null)
+    await answer({ ...page(['a'], 'c1'), total: 1000, total_capped: true })
+    expect(made.list).toMatchObject({ total: 1000, totalCapped: true })
+    void made.ask('lukou3', null)
+    await answer(page(['a']))
+    expect(made.list).toMatchObject({ total: 1, totalCapped: false })
+  })
+
   it('keeps what it has when a further page fails, and can try again', async () => {
     const { made, pending, asked, answer } = finder()
     void made.ask('', null)
@@ -167,7 +177,7 @@ describe('channel finder', () => {
 
 describe('can I watch', () => {
   const path = { protocol: 'udp', remote: '10.0.0.1:8189', roundTripMs: 1, srtpCipher: 'AEAD_AES_256_GCM' }
-  const media = { packets: 9, bytes: 9, retransmitted: 0, picturesDecoded: 2, width: 640, height: 360, picturesPerSecond: null, lastPacketAgeMs: null }
+  const media = { packets: 9, bytes: 9, retransmitted: 0, picturesDecoded: 2, width: 640, height: 360, picturesPerSecond: null, soundPackets: 0, lastPacketAgeMs: null }
   const opening = { kind: 'opening', step: 'ask', startedAtMs: 0, marks: [] } as const
   const lost = (reason: string, retriedBy: 'camera' | 'view') =>
     ({ kind: 'lost', retriedBy, reason, detail: null, step: null, atMs: 0, retryAtMs: null, lastPacketAtMs: null }) as const

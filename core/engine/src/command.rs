@@ -1,10 +1,13 @@
-//! What the control plane asks of a shard. Sending one never waits for the shard.
+//! What the control plane and the other shards ask of a shard. Sending one never waits for it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use peer::webrtc::Origin;
+
 use crate::stats::{SourceFigures, ViewerRow};
+use crate::tcp::Connection;
 
 /// How many commands wait for a shard. A burst of 3,000 opens and closes fits several times over;
 /// past it the caller is told that the engine is busy.
@@ -21,13 +24,75 @@ pub(crate) enum Command {
         select: Select,
         cause: String,
     },
+    SetViewerAudio {
+        viewer_id: String,
+        on: bool,
+    },
+    SwitchViewer {
+        viewer_id: String,
+        stream_id: String,
+    },
     TakeKeyframe {
         request_id: String,
         stream_id: String,
     },
+    /// From the shard that read it: for a viewer of this one.
+    Datagram {
+        origin: Origin,
+        bytes: Vec<u8>,
+    },
+    /// From the shard that took it in: its first frames are of a viewer of this one.
+    Connection {
+        connection: Box<Connection>,
+        frames: Vec<Vec<u8>>,
+    },
+    /// From a shard with viewers of a stream that this one pulls.
+    Follow {
+        stream_id: String,
+        follower: usize,
+    },
+    Unfollow {
+        stream_id: String,
+        follower: usize,
+    },
+    /// From the shard that pulls a stream with viewers in this one.
+    Units {
+        stream_id: String,
+        units: Vec<fanout::PackedUnit>,
+    },
+    StreamLost {
+        stream_id: String,
+    },
+    /// From a shard that follows a stream: it has viewers that hear it, or none any more.
+    Hear {
+        stream_id: String,
+        follower: usize,
+        on: bool,
+    },
+    Audio {
+        stream_id: String,
+        packets: Vec<fanout::AudioPacket>,
+    },
     Shutdown {
         deadline: Instant,
     },
+}
+
+impl Command {
+    /// Another shard has sent it.
+    pub fn is_from_shard(&self) -> bool {
+        matches!(
+            self,
+            Self::Datagram { .. }
+                | Self::Connection { .. }
+                | Self::Follow { .. }
+                | Self::Unfollow { .. }
+                | Self::Units { .. }
+                | Self::StreamLost { .. }
+                | Self::Hear { .. }
+                | Self::Audio { .. }
+        )
+    }
 }
 
 /// Which viewers a close means.
@@ -54,9 +119,11 @@ pub(crate) struct OpenViewer {
     pub local_ufrag: String,
     pub peer: peer::webrtc::PeerConfig,
     pub ssrc: u32,
-    pub payload_type: u8,
+    pub payload_types: wire::codec::PayloadTypes,
     pub first_seq: u16,
     pub first_rtp_ts: u32,
     pub rtx: Option<fanout::RtxConfig>,
+    /// Where its offer takes sound.
+    pub audio: Option<fanout::AudioConfig>,
     pub row: Arc<ViewerRow>,
 }

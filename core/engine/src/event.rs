@@ -2,8 +2,10 @@
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
+
+use crate::stats::ViewerRow;
 
 /// How many events wait for the control plane before they are dropped and `EventsLost` is said.
 /// 3,000 cameras failing at once give about 10 events each; past that a full resync is cheaper.
@@ -39,10 +41,19 @@ pub enum EventBody {
     ViewerConnected {
         srtp_cipher: &'static str,
     },
+    /// It stays where it is, and does not wait for that stream any more.
+    SwitchRefused {
+        stream_id: String,
+        cause: &'static str,
+    },
+    /// What it shows from here on: the stream it asked for, or stayed with.
+    ViewerSwitched {
+        stream_id: String,
+    },
     ViewerClosed {
         cause: String,
-        bytes: u64,
-        packets: u64,
+        /// Its last figures.
+        row: Arc<ViewerRow>,
     },
     /// Whole access units were dropped for this viewer; `dropped` counts them since the last say.
     ViewerLagging {
@@ -50,10 +61,17 @@ pub enum EventBody {
     },
     KeyframeTaken {
         request_id: String,
+        /// What `annexb` is.
+        codec: &'static str,
         annexb: bytes::Bytes,
         age_ms: u64,
         width: u32,
         height: u32,
+    },
+    /// The kernel or the network card takes no runs of datagrams at once (UDP GSO): from now on each
+    /// goes alone. Said once of each shard.
+    GsoRefused {
+        detail: String,
     },
     /// A panic was caught: the peer named by the owner died, nothing else.
     WorkerFault {

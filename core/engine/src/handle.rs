@@ -1,24 +1,26 @@
 //! The engine as the control plane sees it. Nothing here waits for a shard but `shutdown`.
 
 use std::collections::HashMap;
-use std::net::{SocketAddr, TcpListener, UdpSocket};
-use std::os::fd::{AsFd, OwnedFd};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
-use fanout::RtxConfig;
+use fanout::{AudioConfig, RtxConfig};
 use peer::rtsp_client::{ClientConfig, Secret};
 use peer::webrtc::{
     AnswerParams, DtlsIdentity, IceCredentials, NegotiateError, PeerConfig, negotiate,
 };
+use wire::codec::VideoCodec;
 
-use crate::command::{COMMAND_QUEUE_CAPACITY, Command, OpenSource, OpenViewer, Select};
+use crate::command::{Command, OpenSource, OpenViewer, Select};
 use crate::dial::Resolver;
-use crate::event::{EventBody, EventQueue, notify};
-use crate::shard::Shard;
+use crate::event::{EventBody, EventQueue};
+use crate::guard::{Seam, guarded};
+use crate::mailbox::Mailbox;
+use crate::mesh::{MAX_SHARDS, Mesh, shard_for, ufrag_prefix};
+use crate::start::{bind, raise_open_files, shards};
 use crate::stats::{Figures, SourceState, unix_ms};
 
 /// Asked of the kernel for the one UDP socket: a keyframe for 20 viewers is 4 MB.
@@ -33,14 +35,19 @@ pub struct EngineConfig {
     /// The TCP port for viewers without UDP: 0 is the number of the UDP port, `None` is none.
     pub tcp_port: Option<u16>,
     pub max_viewers: usize,
+    /// Threads that packets run on, at least 1 and at most [`MAX_SHARDS`].
+    pub shards: usize,
+    /// Take viewers' estimates of their bandwidth (REMB). They cost 10 to 20 packets a second each.
+    pub remb: bool,
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     #[error("the offer can't be read: {0}")]
     MalformedOffer(String),
-    #[error("the offer has no H.264 with packetization-mode=1; use a browser that decodes H.264")]
-    NoCommonCodec,
+    /// With the camera's codec, where it is known.
+    #[error("{}", no_common_codec(*.0))]
+    NoCommonCodec(Option<VideoCodec>),
     #[error("no room: {0}")]
     OverCapacity(&'static str),
     #[error("the engine was shut down")]
@@ -49,6 +56,24 @@ pub enum EngineError {
     BadUrl(String),
     #[error("the engine can't start: {0}")]
     Start(String),
+}
+
+fn no_common_codec(camera: Option<VideoCodec>) -> &'static str {
+    match camera {
+        None => {
+            "the offer has neither H.264 with packetization-mode=1 nor H.265; \
+             use a browser that decodes H.264"
+        }
+        Some(VideoCodec::H264) => {
+            "the camera sends H.264 on this stream, and the offer has no H.264 with \
+             packetization-mode=1; use a browser that decodes H.264"
+        }
+        Some(VideoCodec::H265) => {
+            "the camera sends H.265 on this stream, and the offer has no H.265; watch the channel's \
+             other profile (the sub stream is mostly H.264), use a browser with hardware decoding of \
+             H.265, or set this stream of the camera to H.264"
+        }
+    }
 }
 
 pub struct SourceRequest {
@@ -69,42 +94,18 @@ pub struct ViewerRequest {
     pub until: SystemTime,
 }
 
-/// The way to one shard: a bounded queue, and the eventfd that wakes it.
-#[derive(Clone)]
-struct Mailbox {
-    commands: SyncSender<Command>,
-    wake: Arc<OwnedFd>,
-    figures: Arc<Figures>,
-}
-
-impl Mailbox {
-    fn send(&self, command: Command) -> Result<(), EngineError> {
-        match self.commands.try_send(command) {
-            Ok(()) => {
-                notify(self.wake.as_fd());
-                Ok(())
-            }
-            Err(TrySendError::Full(_)) => {
-                self.figures.totals.commands_refused.add_shared(1);
-                Err(EngineError::OverCapacity("too many commands wait"))
-            }
-            Err(TrySendError::Disconnected(_)) => Err(EngineError::Closed),
-        }
-    }
-}
-
 /// The packet plane of one process.
 pub struct Engine {
     // given
     config: EngineConfig,
     // owned
-    mailbox: Mailbox,
+    mesh: Mesh,
     events: Arc<EventQueue>,
     figures: Arc<Figures>,
     identity: Arc<DtlsIdentity>,
     resolver: Resolver,
     dials: Arc<Mutex<Dials>>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
     closed: AtomicBool,
     // derived
     candidates: Vec<SocketAddr>,
@@ -121,6 +122,10 @@ impl Engine {
         let start = |what: &str, error: &dyn std::fmt::Display| {
             EngineError::Start(format!("{what}: {error}"))
         };
+        if !(1..=MAX_SHARDS).contains(&config.shards) {
+            let allowed = format!("1 to {MAX_SHARDS} are possible");
+            return Err(start("shards", &allowed));
+        }
         raise_open_files();
         let (socket, listener) = bind(&config)?;
         socket
@@ -141,18 +146,18 @@ impl Engine {
             .map_err(|e| start("TCP socket", &e))?;
         let identity = Arc::new(DtlsIdentity::generate().map_err(|e| start("DTLS", &e))?);
         let events = Arc::new(EventQueue::new().map_err(|e| start("eventfd", &e))?);
-        let figures = Arc::new(Figures::default());
-        let (commands, incoming) = sync_channel(COMMAND_QUEUE_CAPACITY);
-        let shard = Shard::new(socket, listener, incoming, events.clone(), figures.clone())
+        let figures = Arc::new(Figures::new(config.shards));
+        let (mesh, shards) = shards(&config, &socket, listener, &events, &figures)
             .map_err(|e| start("shard", &e))?;
-        let mailbox = Mailbox {
-            commands,
-            wake: shard.wake(),
-            figures: figures.clone(),
-        };
-        let thread = std::thread::Builder::new()
-            .name("sh-shard-0".into())
-            .spawn(move || shard.run())
+        let threads = shards
+            .into_iter()
+            .enumerate()
+            .map(|(index, shard)| {
+                std::thread::Builder::new()
+                    .name(format!("sh-shard-{index}"))
+                    .spawn(move || shard.run_guarded())
+            })
+            .collect::<std::io::Result<Vec<_>>>()
             .map_err(|e| start("shard thread", &e))?;
         let reached_at = |port: u16| -> Vec<SocketAddr> {
             let known = |at: &SocketAddr| match at.port() {
@@ -164,13 +169,13 @@ impl Engine {
         Ok(Self {
             candidates: reached_at(udp_port),
             tcp_candidates: tcp_port.map_or_else(Vec::new, reached_at),
-            mailbox,
+            mesh,
             events,
             figures,
             identity,
             resolver: Resolver::start().map_err(|e| start("resolver thread", &e))?,
             dials: Arc::default(),
-            thread: Mutex::new(Some(thread)),
+            threads: Mutex::new(threads),
             closed: AtomicBool::new(false),
             udp_port,
             config,
@@ -204,10 +209,11 @@ impl Engine {
         let figures = self.figures.add_source(&request.stream_id);
         figures.state.set(SourceState::Opening as u64);
         let dial = lock(&self.dials).begin(&request.stream_id);
-        let (dials, mailbox, events) = (
+        let mailbox = self.home_of(&request.stream_id).clone();
+        let (dials, events, all_figures) = (
             self.dials.clone(),
-            self.mailbox.clone(),
             self.events.clone(),
+            self.figures.clone(),
         );
         self.events
             .push(&request.stream_id, EventBody::Step { step: "dial" });
@@ -228,7 +234,7 @@ impl Engine {
                 Err(error) => Err(("host_not_found", error.to_string())),
             };
             if let Err((cause, detail)) = opened {
-                figures.state.set(SourceState::Lost as u64);
+                all_figures.lose_source(&stream_id, cause);
                 let retryable = true;
                 events.push(
                     &stream_id,
@@ -250,7 +256,9 @@ impl Engine {
     pub fn close_source(&self, stream_id: String) -> Result<(), EngineError> {
         lock(&self.dials).forget(&stream_id);
         self.figures.remove_source(&stream_id);
-        self.mailbox.send(Command::CloseSource { stream_id })
+        self.home_of(&stream_id).send(Command::CloseSource {
+            stream_id: stream_id.clone(),
+        })
     }
 
     /// Attaches a viewer and answers its offer at once; the stream need not be open yet.
@@ -265,44 +273,71 @@ impl Engine {
         if self.figures.count_viewers() >= self.config.max_viewers {
             return Err(EngineError::OverCapacity("as many viewers as are allowed"));
         }
-        let ice = IceCredentials::generate("0").map_err(|e| EngineError::Start(e.to_string()))?;
-        let mut random = [0u8; 24];
+        let known = self.figures.codec(&request.stream_id);
+        let mailboxes = self.mesh.mailboxes();
+        let loads: Vec<usize> = mailboxes.iter().map(Mailbox::load).collect();
+        let shard = shard_for(self.mesh.home_of(&request.stream_id), &loads);
+        let ice = IceCredentials::generate(ufrag_prefix(shard))
+            .map_err(|e| EngineError::Start(e.to_string()))?;
+        let mut random = [0u8; 36];
         aws_lc_rs::rand::fill(&mut random)
             .map_err(|_| EngineError::Start("the system's random source failed".into()))?;
-        let [a, b, c, d, e, f] = [0, 4, 8, 12, 16, 20].map(|at| {
+        let [a, b, c, d, e, f, g, h, i] = [0, 4, 8, 12, 16, 20, 24, 28, 32].map(|at| {
             u32::from_be_bytes([random[at], random[at + 1], random[at + 2], random[at + 3]])
         });
         let ssrc = a.max(1);
         let rtx_ssrc = if e == ssrc { !ssrc } else { e };
         // RFC 3711 section 3.3.1: below 2^15, so that the first loss can't confuse the ROC.
-        let [first_seq, first_rtx_seq] = [d, f].map(|random| (random >> 16) as u16 & 0x7FFF);
-        let negotiated = negotiate(
-            &request.offer_sdp,
-            &AnswerParams {
-                local_ufrag: &ice.ufrag,
-                local_pwd: &ice.pwd,
-                fingerprint: self.identity.fingerprint(),
-                candidates: &self.candidates,
-                tcp_candidates: &self.tcp_candidates,
-                video_ssrc: ssrc,
-                rtx_ssrc,
-                cname: &request.viewer_id,
-                stream_id: "streamhub",
-                track_id: "video",
-                origin_id: u64::from(b) << 16 | u64::from(c & 0xFFFF),
-                profile_idc: None,
-                extensions: &[],
-            },
-        )
-        .map_err(|error| match error {
-            NegotiateError::Malformed(reason) => EngineError::MalformedOffer(reason),
-            NegotiateError::NoCommonCodec => EngineError::NoCommonCodec,
-        })?;
-        let row = self
-            .figures
-            .add_viewer(&request.viewer_id, &request.stream_id);
+        let audio_ssrc = if [ssrc, rtx_ssrc].contains(&g) {
+            ssrc ^ rtx_ssrc
+        } else {
+            g
+        };
+        let [first_seq, first_rtx_seq, first_audio_seq] =
+            [d, f, h].map(|random| (random >> 16) as u16 & 0x7FFF);
+        let params = AnswerParams {
+            local_ufrag: &ice.ufrag,
+            local_pwd: &ice.pwd,
+            fingerprint: self.identity.fingerprint(),
+            candidates: &self.candidates,
+            tcp_candidates: &self.tcp_candidates,
+            video_ssrc: ssrc,
+            rtx_ssrc,
+            audio_ssrc,
+            cname: &request.viewer_id,
+            stream_id: "streamhub",
+            track_id: "video",
+            origin_id: u64::from(b) << 16 | u64::from(c & 0xFFFF),
+            profile_idc: None,
+            extensions: &[],
+            remb: self.config.remb,
+        };
+        // The caller's thread is the control plane's: an offer must not end that either.
+        let negotiated = guarded(Seam::Offer, || negotiate(&request.offer_sdp, &params));
+        let negotiated = negotiated
+            .unwrap_or_else(|| {
+                let detail = "an offer made its reader panic; no view was opened".to_owned();
+                self.events
+                    .push(&request.viewer_id, EventBody::WorkerFault { detail });
+                Err(NegotiateError::Malformed("it made the reader fail".into()))
+            })
+            .map_err(|error| match error {
+                NegotiateError::Malformed(reason) => EngineError::MalformedOffer(reason),
+                NegotiateError::NoCommonCodec => EngineError::NoCommonCodec(known),
+            })?;
+        if let Some(codec) = known.filter(|codec| negotiated.payload_types.get(*codec).is_none()) {
+            return Err(EngineError::NoCommonCodec(Some(codec)));
+        }
+        let has_rtx = (negotiated.payload_types.iter()).any(|(_, numbers)| numbers.rtx.is_some());
+        let row = self.figures.add_viewer(
+            &request.viewer_id,
+            &request.stream_id,
+            negotiated.payload_types,
+        );
         row.figures.until_unix_ms.set(unix_ms(request.until));
-        let opened = self.mailbox.send(Command::OpenViewer(Box::new(OpenViewer {
+        row.figures.shard.set(shard as u64);
+        mailboxes[shard].add_viewer();
+        let opened = mailboxes[shard].send(Command::OpenViewer(Box::new(OpenViewer {
             viewer_id: request.viewer_id.clone(),
             stream_id: request.stream_id,
             channel_id: request.channel_id,
@@ -316,17 +351,24 @@ impl Engine {
                 identity: self.identity.clone(),
             },
             ssrc,
-            payload_type: negotiated.h264_payload_type,
+            payload_types: negotiated.payload_types,
             first_seq,
             first_rtp_ts: c,
-            rtx: negotiated.rtx_payload_type.map(|payload_type| RtxConfig {
+            rtx: has_rtx.then_some(RtxConfig {
                 ssrc: rtx_ssrc,
-                payload_type,
                 first_seq: first_rtx_seq,
+            }),
+            audio: negotiated.audio.map(|formats| AudioConfig {
+                ssrc: audio_ssrc,
+                a_law: formats.pcma,
+                mu_law: formats.pcmu,
+                first_seq: first_audio_seq,
+                first_rtp_ts: i,
             }),
             row,
         })));
         if let Err(error) = opened {
+            mailboxes[shard].remove_viewer();
             self.figures.remove_viewer(&request.viewer_id);
             return Err(error);
         }
@@ -338,11 +380,46 @@ impl Engine {
     /// # Errors
     /// [`EngineError::OverCapacity`], [`EngineError::Closed`].
     pub fn renew_viewers(&self, leases: Vec<(String, SystemTime)>) -> Result<(), EngineError> {
-        let leases = leases
+        let leases: Vec<_> = leases
             .into_iter()
             .map(|(id, until)| (id, monotonic(until)))
             .collect();
-        self.mailbox.send(Command::RenewViewers(leases))
+        self.tell_all(|| Command::RenewViewers(leases.clone()))
+    }
+
+    /// Turns a viewer's sound on or off: the camera's G.711, as it comes. Unknown ids, and viewers
+    /// whose offer takes no G.711, are ignored.
+    ///
+    /// # Errors
+    /// [`EngineError::OverCapacity`], [`EngineError::Closed`].
+    pub fn set_viewer_audio(&self, viewer_id: String, on: bool) -> Result<(), EngineError> {
+        let mailbox = self.shard_of(&viewer_id);
+        mailbox.map_or(Ok(()), |shard| {
+            shard.send(Command::SetViewerAudio { viewer_id, on })
+        })
+    }
+
+    /// Sends the viewer on to another stream of its camera, at a keyframe, within the same RTP
+    /// stream; it stays where it is until then. Unknown ids are ignored.
+    ///
+    /// # Errors
+    /// [`EngineError::NoCommonCodec`] where it is known; else `SwitchRefused` says so later.
+    /// [`EngineError::OverCapacity`], [`EngineError::Closed`].
+    pub fn switch_viewer(&self, viewer_id: String, stream_id: String) -> Result<(), EngineError> {
+        if let (Some(row), Some(codec)) = (
+            self.figures.viewer(&viewer_id),
+            self.figures.codec(&stream_id),
+        ) && row.payload_types.get(codec).is_none()
+        {
+            return Err(EngineError::NoCommonCodec(Some(codec)));
+        }
+        let mailbox = self.shard_of(&viewer_id);
+        mailbox.map_or(Ok(()), |shard| {
+            shard.send(Command::SwitchViewer {
+                viewer_id,
+                stream_id,
+            })
+        })
     }
 
     /// Ends the selected viewers: BYE, close_notify, `ViewerClosed(cause)` for each.
@@ -350,8 +427,10 @@ impl Engine {
     /// # Errors
     /// [`EngineError::OverCapacity`], [`EngineError::Closed`].
     pub fn close_viewers(&self, select: Select, cause: &str) -> Result<(), EngineError> {
-        let cause = cause.to_owned();
-        self.mailbox.send(Command::CloseViewers { select, cause })
+        self.tell_all(|| Command::CloseViewers {
+            select: select.clone(),
+            cause: cause.to_owned(),
+        })
     }
 
     /// Asks for the newest keyframe: `KeyframeTaken` at once when one is cached, else with the
@@ -360,29 +439,51 @@ impl Engine {
     /// # Errors
     /// [`EngineError::OverCapacity`], [`EngineError::Closed`].
     pub fn take_keyframe(&self, request_id: String, stream_id: String) -> Result<(), EngineError> {
-        self.mailbox.send(Command::TakeKeyframe {
+        self.home_of(&stream_id).send(Command::TakeKeyframe {
             request_id,
-            stream_id,
+            stream_id: stream_id.clone(),
         })
     }
 
-    /// Says goodbye to all, and joins the shard. Blocks up to about `deadline`.
+    /// The way to the shard that pulls a stream.
+    fn home_of(&self, stream_id: &str) -> &Mailbox {
+        &self.mesh.mailboxes()[self.mesh.home_of(stream_id)]
+    }
+
+    /// The way to the shard that has a viewer; `None` where there is no such viewer.
+    fn shard_of(&self, viewer_id: &str) -> Option<&Mailbox> {
+        let shard = self.figures.viewer(viewer_id)?.figures.shard.get();
+        self.mesh.mailboxes().get(usize::try_from(shard).ok()?)
+    }
+
+    /// For viewers, wherever they are: a shard passes over those that it has not. All are told, also
+    /// when one is too busy, which is said then. One that has ended by a fault has no viewers any more.
+    fn tell_all(&self, command: impl Fn() -> Command) -> Result<(), EngineError> {
+        let going = (self.mesh.mailboxes().iter()).filter(|shard| !shard.has_ended());
+        going
+            .map(|shard| shard.send(command()))
+            .fold(Ok(()), Result::and)
+    }
+
+    /// Says goodbye to all, and joins the shards. Blocks up to about `deadline`.
     pub fn shutdown(&self, deadline: Duration) {
         self.closed.store(true, Ordering::Relaxed);
         let deadline = Instant::now() + deadline;
-        let Some(thread) = lock(&self.thread).take() else {
-            return;
-        };
-        // A full queue drains within a wake; the shard's end disconnects it.
-        while let Err(EngineError::OverCapacity(_)) =
-            self.mailbox.send(Command::Shutdown { deadline })
-        {
-            if Instant::now() >= deadline {
-                return;
+        let threads = std::mem::take(&mut *lock(&self.threads));
+        for mailbox in self.mesh.mailboxes() {
+            // A full queue drains within a wake; the shard's end disconnects it.
+            while let Err(EngineError::OverCapacity(_)) =
+                mailbox.send(Command::Shutdown { deadline })
+            {
+                if Instant::now() >= deadline {
+                    return;
+                }
+                std::thread::sleep(Duration::from_millis(1));
             }
-            std::thread::sleep(Duration::from_millis(1));
         }
-        let _ = thread.join();
+        for thread in threads {
+            let _ = thread.join();
+        }
     }
 }
 
@@ -414,54 +515,6 @@ impl Drop for Engine {
     fn drop(&mut self) {
         self.shutdown(Duration::from_millis(200));
     }
-}
-
-/// The one UDP socket, and beside it the TCP port.
-fn bind(config: &EngineConfig) -> Result<(UdpSocket, Option<TcpListener>), EngineError> {
-    let taken = |what: &str, at: SocketAddr, error: &std::io::Error| {
-        EngineError::Start(format!("{what} {at}: {error}"))
-    };
-    // The number of a free UDP port may be taken for TCP: then another is asked for.
-    let tries = if config.udp_bind.port() == 0 { 16 } else { 1 };
-    let mut tried = 0;
-    loop {
-        tried += 1;
-        let socket = UdpSocket::bind(config.udp_bind)
-            .map_err(|error| taken("UDP", config.udp_bind, &error))?;
-        let Some(tcp_port) = config.tcp_port else {
-            return Ok((socket, None));
-        };
-        let mut at = config.udp_bind;
-        at.set_port(match tcp_port {
-            0 => socket
-                .local_addr()
-                .map_err(|error| taken("UDP", config.udp_bind, &error))?
-                .port(),
-            port => port,
-        });
-        match TcpListener::bind(at) {
-            Ok(listener) => {
-                listener
-                    .set_nonblocking(true)
-                    .map_err(|error| taken("TCP", at, &error))?;
-                return Ok((socket, Some(listener)));
-            }
-            Err(_) if tried < tries => {}
-            Err(error) => return Err(taken("TCP", at, &error)),
-        }
-    }
-}
-
-/// A watched stream is a socket, so 3,000 cameras pass the usual soft limit of 1,024.
-fn raise_open_files() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        maximum: limit.maximum,
-    };
-    // Refused: the limit stays, and `streamhub doctor` says how to raise it.
-    let _ = setrlimit(Resource::Nofile, raised);
 }
 
 /// The point on the monotonic clock that is `at` by the time of day, as it is now.

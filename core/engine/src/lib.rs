@@ -8,16 +8,21 @@
 pub mod command;
 mod dial;
 pub mod event;
+mod guard;
 mod handle;
+mod mailbox;
+mod mesh;
 mod outbox;
 mod shard;
 mod slots;
 mod source;
+mod start;
 pub mod stats;
 mod stream;
 mod sys;
 mod tcp;
 mod timers;
+mod udp_pair;
 mod viewer;
 
 pub use handle::{Engine, EngineConfig, EngineError, SourceRequest, ViewerRequest};

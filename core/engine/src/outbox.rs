@@ -6,6 +6,8 @@
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 
+use peer::webrtc::{Origin, Way};
+
 use crate::stats::Totals;
 use crate::sys::{self, Message, SendScratch};
 use crate::tcp::StreamAddress;
@@ -34,14 +36,37 @@ pub trait Sink {
 pub struct UdpSink {
     pub socket: UdpSocket,
     scratch: SendScratch,
+    /// Bound to all addresses of the machine, so each datagram says which one it came to.
+    tells_local: bool,
 }
 
 impl UdpSink {
     pub fn new(socket: UdpSocket) -> Self {
+        let bound = socket.local_addr();
+        let to_all = bound.is_ok_and(|at| at.ip().is_unspecified());
         Self {
+            tells_local: to_all && sys::tell_local_addresses(&socket).is_ok(),
             socket,
             scratch: SendScratch::default(),
         }
+    }
+
+    /// The next datagram, its size and where it came from.
+    ///
+    /// # Errors
+    /// As `recv_from`: `WouldBlock` when there is none.
+    pub fn receive(&self, datagram: &mut [u8]) -> io::Result<(usize, Origin)> {
+        let (size, from, local) = if self.tells_local {
+            sys::receive(&self.socket, datagram)?
+        } else {
+            let (size, from) = self.socket.recv_from(datagram)?;
+            (size, from, None)
+        };
+        let origin = Origin {
+            local,
+            ..from.into()
+        };
+        Ok((size, origin))
     }
 }
 
@@ -55,6 +80,8 @@ impl Sink for UdpSink {
 pub struct Outbox {
     // given
     gso_off: bool,
+    /// Not yet taken by [`Outbox::take_gso_refusal`].
+    gso_refusal: Option<io::Error>,
     // owned
     buffer: Vec<u8>,
     messages: Vec<Message>,
@@ -70,6 +97,11 @@ impl Outbox {
         self.buffer.len() < OUTBOX_MEDIA_BYTES
     }
 
+    /// Is anything in it?
+    pub fn has_waiting(&self) -> bool {
+        !self.buffer.is_empty()
+    }
+
     /// Is there enough for a system call of its own?
     pub fn is_batch(&self) -> bool {
         self.buffer.len() >= OUTBOX_BATCH_BYTES
@@ -80,14 +112,16 @@ impl Outbox {
         &mut self.buffer
     }
 
-    /// Makes the bytes since `start` one datagram to `to`, joined to the message before it where
-    /// GSO allows: same address, contiguous, no shorter segment yet.
-    pub fn close_datagram(&mut self, to: SocketAddr, start: usize) {
+    /// Makes the bytes since `start` one datagram, joined to the message before it where GSO allows:
+    /// same way, contiguous, no shorter segment yet.
+    pub fn close_datagram(&mut self, way: impl Into<Way>, start: usize) {
+        let Way { remote: to, local } = way.into();
         let end = self.buffer.len();
         let size = end - start;
         if StreamAddress::is(&to) {
             self.framed.push(Message {
                 to,
+                local: None,
                 start,
                 end,
                 segment_bytes: u16::try_from(size).unwrap_or(u16::MAX),
@@ -99,6 +133,7 @@ impl Outbox {
             && pending
             && !self.gso_off
             && last.to == to
+            && last.local == local
             && last.end == start
             && last.len().is_multiple_of(usize::from(last.segment_bytes))
             && size <= usize::from(last.segment_bytes)
@@ -110,19 +145,25 @@ impl Outbox {
         }
         self.messages.push(Message {
             to,
+            local,
             start,
             end,
             segment_bytes: u16::try_from(size).unwrap_or(u16::MAX),
         });
     }
 
-    pub fn push(&mut self, to: SocketAddr, datagram: &[u8]) {
+    pub fn push(&mut self, way: impl Into<Way>, datagram: &[u8]) {
         if self.buffer.len() + datagram.len() > OUTBOX_MAX_BYTES {
             return;
         }
         let start = self.buffer.len();
         self.buffer.extend_from_slice(datagram);
-        self.close_datagram(to, start);
+        self.close_datagram(way, start);
+    }
+
+    /// Why the kernel or the network card takes no GSO messages, once after it was found.
+    pub fn take_gso_refusal(&mut self) -> Option<io::Error> {
+        self.gso_refusal.take()
     }
 
     /// Datagrams for TCP connections, in their order.
@@ -158,6 +199,7 @@ impl Outbox {
                 Err(error) if self.is_gso_refusal(&error) => {
                     totals.gso_refused.add(1);
                     self.turn_gso_off();
+                    self.gso_refusal = Some(error);
                 }
                 // This destination's own trouble (unreachable, refused): its datagrams are lost on
                 // the wire, the others' are not.
@@ -201,6 +243,7 @@ impl Outbox {
                 let end = (start + step).min(message.end);
                 self.messages.push(Message {
                     to: message.to,
+                    local: message.local,
                     start,
                     end,
                     segment_bytes: message.segment_bytes,
@@ -304,14 +347,29 @@ mod tests {
         assert!(!outbox.flush(&mut sink, &totals));
         assert_eq!(sink.datagrams, expected);
         assert_eq!(totals.gso_refused.get(), 1);
+        let refusal = outbox.take_gso_refusal().unwrap();
+        assert_eq!(refusal.raw_os_error(), Some(libc::EIO));
+        assert!(outbox.take_gso_refusal().is_none(), "said once");
+    }
+
+    #[test]
+    fn datagrams_that_leave_from_different_addresses_of_ours_do_not_join() {
+        let mut outbox = Outbox::default();
+        for local in [1, 1, 2].map(|last| Some([127, 0, 0, last].into())) {
+            let remote = address(9);
+            outbox.push(Way { remote, local }, &[0; 100]);
+        }
+        let runs: Vec<usize> = outbox.messages.iter().map(Message::datagrams).collect();
+        assert_eq!(runs, [2, 1]);
     }
 
     /// The whole way of a viewer's packets: cursor, header, seal, outbox, a socket that is full at
     /// every third send. SRTP's own replay window is the judge.
     #[test]
     fn no_index_is_sealed_twice_when_the_socket_is_full_at_every_third_send() {
-        use fanout::{AccessUnit, Ring, Subscriber, SubscriberConfig, packetize};
+        use fanout::{AccessUnit, Packer, Ring, Subscriber, SubscriberConfig};
         use std::time::{Duration, Instant};
+        use wire::codec::{PayloadType, PayloadTypes, VideoCodec};
         use wire::rtp::RTP_HEADER_BYTES;
         use wire::srtp::{SrtpOpener, SrtpProfile, SrtpSealer};
 
@@ -319,9 +377,13 @@ mod tests {
         let (key, salt) = (vec![7; profile.key_bytes()], vec![9; profile.salt_bytes()]);
         let mut sealer = SrtpSealer::new(profile, &key, &salt).unwrap();
         let mut opener = SrtpOpener::new(profile, &key, &salt).unwrap();
+        let numbers = PayloadType {
+            media: 102,
+            rtx: None,
+        };
         let mut subscriber = Subscriber::new(SubscriberConfig {
             ssrc: 5,
-            payload_type: 102,
+            payload_types: PayloadTypes::only(VideoCodec::H264, numbers),
             first_seq: 0x7FF0,
             first_rtp_ts: 1,
             rtx: None,
@@ -343,15 +405,21 @@ mod tests {
                 let mut slice = vec![if keyframe { 0x65 } else { 0x41 }; 16_000];
                 slice[1] = 0x80;
                 let unit = AccessUnit {
+                    codec: VideoCodec::H264,
                     media_time: u64::from(tick) * 90,
                     recv_time: now,
                     keyframe,
                     has_b_slices: false,
+                    needs_past: false,
                     source_epoch: 0,
                     parameter_sets: Vec::new(),
                     nals: [slice].iter().collect(),
                 };
-                ring.push(packetize(&unit, unit.media_time, ring.place()).unwrap());
+                ring.push(
+                    Packer::default()
+                        .pack(&unit, unit.media_time, ring.place())
+                        .unwrap(),
+                );
             }
             while !blocked && let Some(run) = subscriber.next_run(now, &ring, 32) {
                 let mut header = [0; RTP_HEADER_BYTES];

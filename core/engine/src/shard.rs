@@ -1,7 +1,14 @@
 //! The thread that owns streams and viewers outright: wake, drain, visit, send, sleep.
 
+mod audio;
+#[cfg(test)]
+mod faults;
+mod follow;
 mod sources;
+mod switch;
 mod tcp;
+#[cfg(test)]
+mod turns;
 mod viewers;
 
 use std::collections::HashMap;
@@ -15,11 +22,13 @@ use std::time::{Duration, Instant};
 use rustix::event::{EventfdFlags, Timespec, epoll};
 
 use crate::command::Command;
-use crate::event::EventQueue;
+use crate::event::{EventBody, EventQueue};
+use crate::guard::{Seam, guarded};
+use crate::mesh::Mesh;
 use crate::outbox::{Outbox, UdpSink};
 use crate::slots::Slots;
 use crate::source::READ_BUDGET_BYTES;
-use crate::stats::Figures;
+use crate::stats::{Figures, Totals};
 use crate::stream::{ReadScratch, StreamSlot};
 use crate::sys;
 use crate::tcp::Connection;
@@ -36,6 +45,11 @@ const TOKEN_TCP: u64 = 1 << 40;
 const WAKE_SPACING: Duration = Duration::from_millis(1);
 /// Datagrams taken in one wake. Viewers send about two a second each; this bounds a flood.
 const DATAGRAMS_PER_WAKE: usize = 512;
+/// Datagrams from the socket (handshakes above all) and timers (joiners' cached GOPs) are let go on for
+/// so long each in one turn. Then those who watch already have theirs.
+const TURN_BUDGET: Duration = Duration::from_millis(2);
+/// In a turn that takes long, what is sealed waits for no more than this.
+const SEND_WITHIN: Duration = Duration::from_micros(500);
 /// Ready sockets told of in one wake; the rest are told of in the next.
 const READY_PER_WAKE: usize = 1_024;
 /// How long the goodbyes may wait for the socket at shutdown.
@@ -47,6 +61,8 @@ pub(crate) struct Shard {
     wake: Arc<OwnedFd>,
     events: Arc<EventQueue>,
     figures: Arc<Figures>,
+    totals: Arc<Totals>,
+    mesh: Mesh,
     // owned
     epoll: OwnedFd,
     sink: UdpSink,
@@ -70,23 +86,56 @@ pub(crate) struct Shard {
     /// Who is being visited; kept for its room only.
     visiting: Vec<usize>,
     udp_blocked: bool,
+    /// When the outbox was last handed to the kernel.
+    sent_at: Instant,
     shutdown: Option<Instant>,
 }
 
+/// What a shard reads and writes by. The first one reads for all.
+pub(crate) struct Ports {
+    pub socket: UdpSocket,
+    pub listener: Option<TcpListener>,
+}
+
+/// What a shard has in common with who made it.
+pub(crate) struct Given {
+    pub commands: Receiver<Command>,
+    pub wake: Arc<OwnedFd>,
+    pub events: Arc<EventQueue>,
+    pub figures: Arc<Figures>,
+}
+
+/// What wakes a shard when a command waits.
+pub(crate) fn new_wake() -> io::Result<Arc<OwnedFd>> {
+    let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
+    Ok(Arc::new(rustix::event::eventfd(0, flags)?))
+}
+
+fn udp_interest(mesh: &Mesh) -> epoll::EventFlags {
+    match mesh.reads() {
+        true => epoll::EventFlags::IN,
+        false => epoll::EventFlags::empty(),
+    }
+}
+
 impl Shard {
-    pub fn new(
-        socket: UdpSocket,
-        listener: Option<TcpListener>,
-        commands: Receiver<Command>,
-        events: Arc<EventQueue>,
-        figures: Arc<Figures>,
-    ) -> io::Result<Self> {
+    pub fn new(ports: Ports, mesh: Mesh, given: Given) -> io::Result<Self> {
+        let Ports { socket, listener } = ports;
+        let Given {
+            commands,
+            wake,
+            events,
+            figures,
+        } = given;
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
-        let wake = Arc::new(rustix::event::eventfd(0, flags)?);
         let read = epoll::EventFlags::IN;
         epoll::add(&epoll, &wake, epoll::EventData::new_u64(TOKEN_WAKE), read)?;
-        epoll::add(&epoll, &socket, epoll::EventData::new_u64(TOKEN_UDP), read)?;
+        epoll::add(
+            &epoll,
+            &socket,
+            epoll::EventData::new_u64(TOKEN_UDP),
+            udp_interest(&mesh),
+        )?;
         if let Some(listener) = &listener {
             let token = epoll::EventData::new_u64(TOKEN_LISTENER);
             epoll::add(&epoll, listener, token, read)?;
@@ -95,7 +144,9 @@ impl Shard {
             commands,
             wake,
             events,
+            totals: figures.totals_of(mesh.index),
             figures,
+            mesh,
             epoll,
             sink: UdpSink::new(socket),
             outbox: Outbox::default(),
@@ -115,43 +166,82 @@ impl Shard {
             unread: Vec::new(),
             visiting: Vec::new(),
             udp_blocked: false,
+            sent_at: Instant::now(),
             shutdown: None,
         })
     }
 
-    /// What wakes the shard when a command waits.
-    pub fn wake(&self) -> Arc<OwnedFd> {
-        self.wake.clone()
+    /// Runs until shutdown. What no machine's own guard has caught is the end of this shard: it is
+    /// said, and `/healthz` fails from then on.
+    pub fn run_guarded(self) {
+        let (events, totals) = (self.events.clone(), self.totals.clone());
+        let (mesh, figures) = (self.mesh.clone(), self.figures.clone());
+        if guarded(Seam::Shard, || self.run()).is_some() {
+            return;
+        }
+        totals.shards_ended.add(1);
+        mesh.mine().end();
+        let detail = format!("shard {} has ended; restart the service", mesh.index);
+        events.push("", EventBody::WorkerFault { detail });
+        for (id, row) in figures.viewers(None) {
+            if row.figures.shard.get() == mesh.index as u64 {
+                figures.remove_viewer(&id);
+                let cause = "worker_fault".to_owned();
+                events.push(&id, EventBody::ViewerClosed { cause, row });
+            }
+        }
     }
 
     /// Runs until shutdown.
-    pub fn run(mut self) {
+    fn run(mut self) {
         let mut ready = Vec::with_capacity(READY_PER_WAKE);
         while self.shutdown.is_none() {
             self.sleep(&mut ready);
             let woken = Instant::now();
-            self.figures.totals.wakes.add(1);
-            self.serve_unread(woken);
-            for (place, event) in ready.iter().enumerate() {
-                // First where it lies, a turn later what it points to.
-                if let Some(place) = self.place_of(ready.get(place + 2)) {
-                    sys::prefetch(place);
-                }
-                if let Some(Some(slot)) = self.place_of(ready.get(place + 1)) {
-                    sys::prefetch(&*slot.figures);
-                }
-                self.serve(woken, event.data.u64(), event.flags);
-            }
-            self.take_commands(woken);
-            self.take_timers(woken);
-            self.visit_dirty(woken);
-            self.flush();
+            self.turn(woken, &ready);
             let spent = woken.elapsed();
             if spent < WAKE_SPACING && self.shutdown.is_none() {
                 std::thread::sleep(WAKE_SPACING - spent);
             }
         }
         self.say_goodbye();
+    }
+
+    /// All that there is to do after one wake.
+    fn turn(&mut self, woken: Instant, ready: &[epoll::Event]) {
+        self.totals.wakes.add(1);
+        // A viewer's first check may have come in the same moment as what opens it.
+        self.take_commands(woken);
+        self.serve_unread(woken);
+        for (place, event) in ready.iter().enumerate() {
+            // First where it lies, a visit later what it points to.
+            if let Some(key) = stream_of(ready.get(place + 2))
+                && let Some(place) = self.streams.place(key)
+            {
+                sys::prefetch(place);
+            }
+            if let Some(key) = stream_of(ready.get(place + 1))
+                && let Some(slot) = self.streams.get_mut(key)
+            {
+                sys::prefetch(&*slot.figures);
+                if let Some(newest) = slot.stream.ring().newest() {
+                    sys::prefetch_behind(newest);
+                }
+                sys::prefetch_room(slot.stream.next_memory());
+            }
+            self.serve(woken, event.data.u64(), event.flags);
+            // While what was read is still near, and before the other cameras have had their turn.
+            if !self.dirty.is_empty() {
+                self.visit_dirty(woken);
+                self.send_in_time();
+            }
+        }
+        // Once more: what came since has rung the bell that was heard just now.
+        self.take_commands(woken);
+        self.visit_dirty(woken);
+        self.take_timers(woken, TURN_BUDGET);
+        self.visit_dirty(woken);
+        self.flush();
     }
 
     fn sleep(&mut self, ready: &mut Vec<epoll::Event>) {
@@ -185,7 +275,9 @@ impl Shard {
                 if flags.contains(epoll::EventFlags::OUT) {
                     self.unblock_udp();
                 }
-                self.take_datagrams(now);
+                if self.mesh.reads() {
+                    self.take_datagrams(now);
+                }
             }
             TOKEN_LISTENER => self.accept(now),
             token if token >= TOKEN_TCP => {
@@ -199,15 +291,11 @@ impl Shard {
         }
     }
 
-    /// The stream that an event is of. Reading one camera is a system call: time enough to bring
-    /// the next ones' state near.
-    fn place_of(&self, event: Option<&epoll::Event>) -> Option<&Option<StreamSlot>> {
-        let key = event?.data.u64().checked_sub(TOKEN_STREAMS)?;
-        self.streams.place(usize::try_from(key).ok()?)
-    }
-
     fn take_commands(&mut self, now: Instant) {
         while let Ok(command) = self.commands.try_recv() {
+            if command.is_from_shard() {
+                self.mesh.mine().handed_over();
+            }
             match command {
                 Command::OpenSource(command) => self.open_source(now, *command),
                 Command::CloseSource { stream_id } => {
@@ -227,6 +315,11 @@ impl Shard {
                     }
                 }
                 Command::CloseViewers { select, cause } => self.close_viewers(now, &select, &cause),
+                Command::SetViewerAudio { viewer_id, on } => self.set_viewer_audio(&viewer_id, on),
+                Command::SwitchViewer {
+                    viewer_id,
+                    stream_id,
+                } => self.switch_viewer(now, &viewer_id, &stream_id),
                 Command::TakeKeyframe {
                     request_id,
                     stream_id,
@@ -235,12 +328,37 @@ impl Shard {
                     let key = self.stream_key(&stream_id);
                     self.streams[key].take_keyframe(now, request_id, &self.events);
                 }
+                Command::Datagram { origin, bytes } => self.take_handed(now, origin, &bytes),
+                Command::Connection { connection, frames } => {
+                    self.take_connection(now, *connection, &frames);
+                }
+                Command::Follow {
+                    stream_id,
+                    follower,
+                } => self.add_follower(&stream_id, follower),
+                Command::Unfollow {
+                    stream_id,
+                    follower,
+                } => self.remove_follower(&stream_id, follower),
+                Command::Units { stream_id, units } => self.take_units(&stream_id, units),
+                Command::StreamLost { stream_id } => self.stream_lost(&stream_id),
+                Command::Hear {
+                    stream_id,
+                    follower,
+                    on,
+                } => self.follower_hears(&stream_id, follower, on),
+                Command::Audio { stream_id, packets } => {
+                    self.take_audio(now, &stream_id, packets);
+                }
                 Command::Shutdown { deadline } => self.shutdown = Some(deadline),
             }
         }
     }
 
-    fn take_timers(&mut self, now: Instant) {
+    /// Those that are due; when the budget is spent the rest comes in the next turn, which is not
+    /// slept before.
+    fn take_timers(&mut self, now: Instant, budget: Duration) {
+        let begun = Instant::now();
         while let Some((at, timer)) = self.timers.pop_due(now) {
             match timer {
                 Timer::Source(key) => self.source_timer(now, at, key),
@@ -253,12 +371,16 @@ impl Shard {
                     }
                 }
             }
+            if begun.elapsed() >= budget {
+                return;
+            }
         }
     }
 
     fn visit_dirty(&mut self, now: Instant) {
         let mut dirty = std::mem::take(&mut self.dirty);
         for key in dirty.drain(..) {
+            self.feed_followers(key);
             // A copy: a visit may end a viewer, and the stream must count those that are left.
             // Were it taken for idle, its key would be the next stream's, and they would see it.
             let mut visiting = std::mem::take(&mut self.visiting);
@@ -266,7 +388,11 @@ impl Shard {
             if let Some(slot) = self.streams.get(key) {
                 visiting.extend_from_slice(&slot.viewers);
             }
-            for viewer in &visiting {
+            for (place, viewer) in visiting.iter().enumerate() {
+                // Sealing takes long enough to bring the next one's state near.
+                if let Some(place) = visiting.get(place + 1).and_then(|&k| self.viewers.place(k)) {
+                    sys::prefetch(place);
+                }
                 self.visit_viewer(now, *viewer);
             }
             self.visiting = visiting;
@@ -274,17 +400,30 @@ impl Shard {
         self.dirty = dirty;
     }
 
+    /// What is sealed does not wait for the rest of a long turn.
+    fn send_in_time(&mut self) {
+        if !self.udp_blocked && self.outbox.has_waiting() && self.sent_at.elapsed() >= SEND_WITHIN {
+            self.flush();
+        }
+    }
+
     /// Hands out what was sealed; true when the UDP socket is full.
     fn send(&mut self) -> bool {
         self.flush_tcp(Instant::now());
-        self.outbox.flush(&mut self.sink, &self.figures.totals)
+        let blocked = self.outbox.flush(&mut self.sink, &self.totals);
+        if let Some(error) = self.outbox.take_gso_refusal() {
+            let detail = error.to_string();
+            self.events.push("", EventBody::GsoRefused { detail });
+        }
+        blocked
     }
 
     pub(super) fn flush(&mut self) {
         let blocked = self.send();
+        self.sent_at = Instant::now();
         if blocked && !self.udp_blocked {
             self.udp_blocked = true;
-            self.watch_udp(epoll::EventFlags::IN | epoll::EventFlags::OUT);
+            self.watch_udp(udp_interest(&self.mesh) | epoll::EventFlags::OUT);
         }
     }
 
@@ -294,8 +433,9 @@ impl Shard {
             return;
         }
         self.udp_blocked = false;
-        self.watch_udp(epoll::EventFlags::IN);
-        self.dirty = self.streams.keys_where(|slot| !slot.viewers.is_empty());
+        self.watch_udp(udp_interest(&self.mesh));
+        let watched = self.streams.keys_where(|slot| !slot.viewers.is_empty());
+        self.dirty.extend(watched);
     }
 
     fn watch_udp(&self, interest: epoll::EventFlags) {
@@ -316,4 +456,10 @@ impl Shard {
             std::thread::sleep(WAKE_SPACING);
         }
     }
+}
+
+/// The stream that an event is of. Reading one camera is a system call: time enough to bring the next
+/// ones' state near.
+fn stream_of(event: Option<&epoll::Event>) -> Option<usize> {
+    usize::try_from(event?.data.u64().checked_sub(TOKEN_STREAMS)?).ok()
 }

@@ -1,4 +1,5 @@
-//! One camera connection: the TCP socket under the RTSP client machine.
+//! One camera connection: the TCP socket under the RTSP client machine, and its two UDP ports where
+//! the camera sends by UDP.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
@@ -9,6 +10,7 @@ use peer::rtsp_client::{ClientConfig, Failure, FailureKind, Received, RtspClient
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::timers::Armed;
+use crate::udp_pair::UdpPair;
 
 /// A camera that does not answer a SYN in this time is off or unreachable.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
@@ -27,6 +29,15 @@ pub(crate) enum Left {
     More,
 }
 
+impl Left {
+    fn or(self, other: Self) -> Self {
+        match self {
+            Self::More => Self::More,
+            Self::Nothing => other,
+        }
+    }
+}
+
 pub(crate) struct Source {
     // given
     connect_to: SocketAddr,
@@ -34,6 +45,7 @@ pub(crate) struct Source {
     socket: TcpStream,
     connect_deadline: Option<Instant>,
     pub client: RtspClient,
+    udp: Option<UdpPair>,
     unsent: Vec<u8>,
     pub armed: Armed,
 }
@@ -50,6 +62,7 @@ impl Source {
             socket: connect(connect_to).map_err(|error| dial_failure(&error))?,
             connect_deadline: Some(now + CONNECT_DEADLINE),
             client: RtspClient::new(config),
+            udp: None,
             unsent: Vec::new(),
             armed: None,
         })
@@ -67,6 +80,18 @@ impl Source {
         self.connect_deadline = Some(now + CONNECT_DEADLINE);
         self.unsent.clear();
         Ok(())
+    }
+
+    /// Binds the two ports that the machine wants, on the address that the camera sees us at.
+    pub fn open_udp(&mut self, now: Instant) -> Result<&UdpPair, Failure> {
+        let bind = || UdpPair::bind(self.socket.local_addr()?.ip());
+        let pair = bind().map_err(|error| {
+            let detail = format!("no pair of UDP ports could be bound: {error}");
+            Failure::new(FailureKind::Unreachable, Step::Setup, detail)
+        })?;
+        let rtp_port = pair.rtp_port();
+        self.client.udp_bound(now, self.connect_to.ip(), rtp_port);
+        Ok(self.udp.insert(pair))
     }
 
     pub fn fd(&self) -> BorrowedFd<'_> {
@@ -108,6 +133,20 @@ impl Source {
         hung_up: bool,
         sink: &mut dyn FnMut(Received<'_>),
     ) -> Left {
+        let left = self.read_connection(now, scratch, hung_up, sink);
+        match &self.udp {
+            Some(pair) => left.or(pair.readable(now, &mut self.client, scratch, sink)),
+            None => left,
+        }
+    }
+
+    fn read_connection(
+        &mut self,
+        now: Instant,
+        scratch: &mut [u8],
+        hung_up: bool,
+        sink: &mut dyn FnMut(Received<'_>),
+    ) -> Left {
         let mut budget = READ_BUDGET_BYTES;
         while budget > 0 {
             let want = scratch.len().min(budget);
@@ -138,6 +177,9 @@ impl Source {
     pub fn flush(&mut self) -> Result<(), Failure> {
         while let Some(bytes) = self.client.poll_transmit() {
             self.unsent.extend_from_slice(&bytes);
+        }
+        if let Some(pair) = &self.udp {
+            pair.flush(&mut self.client);
         }
         if self.is_connecting() {
             return Ok(());

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use wire::codec::{PayloadTypes, VideoCodec};
 
 /// A counter with one writer: a locked addition would wait for every store before it, and on the
 /// packets' way those go to memory that no cache holds.
@@ -42,19 +44,22 @@ macro_rules! counters {
 }
 
 counters! {
-    /// Of the whole process. Unit: counts unless the name says otherwise.
+    /// Of one shard, its one writer. Unit: counts unless the name says otherwise.
     Totals {
         wakes, datagrams_in, datagrams_unrouted, datagrams_sent, messages_sent, bytes_sent,
-        send_blocked, send_failed, gso_refused, sources_open, viewers_open, worker_faults,
+        send_blocked, send_failed, gso_refused, sources_open, viewers_open, worker_faults, shards_ended,
         commands_refused, viewer_datagrams_refused, camera_packets_refused, camera_desyncs, tcp_refused,
     }
 }
 
 counters! {
-    /// Of one stream, over all the sources it has had. `state`: see [`SourceState`].
+    /// Of one stream, over all the sources it has had. `state`: see [`SourceState`]; `codec`: see
+    /// [`SourceFigures::announce`]. `by_udp`: the last source that sent, sent by UDP; the two before
+    /// it are of such sources only.
     SourceFigures {
         bytes, packets, access_units, keyframes, packets_lost, packets_malformed, units_dropped,
-        units_with_b_slices, last_packet_unix_ms, width, height, state,
+        units_with_b_slices, packets_reordered, packets_late, by_udp, audio_packets, last_packet_unix_ms, width, height, state,
+        codec,
     }
 }
 
@@ -66,7 +71,7 @@ counters! {
     ViewerFigures {
         bytes, packets, units_dropped, keyframe_requests, nacked, retransmitted, repair_gone,
         repair_over_budget, replays, packets_lost_remote, lost_permille_remote, jitter_us_remote,
-        rtt_us, last_sent_unix_ms, connected, by_tcp, until_unix_ms,
+        rtt_us, remb_bps, audio_on, audio_packets, last_sent_unix_ms, connected, by_tcp, until_unix_ms, shard,
     }
 }
 
@@ -88,35 +93,109 @@ impl SourceState {
     }
 }
 
+impl SourceFigures {
+    /// The codec of the source, before its first packet.
+    pub fn announce(&self, codec: VideoCodec) {
+        self.codec.set(codec as u64 + 1);
+    }
+    /// What was announced; 0 is nothing yet.
+    pub fn codec(&self) -> Option<VideoCodec> {
+        let place = usize::try_from(self.codec.get()).ok()?.checked_sub(1)?;
+        VideoCodec::ALL.get(place).copied()
+    }
+}
+
 /// One viewer's row: the stream it watches and its figures.
 #[derive(Debug, Default)]
 pub struct ViewerRow {
-    pub stream_id: String,
+    stream_id: Mutex<String>,
+    /// What its answer promised.
+    pub payload_types: PayloadTypes,
     pub figures: ViewerFigures,
+}
+
+impl ViewerRow {
+    pub fn stream_id(&self) -> String {
+        lock(&self.stream_id).clone()
+    }
+    pub fn watches(&self, stream_id: &str) {
+        stream_id.clone_into(&mut lock(&self.stream_id));
+    }
 }
 
 /// What the shard writes and the control plane reads, by id.
 #[derive(Debug, Default)]
 pub struct Figures {
-    pub totals: Totals,
+    totals: Vec<Arc<Totals>>,
     sources: Mutex<HashMap<String, Arc<SourceFigures>>>,
+    /// Why a source was lost, until it is dialled again or closed.
+    lost: Mutex<HashMap<String, &'static str>>,
     viewers: Mutex<HashMap<String, Arc<ViewerRow>>>,
+    /// Of closed sources, and when they were closed.
+    codecs: Mutex<HashMap<String, (VideoCodec, Instant)>>,
 }
 
+/// How long a closed stream's codec is believed: viewers who do not take it are refused before the
+/// camera is dialled. Longer, and a camera that was set to another codec would seem not to be.
+const CODEC_BELIEVED: Duration = Duration::from_secs(300);
+/// Streams that are remembered: both of each of some thousand cameras, opened and closed in that time.
+const CODECS_REMEMBERED: usize = 16_384;
+
 impl Figures {
+    /// For `shards` shards, each with totals of its own.
+    pub fn new(shards: usize) -> Self {
+        Self {
+            totals: (0..shards).map(|_| Arc::default()).collect(),
+            ..Self::default()
+        }
+    }
+    pub fn totals_of(&self, shard: usize) -> Arc<Totals> {
+        self.totals[shard].clone()
+    }
+    /// Of the whole process: each figure with its name, in declaration order.
+    pub fn totals(&self) -> Vec<(&'static str, u64)> {
+        let mut sums = Totals::default().read();
+        for totals in &self.totals {
+            for (sum, (_, value)) in sums.iter_mut().zip(totals.read()) {
+                sum.1 += value;
+            }
+        }
+        sums
+    }
+    /// What a stream's source has announced, or the one before that was closed not long ago.
+    pub fn codec(&self, stream_id: &str) -> Option<VideoCodec> {
+        let open = lock(&self.sources)
+            .get(stream_id)
+            .and_then(|source| source.codec());
+        open.or_else(|| {
+            let codecs = lock(&self.codecs);
+            let (codec, closed) = codecs.get(stream_id)?;
+            (closed.elapsed() < CODEC_BELIEVED).then_some(*codec)
+        })
+    }
     pub fn add_source(&self, id: &str) -> Arc<SourceFigures> {
+        lock(&self.lost).remove(id);
         lock(&self.sources)
             .entry(id.to_owned())
             .or_default()
             .clone()
     }
-    pub fn add_viewer(&self, id: &str, stream_id: &str) -> Arc<ViewerRow> {
+    pub fn add_viewer(
+        &self,
+        id: &str,
+        stream_id: &str,
+        payload_types: PayloadTypes,
+    ) -> Arc<ViewerRow> {
         let row = Arc::new(ViewerRow {
-            stream_id: stream_id.to_owned(),
+            stream_id: Mutex::new(stream_id.to_owned()),
+            payload_types,
             figures: ViewerFigures::default(),
         });
         lock(&self.viewers).insert(id.to_owned(), row.clone());
         row
+    }
+    pub fn viewer(&self, id: &str) -> Option<Arc<ViewerRow>> {
+        lock(&self.viewers).get(id).cloned()
     }
     pub fn count_viewers(&self) -> usize {
         lock(&self.viewers).len()
@@ -125,7 +204,29 @@ impl Figures {
         lock(&self.sources).len()
     }
     pub fn remove_source(&self, id: &str) {
-        lock(&self.sources).remove(id);
+        let removed = lock(&self.sources).remove(id);
+        lock(&self.lost).remove(id);
+        let Some(codec) = removed.and_then(|source| source.codec()) else {
+            return;
+        };
+        let mut codecs = lock(&self.codecs);
+        if codecs.len() >= CODECS_REMEMBERED {
+            codecs.retain(|_, (_, closed)| closed.elapsed() < CODEC_BELIEVED);
+        }
+        if codecs.len() < CODECS_REMEMBERED {
+            codecs.insert(id.to_owned(), (codec, Instant::now()));
+        }
+    }
+    /// Marks a source as lost; without effect when it was closed meanwhile.
+    pub fn lose_source(&self, id: &str, cause: &'static str) {
+        if let Some(figures) = lock(&self.sources).get(id) {
+            figures.state.set(SourceState::Lost as u64);
+            lock(&self.lost).insert(id.to_owned(), cause);
+        }
+    }
+    /// Why a source is lost; `None` when it is not.
+    pub fn lost_cause(&self, id: &str) -> Option<&'static str> {
+        lock(&self.lost).get(id).copied()
     }
     pub fn remove_viewer(&self, id: &str) {
         lock(&self.viewers).remove(id);
@@ -162,4 +263,41 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub fn unix_ms(at: SystemTime) -> u64 {
     at.duration_since(UNIX_EPOCH)
         .map_or(0, |d| d.as_millis().try_into().unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_streams_codec_is_known_while_it_is_pulled_and_a_while_after() {
+        let figures = Figures::default();
+        assert_eq!(figures.codec("c/main"), None);
+        figures.add_source("c/main").announce(VideoCodec::H265);
+        assert_eq!(figures.codec("c/main"), Some(VideoCodec::H265));
+        figures.remove_source("c/main");
+        assert_eq!(figures.codec("c/main"), Some(VideoCodec::H265));
+        // The next dial has not been answered yet; then it says something else.
+        let again = figures.add_source("c/main");
+        assert_eq!(figures.codec("c/main"), Some(VideoCodec::H265));
+        again.announce(VideoCodec::H264);
+        assert_eq!(figures.codec("c/main"), Some(VideoCodec::H264));
+        figures.remove_source("c/main");
+        let long_ago = Instant::now()
+            .checked_sub(CODEC_BELIEVED)
+            .expect("an old machine");
+        lock(&figures.codecs).insert("c/main".to_owned(), (VideoCodec::H264, long_ago));
+        assert_eq!(figures.codec("c/main"), None);
+    }
+
+    #[test]
+    fn closed_streams_are_remembered_within_a_bound() {
+        let figures = Figures::default();
+        for number in 0..CODECS_REMEMBERED + 10 {
+            let id = number.to_string();
+            figures.add_source(&id).announce(VideoCodec::H264);
+            figures.remove_source(&id);
+        }
+        assert_eq!(lock(&figures.codecs).len(), CODECS_REMEMBERED);
+    }
 }

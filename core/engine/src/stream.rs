@@ -1,14 +1,15 @@
 //! One stream in a shard: its source (if any), its cache, who watches it and who waits for a still.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
-use fanout::{IntakeConfig, NalUnits, Stream};
-use peer::rtsp_client::{ClientEvent, Failure, Received};
+use fanout::{AudioIntake, AudioPacket, G711, IntakeConfig, NalUnits, Stream};
+use peer::rtsp_client::{AudioCodec, ClientEvent, Failure, MediaTransport, Received, Step};
+use wire::codec::VideoCodec;
 
 use crate::event::{EventBody, EventQueue};
+use crate::guard::{Seam, guarded};
 use crate::source::{Left, Source};
 use crate::stats::{SourceFigures, SourceState, unix_ms};
 
@@ -49,18 +50,37 @@ pub(crate) enum SourceOutcome {
     Goes,
     Lost(Failure),
     Redial { host: String, port: u16 },
+    OpenUdp,
 }
 
 pub(crate) struct StreamSlot {
     // given
     pub id: String,
     pub figures: Arc<SourceFigures>,
+    /// The shard that pulls it.
+    pub home: usize,
     // owned
     pub stream: Stream,
     pub source: Option<Source>,
     pub viewers: Vec<usize>,
+    /// Shards with viewers of it, where this one pulls it; and how far they have its units.
+    pub followers: Vec<usize>,
+    pub fed_index: u64,
+    /// Those of them with viewers that hear it.
+    pub hearing_followers: Vec<usize>,
+    /// Another shard pulls it, and hands its units on to this one.
+    pub following: bool,
+    /// Its sound too.
+    pub hearing: bool,
+    /// Those of its viewers that hear it.
+    pub listeners: Vec<usize>,
+    audio: AudioIntake,
+    /// Of the last visit, for the listeners.
+    pub audio_packets: Vec<AudioPacket>,
     keyframe_waiters: Vec<String>,
     // derived
+    /// What the latest source has announced; viewers that do not take it are closed.
+    pub codec: Option<VideoCodec>,
     /// `SourceLive` was said of the present source.
     told_live: bool,
     /// B slices counted before the present source, and whether it was said that it sends some.
@@ -77,14 +97,24 @@ pub(crate) struct StreamSlot {
 }
 
 impl StreamSlot {
-    pub fn new(id: String, figures: Arc<SourceFigures>) -> Self {
+    pub fn new(id: String, home: usize, figures: Arc<SourceFigures>) -> Self {
         Self {
             id,
             figures,
+            home,
             stream: Stream::new(IntakeConfig::default()),
             source: None,
             viewers: Vec::new(),
+            followers: Vec::new(),
+            fed_index: 0,
+            hearing_followers: Vec::new(),
+            following: false,
+            hearing: false,
+            listeners: Vec::new(),
+            audio: AudioIntake::default(),
+            audio_packets: Vec::new(),
             keyframe_waiters: Vec::new(),
+            codec: None,
             told_live: false,
             b_slices_before: 0,
             told_b_slices: false,
@@ -97,7 +127,10 @@ impl StreamSlot {
 
     /// Nothing needs it any more.
     pub fn is_idle(&self) -> bool {
-        self.source.is_none() && self.viewers.is_empty() && self.keyframe_waiters.is_empty()
+        self.source.is_none()
+            && self.viewers.is_empty()
+            && self.followers.is_empty()
+            && self.keyframe_waiters.is_empty()
     }
 
     /// Nobody dials for them any more; their callers' deadlines end them.
@@ -116,7 +149,12 @@ impl StreamSlot {
     /// The source is gone; viewers stay, and nobody joins at the past.
     pub fn detach(&mut self) -> Option<Source> {
         let source = self.source.take()?;
+        if source.client.last_rtp().is_none() {
+            // Nothing came by it: the next dial asks for TCP first again.
+            self.figures.by_udp.set(0);
+        }
         self.stream.source_lost();
+        self.audio.interrupt();
         Some(source)
     }
 
@@ -138,22 +176,41 @@ impl StreamSlot {
         let mut packets = 0;
         let mut malformed = 0;
         let first_new = stream.ring().next_index();
+        let by_udp = source.client.transport() == MediaTransport::Udp;
         stream.exchange_buffer(&mut scratch.unit);
-        let read = catch_unwind(AssertUnwindSafe(|| {
-            source.readable(now, &mut scratch.bytes, hung_up, &mut |received| {
-                if let Received::Rtp { packet, .. } = received {
-                    packets += 1;
-                    bytes += packet.len() as u64;
-                    malformed += u64::from(stream.receive(now, packet).is_err());
-                }
-            })
-        }));
+        let (audio, audio_out) = (&mut self.audio, &mut self.audio_packets);
+        let heard = !self.listeners.is_empty() || !self.hearing_followers.is_empty();
+        let mut audio_packets = 0;
+        let read = guarded(Seam::Source, || {
+            source.readable(
+                now,
+                &mut scratch.bytes,
+                hung_up,
+                &mut |received| match received {
+                    Received::Rtp { packet, .. } => {
+                        packets += 1;
+                        bytes += packet.len() as u64;
+                        malformed += match by_udp {
+                            true => stream.receive_unordered(now, packet),
+                            false => u64::from(stream.receive(now, packet).is_err()),
+                        };
+                    }
+                    Received::Rtcp { .. } => {}
+                    Received::Audio { codec, packet } => {
+                        audio_packets += 1;
+                        bytes += packet.len() as u64;
+                        match heard {
+                            true => audio.push(now, law_of(codec), packet, audio_out),
+                            false => audio.interrupt(),
+                        }
+                    }
+                },
+            )
+        });
         stream.exchange_buffer(&mut scratch.unit);
-        let ring = stream.ring();
-        let units = ring.next_index() - first_new;
-        let keyframe = ring.newest_keyframe_index().is_some_and(|k| k >= first_new);
         figures.bytes.add(bytes);
         figures.packets.add(packets);
+        figures.audio_packets.add(audio_packets);
         let by_client = client_refused(source);
         let refused = Refused {
             packets: malformed + by_client.packets - self.client_refused.packets,
@@ -163,25 +220,39 @@ impl StreamSlot {
         self.refused.packets += refused.packets;
         self.refused.desyncs += refused.desyncs;
         figures.packets_malformed.add(refused.packets);
-        figures.access_units.add(units);
-        self.dirty |= units > 0;
         if packets > 0 {
             figures.last_packet_unix_ms.set(unix_ms(SystemTime::now()));
         }
         let outcome = match read {
-            Ok(left) => {
+            Some(left) => {
                 self.unread = left == Left::More;
                 self.settle(events)
             }
-            Err(_) => SourceOutcome::Lost(fault(events, &self.id)),
+            None => SourceOutcome::Lost(fault(events, &self.id)),
         };
         // After the machine's own steps, so that the trace tells them in their order.
+        self.note_units(now, first_new, events);
+        outcome
+    }
+
+    /// What is new in the ring since its next index was `first_new`.
+    fn note_units(&mut self, now: Instant, first_new: u64, events: &EventQueue) {
+        let ring = self.stream.ring();
+        let units = ring.next_index() - first_new;
+        let keyframe = ring.newest_keyframe_index().is_some_and(|k| k >= first_new);
+        self.figures.access_units.add(units);
+        self.dirty |= units > 0;
         if keyframe {
             self.figures.keyframes.add(1);
             self.tell_live(events);
             self.answer_waiters(now, events);
         }
-        outcome
+    }
+
+    /// When [`StreamSlot::handle_timeout`] is due.
+    pub fn next_timeout(&self) -> Option<Instant> {
+        let source = self.source.as_ref()?.next_timeout();
+        source.into_iter().chain(self.stream.poll_timeout()).min()
     }
 
     /// What was refused since the last call, for the totals of the process.
@@ -194,6 +265,14 @@ impl StreamSlot {
     }
 
     pub fn handle_timeout(&mut self, now: Instant, events: &EventQueue) -> SourceOutcome {
+        let first_new = self.stream.ring().next_index();
+        let released = guarded(Seam::SourceSettle, || self.stream.handle_timeout(now));
+        let Some(refused) = released else {
+            return SourceOutcome::Lost(fault(events, &self.id));
+        };
+        self.refused.packets += refused;
+        self.figures.packets_malformed.add(refused);
+        self.note_units(now, first_new, events);
         self.drive(events, |source| source.handle_timeout(now))
     }
 
@@ -205,15 +284,21 @@ impl StreamSlot {
         let Some(source) = &mut self.source else {
             return SourceOutcome::Goes;
         };
-        match catch_unwind(AssertUnwindSafe(|| act(source))) {
-            Ok(Ok(())) => self.settle(events),
-            Ok(Err(failure)) => SourceOutcome::Lost(failure),
-            Err(_) => SourceOutcome::Lost(fault(events, &self.id)),
+        match guarded(Seam::Source, || act(source)) {
+            Some(Ok(())) => self.settle(events),
+            Some(Err(failure)) => SourceOutcome::Lost(failure),
+            None => SourceOutcome::Lost(fault(events, &self.id)),
         }
     }
 
-    /// Sends what the machine wants sent and tells its events.
+    /// Sends what the machine wants sent and tells its events. What the camera describes is read
+    /// here, so it may panic too.
     fn settle(&mut self, events: &EventQueue) -> SourceOutcome {
+        guarded(Seam::SourceSettle, || self.take_events(events))
+            .unwrap_or_else(|| SourceOutcome::Lost(fault(events, &self.id)))
+    }
+
+    fn take_events(&mut self, events: &EventQueue) -> SourceOutcome {
         let Some(source) = &mut self.source else {
             return SourceOutcome::Goes;
         };
@@ -222,18 +307,29 @@ impl StreamSlot {
         while let Some(event) = source.client.poll_event() {
             match event {
                 ClientEvent::Step(step) => {
+                    if step == Step::FirstPacket {
+                        let by_udp = source.client.transport() == MediaTransport::Udp;
+                        self.figures.by_udp.set(by_udp.into());
+                    }
                     events.push(&self.id, EventBody::Step { step: step.code() });
                 }
                 ClientEvent::Tracks(tracks) => {
                     if let Some(video) = tracks.into_iter().next() {
-                        let sets: Vec<Bytes> =
-                            video.parameter_sets.into_iter().map(Bytes::from).collect();
-                        let payload_type = Some(video.payload_type);
-                        self.stream
-                            .source_resumed(video.clock_rate, payload_type, &sets);
+                        let sets = video.parameter_sets.into_iter().map(Bytes::from);
+                        self.stream.source_resumed(&IntakeConfig {
+                            codec: video.codec,
+                            clock_rate: video.clock_rate,
+                            payload_type: Some(video.payload_type),
+                            parameter_sets: sets.collect(),
+                        });
+                        self.figures.announce(video.codec);
+                        // Its viewers are visited, those who do not take it for the last time.
+                        self.dirty |= self.codec != Some(video.codec);
+                        self.codec = Some(video.codec);
                     }
                 }
                 ClientEvent::Playing { .. } => {}
+                ClientEvent::UdpWanted => outcome = SourceOutcome::OpenUdp,
                 ClientEvent::Redial { host, port } => {
                     outcome = SourceOutcome::Redial { host, port };
                 }
@@ -269,8 +365,10 @@ impl StreamSlot {
     }
 
     fn tell_keyframe(&self, now: Instant, request_id: String, events: &EventQueue) {
-        let (Some(annexb), Some(age_ms)) = (
-            self.stream.ring().keyframe_annexb(),
+        let ring = self.stream.ring();
+        let (Some(codec), Some(annexb), Some(age_ms)) = (
+            ring.keyframe_codec(),
+            ring.keyframe_annexb(),
             self.keyframe_age_ms(now),
         ) else {
             return;
@@ -279,6 +377,7 @@ impl StreamSlot {
             &self.id,
             EventBody::KeyframeTaken {
                 request_id,
+                codec: codec.name(),
                 annexb,
                 age_ms,
                 width: u32::try_from(self.figures.width.get()).unwrap_or(0),
@@ -295,6 +394,9 @@ impl StreamSlot {
         self.figures.height.set(video.height.into());
         let counters = self.stream.intake().counters();
         self.figures.packets_lost.set(counters.packets_lost);
+        let by_udp = self.stream.reorder_counters();
+        self.figures.packets_reordered.set(by_udp.reordered);
+        self.figures.packets_late.set(by_udp.late);
         let b_slices = counters.b_slice_units;
         self.figures.units_with_b_slices.set(b_slices);
         // A keyframe has none, so at the earliest with the second one.
@@ -308,7 +410,7 @@ impl StreamSlot {
         self.told_live = true;
         self.figures.state.set(SourceState::Live as u64);
         let body = EventBody::SourceLive {
-            codec: "H264",
+            codec: video.codec.name(),
             width: video.width,
             height: video.height,
             profile: video.profile,
@@ -322,13 +424,21 @@ impl StreamSlot {
     }
 }
 
+fn law_of(codec: AudioCodec) -> G711 {
+    match codec {
+        AudioCodec::Pcma => G711::ALaw,
+        AudioCodec::Pcmu => G711::MuLaw,
+    }
+}
+
 fn client_refused(source: &Source) -> Refused {
     let counters = source.client.counters();
     Refused {
         packets: counters.malformed_rtp
             + counters.malformed_rtcp
             + counters.unexpected_payload_type
-            + counters.unassigned_channel,
+            + counters.unassigned_channel
+            + counters.foreign_datagrams,
         desyncs: counters.desyncs,
     }
 }

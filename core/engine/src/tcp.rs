@@ -4,6 +4,7 @@ use std::io::{self, Read, Write};
 use std::net::{Ipv6Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use socket2::SockRef;
 use wire::framing::{Deframer, write_frame};
 
 use crate::timers::Armed;
@@ -11,6 +12,9 @@ use crate::timers::Armed;
 /// Unsent bytes of one viewer above which no more media is sealed for it: half a second at 4 Mbit/s.
 /// Its cursor waits, and then drops whole access units.
 pub const TCP_BACKLOG_BYTES: usize = 256 << 10;
+/// Not yet sent bytes that the kernel takes beside those under way: left to itself it holds megabytes,
+/// and a viewer whose way is narrow would see the past, seconds of it.
+const TCP_NOTSENT_BYTES: u32 = 32 << 10;
 /// Above it answers to checks are dropped too: their sender repeats itself.
 const TCP_MAX_UNSENT_BYTES: usize = 2 * TCP_BACKLOG_BYTES;
 /// A connection that has not shown a viewer's check by then is closed.
@@ -69,6 +73,8 @@ pub(crate) struct Connection {
 
 impl Connection {
     pub fn new(stream: TcpStream, from: SocketAddr, address: SocketAddr, now: Instant) -> Self {
+        // Refused: the view is only later behind a narrow way.
+        let _ = SockRef::from(&stream).set_tcp_notsent_lowat(TCP_NOTSENT_BYTES);
         Self {
             stream,
             from,

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use fanout::{RTX_HEADER_BYTES, Retransmission, Ring, Subscriber, SubscriberConfig};
-use peer::webrtc::{DatagramError, PeerEvent, WebrtcPeer};
+use peer::webrtc::{DatagramError, Origin, PeerEvent, Way, WebrtcPeer};
+use wire::codec::{PayloadTypes, VideoCodec};
 use wire::rtcp::{self, SenderReport};
 use wire::rtp::RTP_HEADER_BYTES;
 
+mod audio;
 mod feedback;
 
 use crate::command::OpenViewer;
@@ -17,6 +19,7 @@ use crate::outbox::Outbox;
 use crate::stats::{ViewerFigures, ViewerRow, unix_ms};
 use crate::tcp::StreamAddress;
 use crate::timers::Armed;
+use audio::ViewerAudio;
 use feedback::{Feedback, ntp};
 
 /// RFC 3550 section 6.2 allows 5 s at least; browsers map RTP to wall time from these.
@@ -58,11 +61,15 @@ pub(crate) struct Viewer {
     pub subject_id: String,
     pub local_ufrag: String,
     pub stream: usize,
+    /// Where it goes as soon as there is a keyframe to begin at.
+    pub next_stream: Option<usize>,
     ssrc: u32,
+    payload_types: PayloadTypes,
     row: Arc<ViewerRow>,
     // owned
     pub peer: WebrtcPeer,
     subscriber: Subscriber,
+    audio: Option<ViewerAudio>,
     pub until: Instant,
     pub armed: Armed,
     pub pace_armed: Armed,
@@ -79,18 +86,21 @@ impl Viewer {
         Self {
             subscriber: Subscriber::new(SubscriberConfig {
                 ssrc: command.ssrc,
-                payload_type: command.payload_type,
+                payload_types: command.payload_types,
                 first_seq: command.first_seq,
                 first_rtp_ts: command.first_rtp_ts,
                 rtx: command.rtx,
             }),
             peer: WebrtcPeer::new(command.peer, now),
+            audio: command.audio.map(ViewerAudio::new),
             id: command.viewer_id,
             channel_id: command.channel_id,
             subject_id: command.subject_id,
             local_ufrag: command.local_ufrag,
             stream,
+            next_stream: None,
             ssrc: command.ssrc,
+            payload_types: command.payload_types,
             row: command.row,
             until: command.until,
             armed: None,
@@ -107,6 +117,16 @@ impl Viewer {
         &self.row.figures
     }
 
+    /// Where its figures are kept, for whoever outlives it.
+    pub fn row(&self) -> Arc<ViewerRow> {
+        self.row.clone()
+    }
+
+    /// Whether its answer promised this codec.
+    pub fn takes(&self, codec: VideoCodec) -> bool {
+        self.payload_types.get(codec).is_some()
+    }
+
     pub fn renew(&mut self, until: Instant, now: Instant) {
         self.until = until;
         let wall = SystemTime::now() + until.saturating_duration_since(now);
@@ -117,11 +137,10 @@ impl Viewer {
     pub fn receive(
         &mut self,
         now: Instant,
-        from: SocketAddr,
-        mapped: SocketAddr,
+        origin: Origin,
         datagram: &[u8],
     ) -> Result<(), DatagramError> {
-        self.peer.handle_mapped(now, from, mapped, datagram)
+        self.peer.handle_from(now, origin, datagram)
     }
 
     /// Moves what the transport wants sent into the outbox and tells its events.
@@ -132,8 +151,8 @@ impl Viewer {
         events: &EventQueue,
         routes: &mut Vec<RouteChange>,
     ) -> Outcome {
-        while let Some((to, datagram)) = self.peer.poll_transmit() {
-            outbox.push(to, &datagram);
+        while let Some((way, datagram)) = self.peer.poll_transmit() {
+            outbox.push(way, &datagram);
         }
         let mut outcome = Outcome::Goes;
         while let Some(event) = self.peer.poll_event() {
@@ -164,10 +183,10 @@ impl Viewer {
         if !self.connected {
             return;
         }
-        let Some(to) = self.peer.remote_addr() else {
+        let Some(way) = self.peer.way() else {
             return;
         };
-        self.answer_feedback(now, to, ring, outbox);
+        self.answer_feedback(now, way, ring, outbox);
         let mut packets = 0u64;
         let mut bytes = 0u64;
         while outbox.has_room() {
@@ -180,16 +199,19 @@ impl Viewer {
             let mut header = [0u8; RTP_HEADER_BYTES];
             let mut sealed = 0;
             for packet in run.packets.clone() {
-                run.header_for(packet).write(&mut header);
+                run.write_header(packet, &mut header);
                 let buffer = outbox.buffer_mut();
                 let start = buffer.len();
-                if sealer.seal(&header, run.payload(packet), buffer).is_err() {
+                if sealer
+                    .seal(&header, run.padded_payload(packet), buffer)
+                    .is_err()
+                {
                     // Refused (an index spent before): nothing was appended, nothing leaves.
                     buffer.truncate(start);
                     continue;
                 }
                 bytes += (buffer.len() - start) as u64;
-                outbox.close_datagram(to, start);
+                outbox.close_datagram(way, start);
                 sealed += 1;
             }
             packets += sealed;
@@ -199,7 +221,9 @@ impl Viewer {
         if packets > 0 {
             let figures = self.figures();
             figures.packets.add(packets);
-            figures.by_tcp.set(u64::from(StreamAddress::is(&to)));
+            figures
+                .by_tcp
+                .set(u64::from(StreamAddress::is(&way.remote)));
             figures.bytes.add(bytes);
             figures.last_sent_unix_ms.set(unix_ms(SystemTime::now()));
             if !self.sent_first {
@@ -211,8 +235,18 @@ impl Viewer {
         self.tell_lag(now, events);
     }
 
+    /// See [`Subscriber::switch_to`].
+    pub fn switch_to(&mut self, now: Instant, ring: &Ring) -> bool {
+        self.subscriber.switch_to(now, ring)
+    }
+
+    /// What it watches now, for whoever asks for its row.
+    pub fn note_stream(&self, stream_id: &str) {
+        self.row.watches(stream_id);
+    }
+
     /// What the viewer asked for since the last visit: a keyframe, packets that it lacks.
-    fn answer_feedback(&mut self, now: Instant, to: SocketAddr, ring: &Ring, outbox: &mut Outbox) {
+    fn answer_feedback(&mut self, now: Instant, way: Way, ring: &Ring, outbox: &mut Outbox) {
         if std::mem::take(&mut self.feedback.keyframe_wanted) {
             self.subscriber.request_keyframe(now, ring);
         }
@@ -229,9 +263,9 @@ impl Viewer {
             let Some(again) = self.subscriber.retransmit(now, ring, seq) else {
                 continue;
             };
-            bytes += self.seal_again(&again, to, outbox);
+            bytes += self.seal_again(&again, way, outbox);
             if loses_many && let Some(twice) = self.subscriber.retransmit_twice(&again) {
-                bytes += self.seal_again(&twice, to, outbox);
+                bytes += self.seal_again(&twice, way, outbox);
             }
         }
         self.feedback.wanted_again = wanted;
@@ -245,7 +279,7 @@ impl Viewer {
     }
 
     /// Gives the bytes that were sealed.
-    fn seal_again(&mut self, again: &Retransmission, to: SocketAddr, outbox: &mut Outbox) -> u64 {
+    fn seal_again(&mut self, again: &Retransmission, way: Way, outbox: &mut Outbox) -> u64 {
         let Some(sealer) = self.peer.sealer_mut() else {
             return 0;
         };
@@ -262,7 +296,7 @@ impl Viewer {
             return 0;
         }
         let size_bytes = buffer.len() - start;
-        outbox.close_datagram(to, start);
+        outbox.close_datagram(way, start);
         size_bytes as u64
     }
 
@@ -283,8 +317,8 @@ impl Viewer {
     pub fn say_goodbye(&mut self, now: Instant, outbox: &mut Outbox) {
         self.send_report(now, outbox, true);
         self.peer.close(now);
-        while let Some((to, datagram)) = self.peer.poll_transmit() {
-            outbox.push(to, &datagram);
+        while let Some((way, datagram)) = self.peer.poll_transmit() {
+            outbox.push(way, &datagram);
         }
     }
 
@@ -305,25 +339,28 @@ impl Viewer {
     }
 
     fn send_report(&mut self, now: Instant, outbox: &mut Outbox, goodbye: bool) {
-        let (Some(to), Some(time)) = (self.peer.remote_addr(), self.subscriber.sender_time(now))
-        else {
+        let (Some(way), Some(time)) = (self.peer.way(), self.subscriber.sender_time(now)) else {
             return;
         };
-        let mut compound = Vec::with_capacity(96);
+        let mut compound = Vec::with_capacity(160);
+        let wall = SystemTime::now();
         let report = SenderReport {
             ssrc: self.ssrc,
-            ntp: ntp(SystemTime::now()),
+            ntp: ntp(wall),
             rtp_ts: time.rtp_ts,
             packets: time.packets,
             octets: time.octets,
         };
         rtcp::write_sender_report(&report, &self.id, &mut compound);
+        if let Some(audio) = &self.audio {
+            audio.write_report(now, wall, &self.id, &mut compound);
+        }
         if goodbye {
             rtcp::write_bye(self.ssrc, &mut compound);
         }
         let start = outbox.buffer_mut().len();
         if self.peer.seal_rtcp(&compound, outbox.buffer_mut()) {
-            outbox.close_datagram(to, start);
+            outbox.close_datagram(way, start);
         }
     }
 

@@ -1,8 +1,8 @@
-//! From a camera's RTP packets to whole access units, with its quirks undone (RFC 6184).
+//! From a camera's RTP packets to whole access units, with its quirks undone (RFC 6184, RFC 7798).
 //!
 //! Rules that hold for every camera, without asking its vendor:
 //! - a unit ends at the marker, at a change of RTP time, or where the next picture clearly begins
-//!   (delimiter, SPS, first macroblock 0), but never before it holds picture data;
+//!   (delimiter, SPS, first slice), but never before it holds picture data;
 //! - a start code inside a NAL unit separates NAL units;
 //! - a fragment belongs to the NAL unit that was begun, whatever its own header says;
 //! - what is incomplete is dropped, with all that follows up to the next keyframe, and counted.
@@ -14,10 +14,11 @@ mod counters;
 mod depacketize;
 mod types;
 
-use std::collections::VecDeque;
 use std::time::Instant;
 
 use bytes::Bytes;
+use smallvec::SmallVec;
+use wire::codec::VideoCodec;
 use wire::rtp::{RtpPacket, TsExtender};
 
 use crate::{MEDIA_CLOCK_HZ, NalUnits, ParameterSets};
@@ -60,7 +61,8 @@ pub struct Intake {
     // owned
     sets: ParameterSets,
     unit: Assembly,
-    ready: VecDeque<AccessUnit>,
+    /// Nearly always one at most, so it lies with the rest.
+    ready: SmallVec<[AccessUnit; 1]>,
     ready_bytes: usize,
     source_epoch: u32,
     ssrc: Option<u32>,
@@ -72,7 +74,11 @@ pub struct Intake {
     arrived: Option<Instant>,
     needs_keyframe: bool,
     /// An IDR was seen, so recovery points are not where decoding begins.
-    has_idr: bool,
+    has_entry: bool,
+    /// Decoding began at the last keyframe, so leading pictures behind it have nothing to refer to.
+    drops_leading: bool,
+    /// The latest place in display order since the last keyframe.
+    latest_order: Option<u32>,
     marker_policy: MarkerPolicy,
     /// RTP time of the unit that the marker ended last.
     marked_ts: Option<u64>,
@@ -85,9 +91,9 @@ impl Intake {
         let mut intake = Self {
             clock_rate: 0,
             payload_type: None,
-            sets: ParameterSets::default(),
+            sets: ParameterSets::new(config.codec),
             unit: Assembly::default(),
-            ready: VecDeque::new(),
+            ready: SmallVec::new(),
             ready_bytes: 0,
             source_epoch: 0,
             ssrc: None,
@@ -97,16 +103,14 @@ impl Intake {
             ts: TsExtender::default(),
             arrived: None,
             needs_keyframe: true,
-            has_idr: false,
+            has_entry: false,
+            drops_leading: true,
+            latest_order: None,
             marker_policy: MarkerPolicy::EndsUnit,
             marked_ts: None,
             counters: IntakeCounters::default(),
         };
-        intake.source_resumed(
-            config.clock_rate,
-            config.payload_type,
-            &config.parameter_sets,
-        );
+        intake.source_resumed(&config);
         intake
     }
 
@@ -116,15 +120,28 @@ impl Intake {
         self.adopt(None);
         self.payload_type = None;
         self.marker_policy = MarkerPolicy::EndsUnit;
-        self.has_idr = false;
+        self.has_entry = false;
         self.sets.source_changed();
     }
 
-    /// What the SDP of the next source says; parameter sets it leaves out stay as they were.
-    pub fn source_resumed(&mut self, clock_rate: u32, payload_type: Option<u8>, sets: &[Bytes]) {
-        self.clock_rate = if clock_rate == 0 { 90_000 } else { clock_rate };
-        self.payload_type = payload_type;
-        self.sets.offer(sets);
+    /// What the SDP of the next source says; parameter sets it leaves out stay as they were, unless
+    /// the codec is another.
+    pub fn source_resumed(&mut self, track: &IntakeConfig) {
+        self.clock_rate = match track.clock_rate {
+            0 => 90_000,
+            clock_rate => clock_rate,
+        };
+        self.payload_type = track.payload_type;
+        if track.codec != self.sets.codec() {
+            self.abandon();
+            self.sets = ParameterSets::new(track.codec);
+        }
+        self.sets.offer(&track.parameter_sets);
+    }
+
+    /// How packets are read.
+    pub fn codec(&self) -> VideoCodec {
+        self.sets.codec()
     }
 
     /// Takes one RTP packet; finished units are at [`Self::poll`] afterwards.
@@ -173,7 +190,10 @@ impl Intake {
 
     /// The next finished unit.
     pub fn poll(&mut self) -> Option<AccessUnit> {
-        let unit = self.ready.pop_front()?;
+        if self.ready.is_empty() {
+            return None;
+        }
+        let unit = self.ready.remove(0);
         self.ready_bytes -= unit_bytes(&unit);
         Some(unit)
     }
@@ -199,18 +219,9 @@ impl Intake {
         &self.sets
     }
 
-    /// Size and profile, as soon as an SPS is known.
+    /// Size and profile, as soon as a sequence parameter set is known.
     pub fn video(&self) -> Option<VideoInfo> {
-        let sps = self.sets.video()?;
-        Some(VideoInfo {
-            width: sps.width,
-            height: sps.height,
-            profile: sps.profile,
-            constraint: sps.constraint,
-            level: sps.level,
-            profile_name: sps.profile_name(),
-            generation: self.sets.generation(),
-        })
+        self.sets.video()
     }
 
     /// Bytes held now: the unit in the making and those not polled.
@@ -308,9 +319,14 @@ impl Intake {
     /// Hands the unit out, if a decoder can use it.
     fn close(&mut self) {
         let finished = self.unit.take();
-        self.has_idr |= finished.has_idr;
-        let recovery = finished.has_sps && finished.has_recovery_point && !self.has_idr;
-        let keyframe = (finished.has_idr || recovery) && finished.begins_picture;
+        self.has_entry |= finished.has_entry;
+        let recovery = finished.has_sps && finished.has_recovery_point && !self.has_entry;
+        let keyframe = (finished.has_entry || recovery) && finished.begins_picture;
+        if finished.needs_past && self.drops_leading {
+            // Nothing refers to it but others of its kind, so it is no loss.
+            self.counters.leading_left_out += 1;
+            return self.unit.reuse(finished.nals);
+        }
         if self.needs_keyframe && !keyframe {
             self.counters.units_dropped += 1;
             return self.unit.reuse(finished.nals);
@@ -325,10 +341,12 @@ impl Intake {
             return;
         };
         let unit = AccessUnit {
+            codec: self.sets.codec(),
             media_time: self.media_time(ts),
             recv_time,
             keyframe,
-            has_b_slices: finished.has_b_slices,
+            has_b_slices: finished.has_b_slices || self.goes_back(keyframe, finished.order),
+            needs_past: finished.needs_past,
             source_epoch: self.source_epoch,
             parameter_sets: if keyframe {
                 self.sets.all()
@@ -343,12 +361,25 @@ impl Intake {
             self.needs_keyframe = true;
             return;
         }
+        if keyframe {
+            self.drops_leading = self.needs_keyframe || finished.breaks_link;
+        }
         self.needs_keyframe = false;
         self.counters.units += 1;
         self.counters.keyframes += u64::from(keyframe);
         self.counters.b_slice_units += u64::from(unit.has_b_slices);
         self.ready_bytes += size_bytes;
-        self.ready.push_back(unit);
+        self.ready.push(unit);
+    }
+
+    /// Whether a picture is shown before one that was sent earlier, by its place in display order.
+    fn goes_back(&mut self, keyframe: bool, order: Option<u32>) -> bool {
+        let ahead = |latest: u32| order.is_some_and(|order| order.wrapping_sub(latest) < 1 << 31);
+        let goes_back = !keyframe && order.is_some() && !self.latest_order.is_none_or(ahead);
+        if !goes_back {
+            self.latest_order = order;
+        }
+        goes_back
     }
 
     fn media_time(&self, ts: u64) -> u64 {

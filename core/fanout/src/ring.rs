@@ -2,12 +2,12 @@
 //! behind, and the newest keyframe for stills.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use wire::codec::VideoCodec;
 
-use crate::{PackedUnit, Place};
+use crate::{KEYFRAME_SOON, PackedUnit, Place};
 
 /// Largest GOP kept for joining: 16 s of a 4 Mbit/s main stream. At 32 packets per millisecond it
 /// takes 230 ms to send, so a joiner is still live within 300 ms.
@@ -29,13 +29,13 @@ const TAIL_MAX_UNITS: usize = 64;
 /// keyframe itself stays for stills.
 #[derive(Debug, Default)]
 pub struct Ring {
-    units: VecDeque<Arc<PackedUnit>>,
+    units: VecDeque<PackedUnit>,
     next_index: u64,
     /// Payload bytes ever pushed.
     stream_bytes: u64,
     /// Payload bytes in `units`.
     held_bytes: usize,
-    keyframe: Option<Arc<PackedUnit>>,
+    keyframe: Option<PackedUnit>,
     joinable: bool,
     /// From the keyframe before to the newest one.
     gop_interval: Option<Duration>,
@@ -56,7 +56,7 @@ impl Ring {
     }
 
     /// Adds the next unit, made for [`Self::place`], and lets go of what nobody needs any more.
-    pub fn push(&mut self, unit: Arc<PackedUnit>) {
+    pub fn push(&mut self, unit: PackedUnit) {
         debug_assert_eq!(unit.index, self.next_index);
         let (keyframe, recv_time) = (unit.keyframe, unit.recv_time);
         let offset_bytes = self.stream_bytes;
@@ -66,7 +66,7 @@ impl Ring {
         if keyframe {
             let before = self.newest_keyframe().map(|before| before.recv_time);
             self.gop_interval = before.map(|before| recv_time.saturating_duration_since(before));
-            self.keyframe = Some(Arc::clone(&unit));
+            self.keyframe = Some(unit.clone());
         }
         self.units.push_back(unit);
         if keyframe {
@@ -84,8 +84,35 @@ impl Ring {
         }
     }
 
+    /// Adds a unit of the ring that this one follows, in another shard. After a gap it goes on at the
+    /// next keyframe; what was there already, or can't be begun at, is left out.
+    pub fn follow(&mut self, unit: PackedUnit) {
+        if unit.index < self.next_index {
+            return;
+        }
+        if unit.index > self.next_index || self.stream_bytes != unit.stream_offset_bytes {
+            if !unit.keyframe {
+                return;
+            }
+            self.units.clear();
+            self.held_bytes = 0;
+            self.joinable = false;
+            self.next_index = unit.index;
+            self.stream_bytes = unit.stream_offset_bytes;
+        }
+        self.push(unit);
+    }
+
+    /// The units held from `index` on, oldest first.
+    pub fn units_from(&self, index: u64) -> Vec<PackedUnit> {
+        let first = self.first_index().map_or(index, |first| first.max(index));
+        (first..self.next_index)
+            .filter_map(|index| self.get(index).cloned())
+            .collect()
+    }
+
     /// Index of the newest keyframe from which all units are held: where a subscriber joins.
-    pub fn newest_keyframe(&self) -> Option<&Arc<PackedUnit>> {
+    pub fn newest_keyframe(&self) -> Option<&PackedUnit> {
         self.keyframe.as_ref().filter(|_| self.joinable)
     }
 
@@ -94,10 +121,15 @@ impl Ring {
         self.joinable.then_some(self.keyframe_index)
     }
 
-    /// The newest keyframe as a start-code byte stream with SPS and PPS, for stills. It outlives
-    /// its GOP and its source; see [`Self::keyframe_recv_time`].
+    /// The newest keyframe as a start-code byte stream with its parameter sets, for stills. It
+    /// outlives its GOP and its source; see [`Self::keyframe_recv_time`].
     pub fn keyframe_annexb(&self) -> Option<Bytes> {
         self.keyframe.as_ref().map(|unit| unit.to_annexb())
+    }
+
+    /// Codec of [`Self::keyframe_annexb`].
+    pub fn keyframe_codec(&self) -> Option<VideoCodec> {
+        self.keyframe.as_ref().map(|unit| unit.codec)
     }
 
     /// When the newest keyframe arrived.
@@ -110,8 +142,14 @@ impl Ring {
         Some(self.newest_keyframe()?.recv_time + self.gop_interval?)
     }
 
+    /// Does the next keyframe come within [`KEYFRAME_SOON`], if the GOPs are of one length?
+    pub fn keyframe_is_due(&self, now: Instant) -> bool {
+        self.next_keyframe_at()
+            .is_some_and(|due| due >= now && due <= now + KEYFRAME_SOON)
+    }
+
     /// The unit of that index, if it is held.
-    pub fn get(&self, index: u64) -> Option<&Arc<PackedUnit>> {
+    pub fn get(&self, index: u64) -> Option<&PackedUnit> {
         let place = index.checked_sub(self.first_index()?)?;
         self.units.get(usize::try_from(place).ok()?)
     }
@@ -132,7 +170,7 @@ impl Ring {
     }
 
     /// Newest unit held.
-    pub fn newest(&self) -> Option<&Arc<PackedUnit>> {
+    pub fn newest(&self) -> Option<&PackedUnit> {
         self.units.back()
     }
 

@@ -3,12 +3,13 @@
 mod pacing;
 mod repair;
 mod replay;
+mod switch;
 
 use std::ops::Range;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use wire::rtp::RtpHeader;
+use wire::codec::PayloadTypes;
+use wire::rtp::{RTP_HEADER_BYTES, RTP_PADDING_BIT, RtpHeader};
 
 use crate::timeline::ticks;
 use crate::{PackedUnit, Ring};
@@ -37,8 +38,8 @@ pub const MAX_LAG_BYTES: u64 = 4 * 1024 * 1024;
 pub struct SubscriberConfig {
     /// The viewer's own SSRC for this stream.
     pub ssrc: u32,
-    /// H.264 payload type that the viewer offered.
-    pub payload_type: u8,
+    /// The codecs that the viewer offered, and their numbers.
+    pub payload_types: PayloadTypes,
     /// First sequence number; below 2^15, so that both ends agree that the rollover count is 0.
     pub first_seq: u16,
     /// RTP time of the first unit sent.
@@ -66,7 +67,7 @@ pub struct SubscriberCounters {
 #[derive(Debug, Clone)]
 pub struct Run {
     /// The unit; its payloads are shared by all viewers.
-    pub unit: Arc<PackedUnit>,
+    pub unit: PackedUnit,
     /// Which packets of it; never empty.
     pub packets: Range<usize>,
     first: RtpHeader,
@@ -84,9 +85,22 @@ impl Run {
         }
     }
 
-    /// Payload of packet `packet` of the unit.
+    /// Payload of packet `packet` of the unit, without padding.
     pub fn payload(&self, packet: usize) -> &[u8] {
         self.unit.payload(packet)
+    }
+
+    /// The header as it is sealed with [`Self::padded_payload`].
+    pub fn write_header(&self, packet: usize, out: &mut [u8; RTP_HEADER_BYTES]) {
+        self.header_for(packet).write(out);
+        if self.unit.is_padded(packet) {
+            out[0] |= RTP_PADDING_BIT;
+        }
+    }
+
+    /// Payload of packet `packet` as it is sealed.
+    pub fn padded_payload(&self, packet: usize) -> &[u8] {
+        self.unit.padded_payload(packet)
     }
 
     /// Stretches of equal payload size (a last one may be shorter): one GSO message each.
@@ -121,15 +135,17 @@ struct CatchUp {
 pub struct Subscriber {
     // given
     ssrc: u32,
-    payload_type: u8,
+    payload_types: PayloadTypes,
     first_rtp_ts: u32,
     // owned
     next_seq: u16,
     /// Next unit wanted.
     next_index: u64,
     /// A unit begun and not finished, held so that eviction cannot cut it.
-    begun: Option<(Arc<PackedUnit>, usize)>,
+    begun: Option<(PackedUnit, usize)>,
     needs_keyframe: bool,
+    /// The keyframe where its decoder came in: pictures behind it that need the past are left out.
+    entered: Option<u64>,
     catch_up: Option<CatchUp>,
     pacer: Pacer,
     repair: Option<Repair>,
@@ -143,6 +159,8 @@ pub struct Subscriber {
     last_sent: Option<(u64, Instant)>,
     /// Output time of the last unit sent, replays included.
     last_output: u64,
+    /// That of the unit in hand.
+    output: u64,
     counters: SubscriberCounters,
 }
 
@@ -152,21 +170,23 @@ impl Subscriber {
     pub fn new(config: SubscriberConfig) -> Self {
         Self {
             ssrc: config.ssrc,
-            payload_type: config.payload_type,
+            payload_types: config.payload_types,
             first_rtp_ts: config.first_rtp_ts,
             next_seq: config.first_seq,
             next_index: 0,
             begun: None,
             needs_keyframe: true,
+            entered: None,
             catch_up: None,
             pacer: Pacer::default(),
-            repair: config.rtx.map(Repair::new),
+            repair: config.rtx.map(|rtx| Repair::new(rtx, config.payload_types)),
             replay_wanted: false,
             replay: None,
             replayed: None,
             ts_offset: None,
             last_sent: None,
             last_output: 0,
+            output: 0,
             counters: SubscriberCounters::default(),
         }
     }
@@ -180,24 +200,35 @@ impl Subscriber {
             return None;
         }
         let (unit, start) = match &self.begun {
-            Some((unit, start)) => (Arc::clone(unit), *start),
+            Some((unit, start)) => (unit.clone(), *start),
             None => {
                 self.seek(now, ring);
                 if self.needs_keyframe || self.due(self.next_index).is_some_and(|due| now < due) {
                     return None;
                 }
-                (Arc::clone(ring.get(self.next_index)?), 0)
+                (self.next_useful(ring)?.clone(), 0)
             }
         };
+        let Some(payload_type) = self.payload_types.get(unit.codec) else {
+            // The camera's codec has changed to one that this viewer does not take.
+            self.fall_behind(ring, ring.next_index(), false);
+            return None;
+        };
+        if self.begun.is_none() {
+            // Of a camera with uneven times the next live unit may come sooner than a replay has left
+            // room for.
+            let soonest = self.last_sent.map_or(0, |_| self.last_output + 1);
+            self.output = self.output_time(&unit).max(soonest);
+        }
         #[allow(clippy::cast_possible_truncation)] // RTP time is media time modulo 2^32
-        let media_time = self.output_time(&unit) as u32;
+        let media_time = self.output as u32;
         let offset = *self
             .ts_offset
             .get_or_insert(self.first_rtp_ts.wrapping_sub(media_time));
         let packets = start..unit.len().min(start + allowed);
         let first = RtpHeader {
             marker: false,
-            payload_type: self.payload_type,
+            payload_type: payload_type.media,
             seq: self.next_seq,
             rtp_ts: media_time.wrapping_add(offset),
             ssrc: self.ssrc,
@@ -231,8 +262,10 @@ impl Subscriber {
         }
         self.pacer.spend(now, count);
         self.counters.packets += count as u64;
-        self.counters.payload_bytes += run.unit.bytes_of(run.packets.start..end) as u64;
-        self.last_output = self.output_time(&run.unit);
+        let sent = run.packets.start..end;
+        let media_bytes = run.unit.bytes_of(sent.clone()) - run.unit.padding_of(sent);
+        self.counters.payload_bytes += media_bytes as u64;
+        self.last_output = self.output;
         if self.last_output == run.unit.media_time {
             self.last_sent = Some((run.unit.media_time, run.unit.recv_time));
         }
@@ -283,10 +316,7 @@ impl Subscriber {
         if self.needs_keyframe || self.replay_wanted {
             return KeyframeAnswer::Wait;
         }
-        if ring
-            .next_keyframe_at()
-            .is_some_and(|due| due >= now && due <= now + KEYFRAME_SOON)
-        {
+        if ring.keyframe_is_due(now) {
             return KeyframeAnswer::Wait;
         }
         let Some(keyframe_index) = ring.newest_keyframe_index() else {
@@ -341,6 +371,20 @@ impl Subscriber {
         Some(catch_up.started + catch_up.spacing * place)
     }
 
+    /// The next unit, but for those that refer to what this viewer was never sent.
+    fn next_useful<'r>(&mut self, ring: &'r Ring) -> Option<&'r PackedUnit> {
+        loop {
+            let unit = ring.get(self.next_index)?;
+            if unit.keyframe && self.entered != Some(unit.index) {
+                self.entered = None;
+            }
+            if !unit.needs_past || self.entered.is_none() {
+                return Some(unit);
+            }
+            self.next_index += 1;
+        }
+    }
+
     /// The unit's time in this viewer's stream, before its offset.
     fn output_time(&self, unit: &PackedUnit) -> u64 {
         let replayed = self.replay.and_then(|replay| replay.media_time(unit));
@@ -363,6 +407,7 @@ impl Subscriber {
     fn go_back_to(&mut self, now: Instant, ring: &Ring, index: u64) {
         let units = ring.next_index() - index;
         self.next_index = index;
+        self.entered = Some(index);
         self.catch_up = (units > 1).then(|| CatchUp {
             first_index: index,
             last_index: index + units - 1,

@@ -11,7 +11,7 @@ const USERNAME_VARIABLE: &str = "STREAMHUB_FARM_USERNAME";
 
 pub const USAGE: &str = "\
 usage: farm --clips DIR [--listen 127.0.0.1:8554] [--cameras 3000] [--username admin]
-            [--rtsp-session-timeout-s 60] [--send-log FILE [--send-log-camera 1]]
+            [--rtsp-session-timeout-s 60] [--send-log FILE [--send-log-camera 1 ...]]
 The password comes from STREAMHUB_FARM_PASSWORD; without it nobody is asked for one.
 URLs: /cam/<n>/main|sub, /hazard/<name>, /fault/<kind>/...; control lines on stdin (docs/farm.md).";
 
@@ -23,9 +23,9 @@ pub struct Args {
     pub username: String,
     pub password: Option<String>,
     pub rtsp_session_timeout: Duration,
-    /// Where to note when each picture of `send_log_camera` was sent.
+    /// Where to note when each picture of `send_log_cameras` was sent.
     pub send_log: Option<PathBuf>,
-    pub send_log_camera: u32,
+    pub send_log_cameras: Vec<u32>,
 }
 
 pub enum Parsed {
@@ -46,7 +46,7 @@ impl Args {
                 .filter(|password| !password.is_empty()),
             rtsp_session_timeout: Duration::from_secs(60),
             send_log: None,
-            send_log_camera: 1,
+            send_log_cameras: Vec::new(),
         };
         while let Some(word) = words.next() {
             if matches!(word.as_str(), "-h" | "--help") {
@@ -63,9 +63,12 @@ impl Args {
                     args.rtsp_session_timeout = Duration::from_secs(seconds.max(1).into());
                 }
                 "--send-log" => args.send_log = Some(PathBuf::from(value()?)),
-                "--send-log-camera" => args.send_log_camera = number(&word, &value()?)?,
+                "--send-log-camera" => args.send_log_cameras.push(number(&word, &value()?)?),
                 _ => return Err(format!("unknown option {word}.")),
             }
+        }
+        if args.send_log_cameras.is_empty() {
+            args.send_log_cameras.push(1);
         }
         if args.clips.as_os_str().is_empty() {
             return Err("--clips is missing; `streamhub farm` makes the clips.".to_owned());
@@ -94,6 +97,12 @@ mod tests {
             panic!("refused");
         };
         assert_eq!((args.listen.port(), args.cameras), (0, 7));
+        assert_eq!(args.send_log_cameras, [1]);
+        let more = "--clips d --send-log l --send-log-camera 4 --send-log-camera 9";
+        let Ok(Parsed::Run(args)) = parse(more) else {
+            panic!("refused");
+        };
+        assert_eq!(args.send_log_cameras, [4, 9]);
     }
 
     #[test]

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use peer::rtsp_server::{Mount, Mounts};
 
-use crate::clip::{Clip, h265_sdp};
+use crate::clip::{Clip, jpeg_sdp};
 use crate::fault::{Fault, Later};
+use crate::sound::{Law, sdp_with};
 
 const SCENES: usize = 4;
 
@@ -19,6 +20,8 @@ pub struct Target {
     pub clip: Arc<Clip>,
     pub fault: Option<Fault>,
     pub later: Option<Later>,
+    /// Sends a tone beside the picture.
+    pub sound: Option<Law>,
     /// Start in the middle of a group of pictures instead of with a keyframe.
     pub joins_mid_gop: bool,
 }
@@ -28,6 +31,8 @@ pub struct Catalog {
     cameras: u32,
     main: Vec<Arc<Clip>>,
     sub: Vec<Arc<Clip>>,
+    /// Main stream of a camera that is set to H.265, whichever.
+    main_h265: Arc<Clip>,
     hazards: HashMap<&'static str, Arc<Clip>>,
     faults: HashMap<u32, Fault>,
 }
@@ -50,6 +55,7 @@ impl Catalog {
             cameras,
             main,
             sub,
+            main_h265: clip("main_h265")?,
             hazards,
             faults: HashMap::new(),
         })
@@ -86,12 +92,14 @@ impl Catalog {
                 if camera == 0 || camera > self.cameras {
                     return None;
                 }
-                let clips = match *profile {
-                    "main" => &self.main,
-                    "sub" => &self.sub,
+                let scene = camera as usize % SCENES;
+                let clip = match *profile {
+                    "main" => &self.main[scene],
+                    "sub" => &self.sub[scene],
+                    "main_h265" => &self.main_h265,
                     _ => return None,
                 };
-                Some(plain(camera, clips[camera as usize % SCENES].clone()))
+                Some(plain(camera, clip.clone()))
             }
             ["hazard", name] => Some(Target {
                 joins_mid_gop: *name == "midgop",
@@ -103,6 +111,10 @@ impl Catalog {
                     ..self.resolve_words(rest)?
                 })
             }
+            ["sound", law, rest @ ..] => Some(Target {
+                sound: Some(Law::parse(law)?),
+                ..self.resolve_words(rest)?
+            }),
             ["fault", name, rest @ ..] => Some(Target {
                 fault: Some(Fault::parse(name)?),
                 ..self.resolve_words(rest)?
@@ -118,6 +130,7 @@ fn plain(camera: u32, clip: Arc<Clip>) -> Target {
         clip,
         fault: None,
         later: None,
+        sound: None,
         joins_mid_gop: false,
     }
 }
@@ -139,11 +152,14 @@ impl Mounts for Desk<'_> {
             Some(Fault::Unauthorized) => Mount::Unauthorized,
             Some(Fault::MuteAccept) => Mount::Mute,
             Some(Fault::NotFound) => Mount::Refused { status: 404 },
-            Some(Fault::H265) => Mount::Stream {
-                sdp: h265_sdp(target.clip.fps),
+            Some(Fault::Mjpeg) => Mount::Stream {
+                sdp: jpeg_sdp(target.clip.fps),
+            },
+            Some(Fault::UdpOnly) => Mount::UdpStream {
+                sdp: target.clip.sdp.clone(),
             },
             Some(Fault::Silent) | None => Mount::Stream {
-                sdp: target.clip.sdp.clone(),
+                sdp: sdp_with(&target.clip.sdp, target.sound),
             },
         }
     }

@@ -4,11 +4,13 @@
 use std::fs;
 use std::path::Path;
 
+use wire::codec::VideoCodec;
 use wire::digest::base64_encode;
-use wire::h264::{NalType, Sps, annexb_nals, nal_type};
+use wire::h264::annexb_nals;
 use wire::rtp::{RTP_HEADER_BYTES, RtpHeader};
 use wire::rtsp::{INTERLEAVED_HEADER_BYTES, INTERLEAVED_MAGIC};
 use wire::sdp::{Media, Sdp};
+use wire::{h264, h265};
 
 pub const PAYLOAD_TYPE: u8 = 96;
 pub const CLOCK_RATE: u32 = 90_000;
@@ -17,6 +19,8 @@ const MAX_PAYLOAD_BYTES: usize = 1400;
 const FRAME_HEADER_BYTES: usize = INTERLEAVED_HEADER_BYTES + RTP_HEADER_BYTES;
 const INDEX_HEADER: &str = "streamhub-clip 1";
 const FU_A: u8 = 28;
+/// H.265's; the type lies in bits 1 to 6 of the first byte.
+const FU: u8 = 49;
 
 /// The values that one packet of a template still lacks.
 #[derive(Debug, Clone, Copy)]
@@ -34,20 +38,35 @@ pub struct Template {
 }
 
 impl Template {
-    /// Add one NAL unit, in fragments (FU-A, RFC 6184 5.8) where it is too long for one packet.
-    pub fn push_nal(&mut self, nal: &[u8], ends_picture: bool) {
+    /// Add one NAL unit, in fragments (FU-A, RFC 6184 5.8; FU, RFC 7798 4.4.3) where it is too long
+    /// for one packet.
+    pub fn push_nal(&mut self, codec: VideoCodec, nal: &[u8], ends_picture: bool) {
         if nal.len() <= MAX_PAYLOAD_BYTES {
             self.push_packet(&[], nal, ends_picture);
             return;
         }
-        let (header, body) = (nal[0], &nal[1..]);
-        let room = MAX_PAYLOAD_BYTES - 2;
+        let header_bytes = match codec {
+            VideoCodec::H264 => 1,
+            VideoCodec::H265 => h265::NAL_HEADER_BYTES,
+        };
+        let (header, body) = nal.split_at(header_bytes);
+        let room = MAX_PAYLOAD_BYTES - header_bytes - 1;
         let last = body.len().div_ceil(room) - 1;
         for (index, part) in body.chunks(room).enumerate() {
             let start = if index == 0 { 0x80 } else { 0 };
             let end = if index == last { 0x40 } else { 0 };
-            let fu = [header & 0xE0 | FU_A, start | end | header & 0x1F];
-            self.push_packet(&fu, part, ends_picture && index == last);
+            let kind = start | end;
+            let ends_picture = ends_picture && index == last;
+            match *header {
+                [first, second] => {
+                    let fu = [first & 0x81 | FU << 1, second, kind | first >> 1 & 0x3F];
+                    self.push_packet(&fu, part, ends_picture);
+                }
+                _ => {
+                    let fu = [header[0] & 0xE0 | FU_A, kind | header[0] & 0x1F];
+                    self.push_packet(&fu, part, ends_picture);
+                }
+            }
         }
     }
 
@@ -111,6 +130,7 @@ pub struct Unit {
 
 #[derive(Debug)]
 pub struct Clip {
+    pub codec: VideoCodec,
     pub fps: u32,
     /// In the order of sending; as many as the loop has pictures.
     pub units: Vec<Unit>,
@@ -120,7 +140,7 @@ pub struct Clip {
 }
 
 impl Clip {
-    /// Read `<name>.h264` and `<name>.index`. Errors are sentences for the user.
+    /// Read `<name>.index`, and `<name>.h264` or `.h265` as it says. Errors are sentences for the user.
     pub fn load(directory: &Path, name: &str) -> Result<Self, String> {
         let read = |suffix: &str| {
             let path = directory.join(format!("{name}.{suffix}"));
@@ -132,19 +152,24 @@ impl Clip {
             })
         };
         let index = String::from_utf8_lossy(&read("index")?).into_owned();
-        Self::build(&index, &read("h264")?).ok_or(format!(
+        let is_h265 = index.lines().any(|line| line == "codec h265");
+        let (codec, suffix) = match is_h265 {
+            true => (VideoCodec::H265, "h265"),
+            false => (VideoCodec::H264, "h264"),
+        };
+        Self::build(codec, &index, &read(suffix)?).ok_or(format!(
             "the clip {name} in {} is damaged; delete that directory and run `streamhub farm`.",
             directory.display()
         ))
     }
 
-    fn build(index: &str, stream: &[u8]) -> Option<Self> {
+    fn build(codec: VideoCodec, index: &str, stream: &[u8]) -> Option<Self> {
         let mut lines = index.lines();
         if lines.next()? != INDEX_HEADER {
             return None;
         }
         let (mut fps, mut units) = (0, Vec::new());
-        let (mut sps, mut pps) = (Vec::new(), Vec::new());
+        let mut sets = Vec::new();
         for line in lines {
             let mut words = line.split_whitespace();
             let key = words.next()?;
@@ -153,7 +178,7 @@ impl Clip {
                 ("fps", &[value]) => fps = u32::try_from(value).ok()?,
                 ("unit", &[offset, size, keyframe, picture]) => {
                     let bytes = stream.get(offset..offset.checked_add(size)?)?;
-                    let unit = build_unit(bytes, keyframe == 1, picture, &mut sps, &mut pps)?;
+                    let unit = build_unit(codec, bytes, keyframe == 1, picture, &mut sets)?;
                     units.push(unit);
                 }
                 _ => {} // What later versions may add.
@@ -167,8 +192,12 @@ impl Clip {
             .iter()
             .enumerate()
             .any(|(index, unit)| unit.picture as usize != index);
-        let sdp = h264_sdp(&sps, &pps, fps)?;
+        let sdp = match codec {
+            VideoCodec::H264 => h264_sdp(&sets, fps)?,
+            VideoCodec::H265 => h265_sdp(&sets, fps)?,
+        };
         Some(Self {
+            codec,
             fps,
             units,
             reordered,
@@ -192,35 +221,57 @@ impl Clip {
     }
 }
 
+/// What becomes of an encoder's NAL unit.
+enum Part {
+    Set,
+    Slice,
+    /// The encoder's own SEI; ours comes at send time.
+    LeftOut,
+}
+
+fn part(codec: VideoCodec, nal: &[u8]) -> Option<Part> {
+    Some(match codec {
+        VideoCodec::H264 => match h264::nal_type(nal)? {
+            h264::NalType::Sps | h264::NalType::Pps => Part::Set,
+            kind if kind.is_vcl() => Part::Slice,
+            _ => Part::LeftOut,
+        },
+        VideoCodec::H265 => match h265::nal_type(nal)? {
+            kind if kind.is_parameter_set() => Part::Set,
+            kind if kind.is_vcl() => Part::Slice,
+            _ => Part::LeftOut,
+        },
+    })
+}
+
+/// `sets` gathers every parameter set once.
 fn build_unit(
+    codec: VideoCodec,
     bytes: &[u8],
     keyframe: bool,
     picture: usize,
-    sps: &mut Vec<u8>,
-    pps: &mut Vec<u8>,
+    sets: &mut Vec<Vec<u8>>,
 ) -> Option<Unit> {
     let (mut head, mut slices) = (Template::default(), Vec::new());
     for nal in annexb_nals(bytes) {
-        match nal_type(nal)? {
-            NalType::Sps => {
-                *sps = nal.to_vec();
-                head.push_nal(nal, false);
+        match part(codec, nal)? {
+            Part::Set => {
+                head.push_nal(codec, nal, false);
+                if !sets.iter().any(|set| set == nal) {
+                    sets.push(nal.to_vec());
+                }
             }
-            NalType::Pps => {
-                *pps = nal.to_vec();
-                head.push_nal(nal, false);
-            }
-            kind if kind.is_vcl() => slices.push(nal),
-            _ => {} // The encoder's own SEI; ours comes at send time.
+            Part::Slice => slices.push(nal),
+            Part::LeftOut => {}
         }
     }
     let vcl_bytes: usize = slices.iter().map(|nal| nal.len()).sum();
     let (last, first) = slices.split_last()?;
     let mut body = Template::default();
     for nal in first {
-        body.push_nal(nal, false);
+        body.push_nal(codec, nal, false);
     }
-    body.push_nal(last, true);
+    body.push_nal(codec, last, true);
     Some(Unit {
         head,
         slices: body,
@@ -230,8 +281,9 @@ fn build_unit(
     })
 }
 
-fn h264_sdp(sps: &[u8], pps: &[u8], fps: u32) -> Option<String> {
-    let profile = Sps::parse(sps)?.profile_level_id();
+fn h264_sdp(sets: &[Vec<u8>], fps: u32) -> Option<String> {
+    let [sps, pps] = sets else { return None };
+    let profile = h264::Sps::parse(sps)?.profile_level_id();
     let sets = format!("{},{}", base64_encode(sps), base64_encode(pps));
     let format = format!(
         "fmtp:96 packetization-mode=1;profile-level-id={profile};sprop-parameter-sets={sets}"
@@ -239,9 +291,19 @@ fn h264_sdp(sps: &[u8], pps: &[u8], fps: u32) -> Option<String> {
     Some(sdp("rtpmap:96 H264/90000", &format, fps))
 }
 
-/// What a camera set to H.265 announces.
-pub fn h265_sdp(fps: u32) -> String {
-    sdp("rtpmap:96 H265/90000", "fmtp:96 profile-id=1", fps)
+fn h265_sdp(sets: &[Vec<u8>], fps: u32) -> Option<String> {
+    let [vps, sps, pps] = sets else { return None };
+    let h265::Sps { profile, level, .. } = h265::Sps::parse(sps)?;
+    let [vps, sps, pps] = [vps, sps, pps].map(|set| base64_encode(set));
+    let format = format!(
+        "fmtp:96 profile-id={profile};level-id={level};sprop-vps={vps};sprop-sps={sps};sprop-pps={pps}"
+    );
+    Some(sdp("rtpmap:96 H265/90000", &format, fps))
+}
+
+/// What a camera set to Motion JPEG announces.
+pub fn jpeg_sdp(fps: u32) -> String {
+    sdp("rtpmap:96 JPEG/90000", "quality:5", fps)
 }
 
 fn sdp(rtpmap: &str, format: &str, fps: u32) -> String {

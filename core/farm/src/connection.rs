@@ -5,11 +5,13 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use peer::rtsp_server::{ConnectionSeeds, RtspServer, ServerConfig, ServerEvent};
+use peer::rtsp_server::{ConnectionSeeds, MediaTarget, RtspServer, ServerConfig, ServerEvent};
 
 use crate::catalog::{Catalog, Desk};
 use crate::fault::{Fault, Later};
 use crate::playback::{Playback, Start, WrittenUnit};
+use crate::sound::Sound;
+use crate::udp::{UdpPorts, UdpWay};
 
 /// The rest of one access unit (the largest keyframe is 250 kB) and answers that a client does
 /// not read; a client that lets more pile up is closed.
@@ -44,6 +46,8 @@ pub struct Counters {
     pub units: u64,
     pub dropped_units: u64,
     pub bytes: u64,
+    /// Reports of reception that came by UDP.
+    pub receiver_reports: u64,
 }
 
 struct Play {
@@ -52,6 +56,10 @@ struct Play {
     paused: bool,
     silenced: bool,
     later: Option<(u64, Later)>,
+    /// Where the client did not ask for media in its connection.
+    udp: Option<UdpWay>,
+    /// Where it asked for that too.
+    sound: Option<Sound>,
 }
 
 pub struct Connection {
@@ -114,7 +122,11 @@ impl Connection {
         let play = self.play.as_ref()?;
         let picture = (!play.paused).then(|| play.playback.due_us());
         let fault = play.later.map(|(due_us, _)| due_us);
-        picture.into_iter().chain(fault).min()
+        let rest = play.udp.as_ref().and_then(UdpWay::due_us);
+        let sound = play.sound.as_ref().filter(|_| !play.paused);
+        let sound = sound.map(Sound::due_us);
+        let times = [picture, fault, rest, sound];
+        times.into_iter().flatten().min()
     }
 
     /// Read what came, answer it.
@@ -171,8 +183,14 @@ impl Connection {
     }
 
     /// Send the picture that is due, or do what the URL's fault says.
-    pub fn on_due(&mut self, at: Moment, counters: &mut Counters, out: &mut Vec<u8>) -> Fate {
-        let has_pending = self.has_pending();
+    pub fn on_due(
+        &mut self,
+        at: Moment,
+        counters: &mut Counters,
+        out: &mut Vec<u8>,
+        ports: &UdpPorts,
+    ) -> Fate {
+        let mut has_pending = self.has_pending();
         let Some(play) = &mut self.play else {
             return Fate::Lives;
         };
@@ -184,6 +202,23 @@ impl Connection {
                 Later::Reset(_) => return Fate::Reset,
                 Later::Silent(_) => (play.paused, play.silenced) = (true, true),
             }
+        }
+        if let Some(way) = &mut play.udp {
+            if way.due_us().is_some_and(|due_us| due_us <= at.now_us) {
+                way.send(at.now_us, ports);
+                self.left = left_by(way, &mut self.leaving);
+            }
+            has_pending = way.due_us().is_some();
+        }
+        if !play.paused
+            && let Some(sound) = play.sound.as_mut().filter(|s| s.due_us() <= at.now_us)
+        {
+            out.clear();
+            sound.write(at.now_us, out);
+            if !has_pending {
+                return self.send(out);
+            }
+            return Fate::Lives;
         }
         if play.paused || play.playback.due_us() > at.now_us {
             return Fate::Lives;
@@ -202,6 +237,12 @@ impl Connection {
         counters.units += 1;
         counters.bytes += out.len() as u64;
         self.leaving = play.playback.written;
+        if let Some(way) = &mut play.udp {
+            way.queue(at.now_us, out);
+            way.send(at.now_us, ports);
+            self.left = left_by(way, &mut self.leaving);
+            return Fate::Lives;
+        }
         self.send(out)
     }
 
@@ -221,8 +262,9 @@ impl Connection {
         }
         let pauses = match fault {
             Some(Fault::Reset) => return Fate::Reset,
-            Some(Fault::Unauthorized | Fault::NotFound | Fault::H265) => return Fate::Ended,
-            Some(Fault::Silent | Fault::MuteAccept) => true,
+            Some(Fault::Unauthorized | Fault::NotFound | Fault::Mjpeg) => return Fate::Ended,
+            Some(Fault::UdpOnly) if self.plays_by_tcp() => return Fate::Ended,
+            Some(fault) => fault.silences(),
             None => false,
         };
         if let Some(play) = &mut self.play
@@ -237,13 +279,22 @@ impl Connection {
         Fate::Lives
     }
 
+    fn plays_by_tcp(&self) -> bool {
+        self.play.as_ref().is_some_and(|play| play.udp.is_none())
+    }
+
     /// Say goodbye, as far as the socket takes it.
-    pub fn on_stop(&mut self) {
-        if let Some(play) = &self.play
-            && !self.has_pending()
+    pub fn on_stop(&mut self, at: Moment, ports: &UdpPorts) {
+        let has_pending = self.has_pending();
+        if let Some(play) = &mut self.play
+            && !has_pending
         {
             let mut out = Vec::new();
             play.playback.write_bye(&mut out);
+            if let Some(way) = &mut play.udp {
+                way.queue(at.now_us, &out);
+                return way.send(at.now_us, ports);
+            }
             let _gone_anyway = self.stream.write(&out);
         }
     }
@@ -261,8 +312,12 @@ impl Connection {
         }
         while let Some(event) = self.server.poll_event() {
             match event {
-                ServerEvent::Play { path, rtp_channel } => {
-                    self.begin(at, catalog, &path, rtp_channel);
+                ServerEvent::Play {
+                    path,
+                    to,
+                    audio_channel,
+                } => {
+                    self.begin(at, catalog, &path, to, audio_channel);
                 }
                 ServerEvent::Stop => {
                     if let Some(play) = &mut self.play {
@@ -276,18 +331,37 @@ impl Connection {
         Fate::Lives
     }
 
-    fn begin(&mut self, at: Moment, catalog: &Catalog, path: &str, rtp_channel: u8) {
+    fn begin(
+        &mut self,
+        at: Moment,
+        catalog: &Catalog,
+        path: &str,
+        to: MediaTarget,
+        audio_channel: Option<u8>,
+    ) {
         let Some(target) = catalog.resolve(path) else {
             return; // The machine asked the catalog for this path a moment ago.
         };
-        let fault = catalog.fault(&target);
-        let silenced = target.fault.is_some();
+        let paused = catalog.fault(&target).is_some_and(Fault::silences);
+        let silenced = target.fault.is_some_and(Fault::silences);
         if let Some(play) = &mut self.play {
             // A second PLAY: go on with the same numbers.
-            (play.paused, play.silenced) = (fault.is_some(), silenced);
+            (play.paused, play.silenced) = (paused, silenced);
             play.playback.resume(at.now_us);
             return;
         }
+        let (rtp_channel, udp) = match to {
+            MediaTarget::Interleaved { rtp_channel } => (rtp_channel, None),
+            MediaTarget::Udp {
+                rtp_port,
+                rtcp_port,
+            } => {
+                let Ok(client) = self.stream.peer_addr() else {
+                    return; // Gone already.
+                };
+                (0, Some(UdpWay::new(client.ip(), rtp_port, rtcp_port)))
+            }
+        };
         let start = Start {
             camera: target.camera,
             rtp_channel,
@@ -298,11 +372,16 @@ impl Connection {
         };
         self.play = Some(Play {
             playback: Playback::new(target.clip, start, at.now_us),
-            paused: fault.is_some(),
+            paused,
             silenced,
             later: target
                 .later
                 .map(|later| (at.now_us + later.after().as_micros() as u64, later)),
+            udp,
+            sound: target
+                .sound
+                .zip(audio_channel)
+                .map(|(law, channel)| Sound::new(law, channel, !self.seeds.ssrc, at.now_us)),
         });
     }
 
@@ -334,5 +413,13 @@ impl Connection {
             self.left = self.leaving.take().map(|unit| (unit, writing));
         }
         Fate::Lives
+    }
+}
+
+/// The picture that has gone out whole by UDP, and when.
+fn left_by(way: &UdpWay, leaving: &mut Option<WrittenUnit>) -> Option<(WrittenUnit, SystemTime)> {
+    match way.due_us() {
+        None => leaving.take().map(|unit| (unit, SystemTime::now())),
+        Some(_) => None,
     }
 }

@@ -21,10 +21,12 @@ use crate::control::{self, Command, Lines};
 use crate::fault::Fault;
 use crate::send_log::SendLog;
 use crate::signals;
+use crate::udp::UdpPorts;
 
 const TOKEN_LISTENER: u64 = u64::MAX;
 const TOKEN_SIGNAL: u64 = u64::MAX - 1;
 const TOKEN_STDIN: u64 = u64::MAX - 2;
+const TOKEN_RTCP: u64 = u64::MAX - 3;
 /// A wall of viewers dials within a second; the kernel caps this at `net.core.somaxconn`.
 const LISTEN_BACKLOG: i32 = 4096;
 const EVENTS_PER_WAKE: usize = 1024;
@@ -50,7 +52,9 @@ pub fn run(args: &Args) -> Result<(), String> {
     let listener = listen(args)?;
     raise_open_files(args.cameras);
     let send_log = SendLog::open(args)?;
-    let mut farm = Farm::new(args, catalog, listener, signals)
+    let ports = UdpPorts::bind(args.listen.ip())
+        .map_err(|error| format!("no pair of UDP ports is free ({error})."))?;
+    let mut farm = Farm::new(args, catalog, listener, ports, signals)
         .map_err(|error| format!("epoll cannot be set up ({error})."))?;
     farm.send_log = send_log;
     let address = farm.listener.local_addr().unwrap_or(args.listen);
@@ -115,6 +119,7 @@ struct Farm {
     catalog: Catalog,
     config: Arc<ServerConfig>,
     listener: TcpListener,
+    ports: UdpPorts,
     signals: OwnedFd,
     // owned
     epoll: OwnedFd,
@@ -137,6 +142,7 @@ impl Farm {
         args: &Args,
         catalog: Catalog,
         listener: TcpListener,
+        ports: UdpPorts,
         signals: OwnedFd,
     ) -> io::Result<Self> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
@@ -148,6 +154,8 @@ impl Farm {
             readable,
         )?;
         epoll::add(&epoll, &signals, EventData::new_u64(TOKEN_SIGNAL), readable)?;
+        let token = EventData::new_u64(TOKEN_RTCP);
+        epoll::add(&epoll, &ports.rtcp, token, readable)?;
         // A file or /dev/null as standard input cannot be waited for, and has nothing to say.
         let _no_control = epoll::add(
             &epoll,
@@ -166,8 +174,10 @@ impl Farm {
                 realm: "StreamHub farm".to_owned(),
                 credentials,
                 rtsp_session_timeout: args.rtsp_session_timeout,
+                server_port: Some(ports.numbers),
             }),
             listener,
+            ports,
             signals,
             epoll,
             slots: Vec::new(),
@@ -231,9 +241,10 @@ impl Farm {
                 self.on_event(token, flags)?;
             }
         }
+        let at = self.moment();
         for slot in &mut self.slots {
             if let Some(connection) = &mut slot.connection {
-                connection.on_stop();
+                connection.on_stop(at, &self.ports);
             }
         }
         Ok(())
@@ -248,6 +259,9 @@ impl Farm {
                 self.stopping = true;
             }
             TOKEN_STDIN => self.read_control()?,
+            TOKEN_RTCP => {
+                self.counters.receiver_reports += self.ports.take_reports(&mut self.scratch);
+            }
             _ => {
                 let (index, generation) = ((token >> 32) as u32, token as u32);
                 let at = self.moment();
@@ -308,7 +322,7 @@ impl Farm {
                 _ => continue,
             }
             self.with(index, generation, |connection, farm| {
-                connection.on_due(at, farm.counters, farm.out)
+                connection.on_due(at, farm.counters, farm.out, farm.ports)
             });
         }
     }
@@ -342,6 +356,7 @@ impl Farm {
             connection,
             Parts {
                 catalog: &self.catalog,
+                ports: &self.ports,
                 counters: &mut self.counters,
                 out: &mut self.out,
                 scratch: &mut self.scratch,
@@ -433,7 +448,7 @@ impl Farm {
         let counters = &self.counters;
         format!(
             "stats connections={} playing={playing} accepted={} units={} packets={} \
-             dropped_units={} bytes={} cpu_us={} elapsed_us={}",
+             dropped_units={} bytes={} cpu_us={} elapsed_us={} receiver_reports={}",
             connections.count(),
             counters.accepted,
             counters.units,
@@ -442,6 +457,7 @@ impl Farm {
             counters.bytes,
             cpu.tv_sec as i128 * 1_000_000 + cpu.tv_nsec as i128 / 1000,
             self.moment().now_us,
+            counters.receiver_reports,
         )
     }
 }
@@ -449,6 +465,7 @@ impl Farm {
 /// What a connection may use of the farm while it acts.
 struct Parts<'a> {
     catalog: &'a Catalog,
+    ports: &'a UdpPorts,
     counters: &'a mut Counters,
     out: &'a mut Vec<u8>,
     scratch: &'a mut [u8],

@@ -15,8 +15,10 @@ pub enum Fault {
     MuteAccept,
     /// 404; playing connections are closed.
     NotFound,
-    /// Announces H.265 and then sends nothing; playing connections are closed.
-    H265,
+    /// Announces JPEG and then sends nothing; playing connections are closed.
+    Mjpeg,
+    /// Refuses interleaved TCP and sends by UDP; connections that play by TCP are closed.
+    UdpOnly,
 }
 
 impl Fault {
@@ -27,9 +29,15 @@ impl Fault {
             "unauthorized" => Self::Unauthorized,
             "mute-accept" => Self::MuteAccept,
             "not-found" => Self::NotFound,
-            "h265" => Self::H265,
+            "mjpeg" => Self::Mjpeg,
+            "udp-only" => Self::UdpOnly,
             _ => return None,
         })
+    }
+
+    /// Does a camera with it answer PLAY and send nothing?
+    pub fn silences(self) -> bool {
+        self != Self::UdpOnly
     }
 }
 

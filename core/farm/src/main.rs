@@ -16,6 +16,8 @@ mod playback;
 mod sei;
 mod send_log;
 mod signals;
+mod sound;
+mod udp;
 
 use std::process::ExitCode;
 

@@ -177,9 +177,9 @@ impl Playback {
             keyframe: unit.keyframe,
         });
         self.nal.clear();
-        sei::write_nal(self.start.camera, wall_unix_us, &mut self.nal);
+        sei::write_nal(clip.codec, self.start.camera, wall_unix_us, &mut self.nal);
         self.sei.clear();
-        self.sei.push_nal(&self.nal, false);
+        self.sei.push_nal(clip.codec, &self.nal, false);
         let mut packets = 0;
         for template in [&unit.head, &self.sei, &unit.slices] {
             template.write(stamp, &mut self.next_seq, out);
@@ -222,6 +222,7 @@ impl Playback {
 mod tests {
     use super::*;
     use crate::clip::Unit;
+    use wire::codec::VideoCodec;
     use wire::rtp::RtpPacket;
 
     const GOP: u32 = 30;
@@ -239,10 +240,11 @@ mod tests {
             let kind = if unit.keyframe { 0x65 } else { 0x41 };
             let mut nal = vec![kind; 3000];
             nal[1] = picture as u8;
-            unit.slices.push_nal(&nal, true);
+            unit.slices.push_nal(VideoCodec::H264, &nal, true);
             unit
         };
         Arc::new(Clip {
+            codec: VideoCodec::H264,
             fps: FPS,
             units: (0..pictures).map(unit).collect(),
             reordered: false,

@@ -1,4 +1,4 @@
-//! The send log: when each picture of one camera went out, for whoever measures delay behind us.
+//! The send log: when each picture of some cameras went out, for whoever measures delay behind us.
 //! Nothing needs to travel in the stream for it. The lines are in docs/farm.md.
 
 use std::fs::File;
@@ -9,7 +9,7 @@ use crate::args::Args;
 use crate::playback::WrittenUnit;
 
 pub struct SendLog {
-    camera: u32,
+    cameras: Vec<u32>,
     file: File,
 }
 
@@ -23,15 +23,15 @@ impl SendLog {
             format!("the send log {} cannot be made ({error}).", path.display())
         })?;
         Ok(Some(Self {
-            camera: args.send_log_camera,
+            cameras: args.send_log_cameras.clone(),
             file,
         }))
     }
 
-    /// One line for a picture of our camera: `camera rtp_ts vcl_bytes keyframe sent_unix_us`. At
-    /// once: a reader may look at any time, and one camera has 25 a second.
+    /// One line for a picture of our cameras: `camera rtp_ts vcl_bytes keyframe sent_unix_us`. At
+    /// once: a reader may look at any time, and a camera has 25 a second.
     pub fn note(&mut self, unit: WrittenUnit, at: SystemTime) {
-        if unit.camera != self.camera {
+        if !self.cameras.contains(&unit.camera) {
             return;
         }
         let sent_us = at

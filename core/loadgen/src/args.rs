@@ -5,17 +5,20 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::relay::Impairment;
+use crate::relay::{Impairment, TcpWay};
 
 pub const USAGE: &str = "\
 usage: loadgen watch --url URL [--url URL ...] | --urls FILE  [--viewers 1] [--rate 0] [--steady 0]
                [--settle-ms 3000] [--measure-ms 10000] [--kernel-times] [--send-log FILE]
-               [--pid PID] [--patience-ms 30000] [--token-file FILE] [--abandon]
+               [--pid PID] [--patience-ms 30000] [--token-file FILE] [--abandon] [--rows]
        loadgen limit [--viewers 200] [--packets 17] [--seconds 5] [--payload-bytes 1160] [--rate 0]
                [--cipher AEAD_AES_256_GCM] [--sender-core 0] [--receiver-core 1]
        loadgen limit-ingest --farm HOST:PORT [--cameras 500] [--profile sub] [--seconds 5] [--core 0]
        loadgen relay --to HOST:PORT [--listen 127.0.0.1:0] [--loss 0.05] [--delay-ms 0]
                [--jitter-ms 0] [--seed 1] [--seconds 60]
+       loadgen relay --tcp --to HOST:PORT [--bytes-per-s 0] [--stall-ms 0 --stall-every-ms 0]
+               [--cut-after-ms 0] and, but for --loss, as above
+A line of --urls is URL, or URL and the farm's camera number behind it, for a log of several cameras.
 The Bearer token comes from STREAMHUB_LOAD_TOKEN or --token-file. Prints one JSON object.";
 
 /// Read from the environment so that it shows in no process list.
@@ -29,10 +32,17 @@ pub enum Command {
     Relay(RelayArgs),
 }
 
+/// Where viewers go, and which camera of the farm it shows where the send log has several.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Watched {
+    pub url: String,
+    pub camera: Option<u32>,
+}
+
 /// What `watch` was asked for. Has no `Debug`, since it holds the token.
 pub struct WatchArgs {
     /// Viewer i watches url i modulo their number.
-    pub urls: Vec<String>,
+    pub urls: Vec<Watched>,
     pub token: Option<String>,
     /// Viewers who join before the others and are no part of the join figures.
     pub steady: usize,
@@ -49,6 +59,8 @@ pub struct WatchArgs {
     pub pid: Option<u32>,
     /// Leave without saying so: the server is about to be stopped.
     pub abandon: bool,
+    /// Also tell each viewer's course.
+    pub rows: bool,
 }
 
 pub struct LimitArgs {
@@ -67,9 +79,22 @@ pub struct RelayArgs {
     pub listen: SocketAddr,
     pub to: SocketAddr,
     pub impairment: Impairment,
+    /// For connections instead of datagrams; delay and jitter are the impairment's.
+    pub tcp: Option<TcpWay>,
     pub seed: u64,
     /// At most; the end of the input ends it earlier.
     pub seconds: Duration,
+}
+
+impl RelayArgs {
+    /// All that a connection's bytes meet.
+    pub fn tcp_way(&self) -> TcpWay {
+        TcpWay {
+            delay: self.impairment.delay,
+            jitter: self.impairment.jitter,
+            ..self.tcp.unwrap_or_default()
+        }
+    }
 }
 
 pub struct LimitIngestArgs {
@@ -109,14 +134,17 @@ fn watch(mut words: impl Iterator<Item = String>) -> Result<WatchArgs, String> {
         send_log: None,
         pid: None,
         abandon: false,
+        rows: false,
     };
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or(format!("{word} needs a value."));
         match word.as_str() {
-            "--url" => args.urls.push(value()?),
-            "--urls" => args
-                .urls
-                .extend(read_file(&value()?)?.lines().map(str::to_owned)),
+            "--url" => args.urls.extend(watched(&value()?)?),
+            "--urls" => {
+                for line in read_file(&value()?)?.lines() {
+                    args.urls.extend(watched(line)?);
+                }
+            }
             "--token-file" => args.token = Some(read_file(&value()?)?.trim().to_owned()),
             "--steady" => args.steady = number(&word, &value()?)?,
             "--viewers" => args.viewers = number(&word, &value()?)?,
@@ -128,16 +156,29 @@ fn watch(mut words: impl Iterator<Item = String>) -> Result<WatchArgs, String> {
             "--send-log" => args.send_log = Some(PathBuf::from(value()?)),
             "--pid" => args.pid = Some(number(&word, &value()?)?),
             "--abandon" => args.abandon = true,
+            "--rows" => args.rows = true,
             _ => return Err(format!("unknown option {word}.")),
         }
     }
-    args.urls.retain(|url| !url.is_empty());
     if args.urls.is_empty() {
         return Err("--url is missing.".to_owned());
     }
     // A delay is told from kernel times.
     args.kernel_times |= args.send_log.is_some();
     Ok(args)
+}
+
+/// None for an empty line.
+fn watched(line: &str) -> Result<Option<Watched>, String> {
+    let words: Vec<&str> = line.split_ascii_whitespace().collect();
+    let (url, camera) = match words[..] {
+        [] => return Ok(None),
+        [url] => (url, None),
+        [url, camera] => (url, Some(number("a line of URLs", camera)?)),
+        _ => return Err("a line of URLs has more than a URL and a camera number.".to_owned()),
+    };
+    let url = url.to_owned();
+    Ok(Some(Watched { url, camera }))
 }
 
 fn limit(mut words: impl Iterator<Item = String>) -> Result<LimitArgs, String> {
@@ -197,11 +238,12 @@ fn limit_ingest(mut words: impl Iterator<Item = String>) -> Result<LimitIngestAr
 }
 
 fn relay(mut words: impl Iterator<Item = String>) -> Result<RelayArgs, String> {
-    let mut to = None;
+    let (mut to, mut by_tcp, mut way) = (None, false, TcpWay::default());
     let mut args = RelayArgs {
         listen: (Ipv4Addr::LOCALHOST, 0).into(),
         to: (Ipv4Addr::LOCALHOST, 0).into(),
         impairment: Impairment::default(),
+        tcp: None,
         seed: 1,
         seconds: Duration::from_secs(60),
     };
@@ -213,6 +255,11 @@ fn relay(mut words: impl Iterator<Item = String>) -> Result<RelayArgs, String> {
             "--loss" => args.impairment.loss = number(&word, &value()?)?,
             "--delay-ms" => args.impairment.delay = milliseconds(&word, &value()?)?,
             "--jitter-ms" => args.impairment.jitter = milliseconds(&word, &value()?)?,
+            "--tcp" => by_tcp = true,
+            "--bytes-per-s" => way.bytes_per_s = number(&word, &value()?)?,
+            "--stall-ms" => way.stall = milliseconds(&word, &value()?)?,
+            "--stall-every-ms" => way.stall_every = milliseconds(&word, &value()?)?,
+            "--cut-after-ms" => way.cut_after = milliseconds(&word, &value()?)?,
             "--seed" => args.seed = number(&word, &value()?)?,
             "--seconds" => args.seconds = Duration::from_secs(number(&word, &value()?)?),
             _ => return Err(format!("unknown option {word}.")),
@@ -222,6 +269,16 @@ fn relay(mut words: impl Iterator<Item = String>) -> Result<RelayArgs, String> {
     if !(0.0..=1.0).contains(&args.impairment.loss) {
         return Err("--loss is a share, 0 to 1.".to_owned());
     }
+    if by_tcp && args.impairment.loss > 0.0 {
+        return Err("TCP shows no loss: with --tcp take --delay-ms or --stall-ms.".to_owned());
+    }
+    if !by_tcp && way != TcpWay::default() {
+        return Err("caps, stalls and cuts are of connections: add --tcp.".to_owned());
+    }
+    if way.stall.is_zero() != way.stall_every.is_zero() {
+        return Err("--stall-ms and --stall-every-ms go together.".to_owned());
+    }
+    args.tcp = by_tcp.then_some(way);
     Ok(args)
 }
 
@@ -250,6 +307,15 @@ mod tests {
     }
 
     #[test]
+    fn a_line_of_urls_may_name_the_camera() {
+        let of = |line| watched(line).unwrap().map(|w| (w.url, w.camera));
+        assert_eq!(of(""), None);
+        assert_eq!(of("http://h/a"), Some(("http://h/a".to_owned(), None)));
+        assert_eq!(of("http://h/a 7"), Some(("http://h/a".to_owned(), Some(7))));
+        assert!(watched("http://h/a b").is_err() && watched("u 1 2").is_err());
+    }
+
+    #[test]
     fn mistakes_are_named() {
         assert!(sentence("").contains("missing"));
         assert!(sentence("stare").contains("stare"));
@@ -259,6 +325,9 @@ mod tests {
         assert!(sentence("limit --packets 60").contains("54"));
         assert!(sentence("relay --loss 0.1").contains("--to"));
         assert!(sentence("relay --to 127.0.0.1:9 --loss 5").contains("0 to 1"));
+        assert!(sentence("relay --to 127.0.0.1:9 --tcp --loss 0.1").contains("no loss"));
+        assert!(sentence("relay --to 127.0.0.1:9 --cut-after-ms 9").contains("--tcp"));
+        assert!(sentence("relay --to 127.0.0.1:9 --tcp --stall-ms 9").contains("together"));
         assert_eq!(sentence("watch --url http://h/whep/a --rate 2.5"), "");
     }
 }

@@ -11,6 +11,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::args::Watched;
 use crate::figures::percentiles_ms;
 use crate::viewer::Viewer;
 
@@ -28,8 +29,14 @@ struct Sent {
     at_us: u64,
 }
 
+/// What the farm sent, by camera.
 #[derive(Debug, Default)]
 pub struct SendLog {
+    cameras: HashMap<u32, CameraLog>,
+}
+
+#[derive(Debug, Default)]
+struct CameraLog {
     by_rtp_ts: HashMap<u32, Sent>,
     by_size: HashMap<u32, Vec<u32>>,
 }
@@ -51,10 +58,11 @@ impl SendLog {
                 .split(' ')
                 .map_while(|word| word.parse().ok())
                 .collect();
-            let [_camera, rtp_ts, vcl_bytes, keyframe, at_us] = words[..] else {
+            let [camera, rtp_ts, vcl_bytes, keyframe, at_us] = words[..] else {
                 continue;
             };
-            let (Ok(rtp_ts), Ok(vcl_bytes)) = (u32::try_from(rtp_ts), u32::try_from(vcl_bytes))
+            let (Ok(camera), Ok(rtp_ts), Ok(vcl_bytes)) =
+                (camera.try_into(), rtp_ts.try_into(), vcl_bytes.try_into())
             else {
                 continue;
             };
@@ -63,12 +71,24 @@ impl SendLog {
                 keyframe: keyframe != 0,
                 at_us,
             };
-            log.by_rtp_ts.insert(rtp_ts, sent);
-            log.by_size.entry(vcl_bytes).or_default().push(rtp_ts);
+            let of_camera: &mut CameraLog = log.cameras.entry(camera).or_default();
+            of_camera.by_rtp_ts.insert(rtp_ts, sent);
+            of_camera.by_size.entry(vcl_bytes).or_default().push(rtp_ts);
         }
         log
     }
 
+    /// Of one camera; of the only one, when it was not said which.
+    fn of(&self, camera: Option<u32>) -> Option<&CameraLog> {
+        match camera {
+            Some(number) => self.cameras.get(&number),
+            None if self.cameras.len() == 1 => self.cameras.values().next(),
+            None => None,
+        }
+    }
+}
+
+impl CameraLog {
     /// The constant between a viewer's rtp_ts and the farm's: all sizes agree and, as the clip
     /// repeats, the delay is the smallest that is not negative.
     fn offset(&self, sizes: &[(u32, u32)], received: &HashMap<u32, u64>) -> Option<u32> {
@@ -107,18 +127,22 @@ fn added_us(received_ns: u64, sent_us: u64) -> i64 {
     (received_ns / 1_000).cast_signed() - sent_us.cast_signed()
 }
 
-/// Of all units whose last packet came within `span_ns`.
-pub fn figures(viewers: &[Viewer], log: &SendLog, span_ns: Range<u64>) -> Value {
+/// Of all units whose last packet came within `span_ns`; viewer i watches `urls[i % n]`.
+pub fn figures(viewers: &[Viewer], urls: &[Watched], log: &SendLog, span_ns: Range<u64>) -> Value {
     let (mut small, mut large, mut key) = (Vec::new(), Vec::new(), Vec::new());
     let (mut unplaced, mut unknown_units) = (0, 0);
     let mut keyframe_packets = 0;
-    for viewer in viewers {
+    for (viewer, watched) in viewers.iter().zip(urls.iter().cycle()) {
         let received: HashMap<u32, u64> = viewer
             .ends
             .iter()
             .map(|end| (end.rtp_ts, end.at_ns))
             .collect();
-        let Some(offset) = log.offset(&viewer.sizes, &received) else {
+        let placed = log.of(watched.camera).and_then(|log| {
+            let offset = log.offset(&viewer.sizes, &received)?;
+            Some((log, offset))
+        });
+        let Some((log, offset)) = placed else {
             unplaced += 1;
             continue;
         };
@@ -167,7 +191,14 @@ mod tests {
             let at_us = 1_000_000 + n * 250_000;
             text += &format!("1 {} {size} {key} {at_us}\n", n * 22_500);
         }
+        // Another camera, with the same sizes at another time.
+        for n in 0..8u64 {
+            let size = sizes[(n % 4) as usize];
+            text += &format!("2 {} {size} 0 {}\n", 7 + n * 22_500, n * 250_000);
+        }
         let log = SendLog::parse(&text);
+        assert!(log.of(None).is_none() && log.of(Some(3)).is_none());
+        let log = log.of(Some(1)).unwrap();
         assert_eq!(log.by_rtp_ts.len(), 8);
         // It saw units 4, 5 and 6, each 3 ms late.
         let seen = |n: u64| (500 + n as u32 * 22_500, sizes[(n % 4) as usize]);

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{Timespec, epoll};
 
+use crate::args::Watched;
 use crate::sdp::Answer;
 use crate::signalling::Signalling;
 use crate::sys::{BATCH, Receiver, unix_ns};
@@ -23,7 +24,7 @@ const SAMPLE_EVERY: Duration = Duration::from_millis(250);
 
 pub struct Driver {
     pub viewers: Vec<Viewer>,
-    urls: Vec<String>,
+    urls: Vec<Watched>,
     identity: Arc<Identity>,
     signalling: Signalling,
     kernel_times: bool,
@@ -38,7 +39,11 @@ pub struct Driver {
 impl Driver {
     /// # Errors
     /// Sentences for the user.
-    pub fn new(urls: Vec<String>, token: Option<&str>, kernel_times: bool) -> Result<Self, String> {
+    pub fn new(
+        urls: Vec<Watched>,
+        token: Option<&str>,
+        kernel_times: bool,
+    ) -> Result<Self, String> {
         let identity = Arc::new(Identity::make()?);
         let now = Instant::now();
         let build = || -> io::Result<Self> {
@@ -81,7 +86,7 @@ impl Driver {
         )
         .map_err(|error| format!("epoll refuses viewer {index} ({error})."))?;
         viewer.times.posted = unix_ns();
-        let url = &self.urls[index % self.urls.len()];
+        let url = &self.urls[index % self.urls.len()].url;
         self.signalling.post(index, url, viewer.offer());
         self.viewers.push(viewer);
         Ok(())

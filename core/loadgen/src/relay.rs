@@ -1,7 +1,10 @@
 //! `loadgen relay`: a way between viewers and a server that loses, delays and reorders datagrams as
-//! it is told, and the same ones each time. (Kernels without netem have no other.)
+//! it is told, and the same ones each time; or, with `--tcp`, for connections. (Kernels without netem have no other.)
 
+mod course;
+mod draws;
 mod fate;
+mod tcp;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -15,6 +18,7 @@ use serde_json::{Value, json};
 
 use crate::args::RelayArgs;
 use crate::sys;
+pub use course::TcpWay;
 use fate::Fate;
 pub use fate::Impairment;
 
@@ -31,6 +35,9 @@ const READY_PER_WAKE: usize = 256;
 /// # Errors
 /// Sentences for the user.
 pub fn run(args: &RelayArgs) -> Result<Value, String> {
+    if args.tcp.is_some() {
+        return tcp::run(args);
+    }
     let wrong = |error: io::Error| format!("the relay can't go on ({error}).");
     let mut relay = Relay::open(args).map_err(wrong)?;
     let at = relay.listener.local_addr().map_err(wrong)?;

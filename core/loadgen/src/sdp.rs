@@ -14,6 +14,8 @@ pub struct Answer {
     pub ufrag: String,
     pub pwd: String,
     pub payload_type: u8,
+    /// The server begins the DTLS handshake (RFC 8842); else we do.
+    pub is_active: bool,
     /// SHA-256 of the server's certificate.
     pub fingerprint: [u8; 32],
 }
@@ -69,9 +71,11 @@ impl Answer {
             let value = video.attribute(name).or_else(|| sdp.attribute(name));
             value.ok_or(format!("the answer has no {name}"))
         };
-        if need("setup")? != "passive" {
-            return Err("the answer is not setup:passive".to_owned());
-        }
+        let is_active = match need("setup")? {
+            "active" => true,
+            "passive" => false,
+            _ => return Err("the answer is neither setup:active nor setup:passive".to_owned()),
+        };
         let payload_type = video
             .payload_types()
             .find(|number| *number == PAYLOAD_TYPE)
@@ -81,6 +85,7 @@ impl Answer {
             ufrag: need("ice-ufrag")?.to_owned(),
             pwd: need("ice-pwd")?.to_owned(),
             payload_type,
+            is_active,
             fingerprint: fingerprint(need("fingerprint")?)
                 .ok_or("the answer's fingerprint is no sha-256")?,
         })
@@ -140,6 +145,11 @@ mod tests {
         assert_eq!(answer.server, "127.0.0.1:5004".parse().unwrap());
         assert_eq!((answer.payload_type, answer.fingerprint), (108, [10; 32]));
         assert_eq!((&*answer.ufrag, &*answer.pwd), ("abcd", "secretsecret"));
+        assert!(!answer.is_active);
+        let active = text.replace("passive\r\na=cand", "active\r\na=cand");
+        assert!(Answer::parse(&active).unwrap().is_active);
+        let held = text.replace("setup:passive", "setup:holdconn");
+        assert!(Answer::parse(&held).unwrap_err().contains("setup:active"));
     }
 
     #[test]

@@ -195,6 +195,81 @@ fn resolve(url: &str, location: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    /// Answers one request after the other with `answers`; gives what was asked.
+    fn serve(answers: &'static [&'static str]) -> (String, std::thread::JoinHandle<Vec<String>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/whep", listener.local_addr().unwrap());
+        let served = std::thread::spawn(move || {
+            let mut asked = Vec::new();
+            for answer in answers {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut text = Vec::new();
+                let mut byte = [0; 1];
+                while !text.ends_with(b"\r\n\r\n") {
+                    stream.read_exact(&mut byte).unwrap();
+                    text.push(byte[0]);
+                }
+                let head = String::from_utf8(text).unwrap().to_lowercase();
+                let length = head
+                    .lines()
+                    .find_map(|line| line.strip_prefix("content-length: "));
+                let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
+                stream.read_exact(&mut body).unwrap();
+                asked.push(head + &String::from_utf8(body).unwrap());
+                stream.write_all(answer.as_bytes()).unwrap();
+            }
+            asked
+        });
+        (url, served)
+    }
+
+    fn posted(signalling: &Signalling, url: &str) -> Posted {
+        signalling.post(3, url, "the offer".to_owned());
+        signalling.results.recv_timeout(ANSWER_TIMEOUT).unwrap()
+    }
+
+    #[test]
+    fn offers_are_posted_answers_come_back_and_views_are_deleted() {
+        let (url, served) = serve(&[
+            "HTTP/1.1 201 Created\r\nLocation: /whep/v1\r\nContent-Length: 3\r\nConnection: close\r\n\r\nsdp",
+            "HTTP/1.1 404 Not Found\r\nContent-Length: 9\r\nConnection: close\r\n\r\nnot\nthere",
+            "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        ]);
+        let signalling = Signalling::start(Some("a token")).unwrap();
+        let first = posted(&signalling, &url);
+        assert!(0 < first.posted_ns && first.posted_ns <= first.answered_ns);
+        let location = url.clone() + "/v1";
+        assert_eq!(first.index, 3);
+        assert_eq!(first.answer, Ok(("sdp".to_owned(), Some(location.clone()))));
+        let refused = posted(&signalling, &url).answer.unwrap_err();
+        assert_eq!(refused, "POST was answered 404: not");
+        signalling.delete(location);
+        signalling.finish();
+        let asked = served.join().unwrap();
+        assert!(asked[0].starts_with("post /whep ") && asked[0].ends_with("the offer"));
+        assert!(asked[0].contains("content-type: application/sdp"));
+        assert!(asked[2].starts_with("delete /whep/v1 "));
+        assert!(
+            asked
+                .iter()
+                .all(|head| head.contains("authorization: bearer a token"))
+        );
+    }
+
+    #[test]
+    fn nobody_there_is_an_error() {
+        let gone = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap();
+        let signalling = Signalling::start(None).unwrap();
+        let answer = posted(&signalling, &format!("http://{gone}/whep")).answer;
+        assert!(answer.unwrap_err().starts_with("POST failed"));
+        signalling.finish();
+    }
 
     #[test]
     fn a_path_is_resolved_on_the_server_that_was_asked() {

@@ -10,7 +10,9 @@ use dimpl::{Dtls, DtlsCertificate, Output};
 use wire::rtcp::{self, ReportBlock};
 use wire::rtp::RtpPacket;
 use wire::srtp::{KeyBlock, SrtpOpener, SrtpProfile, SrtpSealer};
-use wire::stun::{self, BindingResponse, CheckParams, Demux, IceRole, IntegrityKey};
+use wire::stun::{
+    self, BindingRequest, BindingResponse, CheckParams, Demux, IceRole, IntegrityKey,
+};
 
 use crate::assembly::Assembly;
 use crate::sdp::{self, Answer};
@@ -30,6 +32,12 @@ const SIZES_KEPT: usize = 64;
 const ROLLOVER_MASK: u16 = 0x1FFF;
 /// Ten minutes at 25 pictures a second.
 const ENDS_KEPT: usize = 15_000;
+/// Without a packet for longer is a silence.
+const SILENCE_NS: u64 = 1_000_000_000;
+/// Of the longest soak, one each half minute.
+const SILENCES_KEPT: usize = 1_000;
+/// No secret: everybody who runs this program has it.
+const ICE_PWD: &str = "aPasswordOfALoadViewer24";
 
 /// What all viewers of this process share.
 pub struct Identity {
@@ -46,6 +54,7 @@ impl Identity {
             .map_err(|error| format!("no certificate can be made ({error})."))?;
         let config = dimpl::Config::builder()
             .mtu(1_150)
+            .use_server_cookie(false)
             .flight_start_rto(Duration::from_millis(50))
             .build()
             .map_err(|error| format!("DTLS can't be set up ({error})."))?;
@@ -115,6 +124,8 @@ pub struct Viewer {
     pub ends: Vec<End>,
     /// (rtp_ts, slice bytes) of units that were decrypted whole.
     pub sizes: Vec<(u32, u32)>,
+    /// Last packet before and first after each silence, in [`sys::unix_ns`].
+    pub silences: Vec<(u64, u64)>,
     /// All its packets are decrypted and checked.
     pub sampled: bool,
     server: Option<(Answer, IntegrityKey)>,
@@ -154,6 +165,7 @@ impl Viewer {
             location: None,
             ends: Vec::new(),
             sizes: Vec::new(),
+            silences: Vec::new(),
             sampled: false,
             server: None,
             dtls: None,
@@ -174,8 +186,7 @@ impl Viewer {
     }
 
     pub fn offer(&self) -> String {
-        let pwd = "aPasswordOfALoadViewer24";
-        sdp::offer(&self.ufrag(), pwd, &self.identity.fingerprint)
+        sdp::offer(&self.ufrag(), ICE_PWD, &self.identity.fingerprint)
     }
 
     pub fn cipher(&self) -> Option<&'static str> {
@@ -192,6 +203,22 @@ impl Viewer {
         self.times.posted != 0 && self.times.keyframe == 0 && self.failure.is_none()
     }
 
+    /// How far it came, of one that has neither failed nor had its first keyframe.
+    pub fn stuck_at(&self) -> Option<&'static str> {
+        if !self.is_joining() {
+            return None;
+        }
+        Some(match self.times {
+            Times { answered: 0, .. } => "POST had no answer yet",
+            Times { ice: 0, .. } => "the server answered no ICE check",
+            Times { dtls: 0, .. } => "the DTLS handshake did not end",
+            Times {
+                first_packet: 0, ..
+            } => "no media came",
+            _ => "no decodable keyframe came",
+        })
+    }
+
     fn is_learning(&self) -> bool {
         self.times.keyframe == 0 || self.sizes.len() < UNITS_LEARNT
     }
@@ -199,8 +226,13 @@ impl Viewer {
     /// The server answered: begins the checks.
     pub fn begin(&mut self, now: Instant, answer: Answer) {
         let key = IntegrityKey::new(&answer.pwd);
+        let is_active = answer.is_active;
         self.server = Some((answer, key));
         self.check_due = Some(now);
+        if is_active {
+            // Its handshake may come as soon as it knows our address.
+            self.start_dtls(now);
+        }
         self.handle_timeout(now);
     }
 
@@ -290,10 +322,18 @@ impl Viewer {
     }
 
     fn take_stun(&mut self, now: Instant, at_ns: u64, datagram: &[u8]) {
-        let Some((_, key)) = &self.server else {
+        let Some((answer, key)) = &self.server else {
             return;
         };
-        // A full agent would check us; we answer nothing and it keeps to the lite side's pair.
+        // A full agent checks us too, and sends nothing before it had an answer (RFC 8445 section 7.3).
+        if let Ok(request) = BindingRequest::parse(datagram) {
+            let ours = IntegrityKey::new(ICE_PWD);
+            if request.verify(&ours).is_ok() {
+                let id = request.transaction_id();
+                self.send(&stun::binding_success(id, answer.server, &ours));
+            }
+            return;
+        }
         if !matches!(
             BindingResponse::parse(datagram, key),
             Ok(BindingResponse::Success { .. })
@@ -303,14 +343,20 @@ impl Viewer {
         if self.times.ice == 0 {
             self.times.ice = at_ns;
             self.check_due = Some(now + CONSENT_EVERY);
-            self.start_dtls(now);
+            if self.dtls.is_none() {
+                self.start_dtls(now);
+            }
         }
     }
 
     fn start_dtls(&mut self, now: Instant) {
         let identity = &self.identity;
         let mut dtls = Dtls::new_12(identity.config.clone(), identity.certificate.clone(), now);
-        dtls.set_active(true);
+        let server_is_active = self
+            .server
+            .as_ref()
+            .is_some_and(|(answer, _)| answer.is_active);
+        dtls.set_active(!server_is_active);
         let handled = dtls.handle_timeout(now);
         self.dtls = Some(dtls);
         self.after_dtls(handled);
@@ -354,8 +400,10 @@ impl Viewer {
     }
 
     fn take_keys(&mut self, block: &[u8], profile: dimpl::SrtpProfile) {
-        let promised = self.server.as_ref().map(|(answer, _)| answer.fingerprint);
-        if self.peer_certificate != promised {
+        let Some((answer, _)) = &self.server else {
+            return;
+        };
+        if self.peer_certificate != Some(answer.fingerprint) {
             self.fail("the server's certificate is not the one it promised".to_owned());
             return;
         }
@@ -364,11 +412,20 @@ impl Viewer {
             dimpl::SrtpProfile::AEAD_AES_128_GCM => SrtpProfile::AeadAes128Gcm,
             _ => SrtpProfile::Aes128CmSha1_80,
         };
+        let server_is_client = answer.is_active;
         let made = KeyBlock::split(profile, block).and_then(|keys| {
+            let (client, server) = (
+                (keys.client_key, keys.client_salt),
+                (keys.server_key, keys.server_salt),
+            );
+            let (theirs, ours) = match server_is_client {
+                true => (client, server),
+                false => (server, client),
+            };
             Ok(Keys {
                 profile,
-                opener: SrtpOpener::new(profile, keys.server_key, keys.server_salt)?,
-                sealer: SrtpSealer::new(profile, keys.client_key, keys.client_salt)?,
+                opener: SrtpOpener::new(profile, theirs.0, theirs.1)?,
+                sealer: SrtpSealer::new(profile, ours.0, ours.1)?,
             })
         });
         match made {
@@ -392,6 +449,13 @@ impl Viewer {
         } else if header.ssrc != self.media_ssrc {
             self.checks.strange += 1;
             return;
+        }
+        let silence = (self.times.last_packet, at_ns);
+        if silence.0 != 0
+            && silence.1.saturating_sub(silence.0) > SILENCE_NS
+            && self.silences.len() < SILENCES_KEPT
+        {
+            self.silences.push(silence);
         }
         self.times.last_packet = at_ns;
         let (order, end) = self.tally.take(header, datagram.len());
@@ -488,5 +552,108 @@ impl Viewer {
         {
             self.drain_dtls();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A viewer, and the socket of a server whose answer it has.
+    fn answered(is_active: bool) -> (Viewer, UdpSocket, Instant) {
+        let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+        server
+            .set_read_timeout(Some(Duration::from_secs(10)))
+            .unwrap();
+        let identity = Arc::new(Identity::make().unwrap());
+        let mut viewer = Viewer::new(7, identity, false).unwrap();
+        viewer.times.posted = 1;
+        let now = Instant::now();
+        let answer = Answer {
+            server: server.local_addr().unwrap(),
+            ufrag: "abcd".to_owned(),
+            pwd: "aPasswordOfTwentyTwoChars".to_owned(),
+            payload_type: sdp::PAYLOAD_TYPE,
+            is_active,
+            fingerprint: [0; 32],
+        };
+        viewer.begin(now, answer);
+        viewer.times.answered = 2;
+        (viewer, server, now)
+    }
+
+    fn next(server: &UdpSocket) -> Vec<u8> {
+        let mut datagram = [0; 2_048];
+        let size = server.recv(&mut datagram).unwrap();
+        datagram[..size].to_vec()
+    }
+
+    #[test]
+    fn a_check_goes_out_and_its_answer_begins_the_handshake() {
+        let (mut viewer, server, now) = answered(false);
+        let key = IntegrityKey::new("aPasswordOfTwentyTwoChars");
+        let datagram = next(&server);
+        let check = BindingRequest::parse(&datagram).unwrap();
+        assert!(check.verify(&key).is_ok() && check.use_candidate());
+        assert_eq!(
+            (check.local_ufrag(), check.remote_ufrag()),
+            ("abcd", "load0007")
+        );
+        assert_eq!(viewer.stuck_at(), Some("the server answered no ICE check"));
+        let from = server.local_addr().unwrap();
+        let wrong = IntegrityKey::new("another password, quite");
+        let forged = stun::binding_success(check.transaction_id(), from, &wrong);
+        viewer.handle_datagram(now, 3, &forged);
+        assert_eq!(viewer.times.ice, 0);
+        let answer = stun::binding_success(check.transaction_id(), from, &key);
+        viewer.handle_datagram(now, 4, &answer);
+        assert_eq!(viewer.times.ice, 4);
+        assert_eq!(viewer.stuck_at(), Some("the DTLS handshake did not end"));
+        assert_eq!(Demux::of(&next(&server)), Demux::Dtls);
+    }
+
+    #[test]
+    fn a_full_agents_check_is_answered_and_a_stranger_s_is_not() {
+        let (mut viewer, server, now) = answered(true);
+        next(&server);
+        let params = CheckParams {
+            username: "load0007:abcd",
+            priority: 1,
+            role: IceRole::Controlled(9),
+            use_candidate: false,
+        };
+        let id = *b"transaction1";
+        let strange = IntegrityKey::new("another password, quite");
+        viewer.handle_datagram(now, 3, &stun::binding_request(&id, &params, &strange));
+        let ours = IntegrityKey::new(ICE_PWD);
+        viewer.handle_datagram(now, 3, &stun::binding_request(&id, &params, &ours));
+        let answer = BindingResponse::parse(&next(&server), &ours);
+        assert!(matches!(
+            answer,
+            Ok(BindingResponse::Success { transaction_id, .. }) if transaction_id == id
+        ));
+        server.set_nonblocking(true).unwrap();
+        assert!(
+            server.recv(&mut [0; 64]).is_err(),
+            "one answer, and no handshake of ours"
+        );
+    }
+
+    #[test]
+    fn silences_are_kept_with_both_their_ends() {
+        let (mut viewer, _server, now) = answered(false);
+        let ms = 1_000_000;
+        for (seq, at_ms) in [(1, 1_000), (2, 1_900), (3, 3_000), (4, 3_010)] {
+            let header = wire::rtp::RtpHeader {
+                marker: true,
+                payload_type: sdp::PAYLOAD_TYPE,
+                seq,
+                rtp_ts: 9,
+                ssrc: 1,
+            };
+            viewer.handle_datagram(now, at_ms * ms, &header.to_bytes());
+        }
+        assert_eq!(viewer.silences, [(1_900 * ms, 3_000 * ms)]);
+        assert_eq!(viewer.tally.counts().units, 4);
     }
 }

@@ -35,22 +35,29 @@ pub fn run(args: &WatchArgs) -> Result<Value, String> {
     driver.join_many(args.viewers, args.rate, args.patience)?;
     driver.run_for(JOIN_TAIL);
     let joins = joins.close(&driver, args);
+    // Without anybody there is nothing to wait for.
+    let anybody = driver.viewers.iter().any(|v| v.times.keyframe != 0);
+    let span = |span: Duration| if anybody { span } else { Duration::ZERO };
     phase("settling");
-    driver.run_for(args.settle);
+    driver.run_for(span(args.settle));
     phase("measuring");
     let steady = Window::open(&driver, args);
-    driver.run_for(args.measure);
+    driver.run_for(span(args.measure));
     let steady = steady.close(&driver, args);
     phase("measured");
 
     let mut result = summary(&driver);
     result["join"] = join_figures(&driver.viewers[args.steady..], &joins, &steady);
     result["steady"] = steady_figures(&driver, &steady);
+    if args.rows {
+        result["rows"] = rows(&driver, args.urls.len());
+    }
     if let Some(path) = &args.send_log {
         let log = SendLog::read(path)?;
-        result["delay"] = delay::figures(&driver.viewers, &log, steady.span_ns());
+        result["delay"] = delay::figures(&driver.viewers, &args.urls, &log, steady.span_ns());
         let steady_viewers = &driver.viewers[..args.steady];
-        result["delay_while_joining"] = delay::figures(steady_viewers, &log, joins.span_ns());
+        result["delay_while_joining"] =
+            delay::figures(steady_viewers, &args.urls, &log, joins.span_ns());
     }
     if !args.abandon {
         driver.leave();
@@ -124,8 +131,10 @@ impl Closed {
 
 fn summary(driver: &Driver) -> Value {
     let mut failures = BTreeMap::<&str, usize>::new();
-    for failure in driver.viewers.iter().filter_map(|v| v.failure.as_deref()) {
-        *failures.entry(failure).or_default() += 1;
+    for viewer in &driver.viewers {
+        if let Some(why) = viewer.failure.as_deref().or(viewer.stuck_at()) {
+            *failures.entry(why).or_default() += 1;
+        }
     }
     let ciphers: std::collections::BTreeSet<_> =
         driver.viewers.iter().filter_map(Viewer::cipher).collect();
@@ -142,6 +151,22 @@ fn summary(driver: &Driver) -> Value {
         "refused": sum(|v| v.checks.refused),
         "strange": sum(|v| v.checks.strange),
     })
+}
+
+/// Each viewer's course: which of the URLs it watches, and its silences in Unix milliseconds.
+fn rows(driver: &Driver, urls: usize) -> Value {
+    let row = |(index, viewer): (usize, &Viewer)| {
+        let silences = viewer.silences.iter();
+        json!({
+            "url": index % urls,
+            "playing": is_playing(viewer),
+            "failure": viewer.failure,
+            "packets": viewer.tally.counts().packets,
+            "lost": viewer.tally.counts().lost,
+            "silences": silences.map(|(from, to)| (ms(*from), ms(*to))).collect::<Vec<_>>(),
+        })
+    };
+    driver.viewers.iter().enumerate().map(row).collect()
 }
 
 fn is_playing(viewer: &Viewer) -> bool {

@@ -1,4 +1,5 @@
-//! One camera, pulled by RTSP 1.0 over interleaved TCP (RFC 2326): the client's side as a machine.
+//! One camera, pulled by RTSP 1.0 (RFC 2326), over interleaved TCP or where the camera refuses that by
+//! UDP: the client's side as a machine.
 //!
 //! Belongs here: the dialogue, sign-in, keep-alive, receiver reports, the stall watch. Does not:
 //! sockets and dialling (`engine`), what is inside the RTP (`fanout`), when to try again (`router`).
@@ -8,8 +9,10 @@
 //! 2. After every call send all of [`RtspClient::poll_transmit`], handle all of
 //!    [`RtspClient::poll_event`], and wake at [`RtspClient::poll_timeout`].
 //! 3. On [`ClientEvent::Redial`] close the connection, dial the new target, say `connected` again.
-//! 4. After [`ClientEvent::Failed`] or [`RtspClient::teardown`] send what is left, then close.
+//! 4. On [`ClientEvent::UdpWanted`] see `udp.rs`.
+//! 5. After [`ClientEvent::Failed`] or [`RtspClient::teardown`] send what is left, then close.
 
+mod audio;
 mod auth;
 mod client;
 mod config;
@@ -18,12 +21,15 @@ mod failure;
 mod reception;
 mod track;
 mod transcript;
+mod udp;
 
+pub use audio::AudioCodec;
 pub use client::{ClientCounters, ClientEvent, Received, RtspClient};
 pub use config::{ClientConfig, Secret};
 pub use failure::{Failure, FailureKind, Step};
 pub use track::Track;
 pub use transcript::{TranscriptEntry, redact};
+pub use udp::{Datagram, MediaTransport, UdpPort};
 
 use std::time::Duration;
 
@@ -31,6 +37,8 @@ use std::time::Duration;
 pub const REQUEST_DEADLINE: Duration = Duration::from_secs(5);
 /// Without RTP for so long the pull is dead, whatever TCP says.
 pub const STALL_AFTER: Duration = Duration::from_secs(10);
+/// The same by UDP, where nothing but silence tells that a camera is gone.
+pub const UDP_STALL_AFTER: Duration = Duration::from_secs(5);
 /// Some cameras hold the stream only for one who reports (RFC 3550 section 6.2 says 5 s too).
 pub const RECEIVER_REPORT_EVERY: Duration = Duration::from_secs(5);
 /// Keep-alive is sent at half the announced timeout, and at least this often.

@@ -1,5 +1,5 @@
-//! The server side of one RTSP 1.0 connection (RFC 2326): one video stream per connection,
-//! interleaved TCP only, digest MD5 (FFmpeg's clients know no other), keep-alive and timeout.
+//! The server side of one RTSP 1.0 connection (RFC 2326): one video stream per connection, over
+//! interleaved TCP or unicast UDP, and its sound over TCP, digest MD5 (FFmpeg's clients know no other), keep-alive and timeout.
 //!
 //! Belongs here: the dialogue. Does not: which streams exist (the caller's [`Mounts`]), media and
 //! its pacing, sockets, clocks. Called by the camera simulator (`core/farm`).
@@ -17,8 +17,10 @@ use std::time::{Duration, Instant};
 use wire::digest::{Algorithm, Authorization, DigestChallenge};
 use wire::rtsp::{Item, Message, Reader, Request, Response, RtspIdHeader, RtspUrl, Transport};
 
-/// What the only track is called below its stream's URL.
+/// What the picture's track is called below its stream's URL.
 pub const TRACK_CONTROL: &str = "trackID=0";
+/// What the sound's track is called, where the SDP has one.
+pub const AUDIO_CONTROL: &str = "trackID=1";
 
 const PUBLIC_METHODS: &str =
     "OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, TEARDOWN, GET_PARAMETER, SET_PARAMETER";
@@ -49,6 +51,8 @@ pub struct ServerConfig {
     pub credentials: Option<Credentials>,
     /// Announced with the RTSP session id; a client that is silent for longer is closed.
     pub rtsp_session_timeout: Duration,
+    /// RTP and RTCP port that media by UDP comes from; `None` refuses UDP.
+    pub server_port: Option<(u16, u16)>,
 }
 
 /// The random values of one connection, drawn by the driver.
@@ -66,6 +70,8 @@ pub struct ConnectionSeeds {
 pub enum Mount {
     /// A stream, with its SDP.
     Stream { sdp: String },
+    /// The same, by UDP only: SETUP for interleaved TCP is answered 461.
+    UdpStream { sdp: String },
     /// Any refusal with a status code of its own: 404, 453, 503.
     Refused { status: u16 },
     /// 401 whatever the client offers.
@@ -85,14 +91,28 @@ pub trait Mounts {
 /// What the driver has to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ServerEvent {
-    /// Send the stream at `path`: RTP on `rtp_channel`, RTCP on the next.
-    Play { path: String, rtp_channel: u8 },
+    /// Send the stream at `path`.
+    Play {
+        path: String,
+        to: MediaTarget,
+        /// Where the sound goes in this connection, if it was asked for.
+        audio_channel: Option<u8>,
+    },
     /// Send no more media, keep the connection.
     Stop,
     /// Close after all answers were sent.
     Close(CloseCause),
     /// Close at once with a TCP reset.
     Reset,
+}
+
+/// Where a client wants the media.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MediaTarget {
+    /// In this connection: RTP on this channel, RTCP on the next.
+    Interleaved { rtp_channel: u8 },
+    /// To these ports of the client's address.
+    Udp { rtp_port: u16, rtcp_port: u16 },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,8 +126,8 @@ pub enum CloseCause {
 #[derive(Debug, PartialEq, Eq)]
 enum Phase {
     Idle,
-    Ready { path: String, rtp_channel: u8 },
-    Playing { path: String, rtp_channel: u8 },
+    Ready { path: String, to: MediaTarget },
+    Playing { path: String, to: MediaTarget },
 }
 
 /// One connection's machine; see the module.
@@ -121,6 +141,7 @@ pub struct RtspServer {
     phase: Phase,
     heard: Instant,
     played_before: bool,
+    audio_channel: Option<u8>,
     closed: bool,
     transmits: VecDeque<Vec<u8>>,
     events: VecDeque<ServerEvent>,
@@ -141,6 +162,7 @@ impl RtspServer {
             phase: Phase::Idle,
             heard: now,
             played_before: false,
+            audio_channel: None,
             closed: false,
             transmits: VecDeque::new(),
             events: VecDeque::new(),
@@ -217,25 +239,37 @@ impl RtspServer {
             Some(Mount::Unauthorized) => self.challenge(),
             _ if request.method != "OPTIONS" && !self.is_authorized(request) => self.challenge(),
             Some(Mount::Refused { status }) => Response::new(status),
-            Some(Mount::Stream { sdp }) => self.dispatch(request, path.as_deref(), Some(&sdp)),
-            None => self.dispatch(request, None, None),
+            Some(Mount::Stream { sdp }) => {
+                self.dispatch(request, path.as_deref(), Some(&sdp), true)
+            }
+            Some(Mount::UdpStream { sdp }) => {
+                self.dispatch(request, path.as_deref(), Some(&sdp), false)
+            }
+            None => self.dispatch(request, None, None, true),
         };
         if let Some(cseq) = request.headers.get("CSeq") {
             response = response.header("CSeq", cseq);
         }
         self.transmit(response);
         // Events come after the answer they belong to, so PLAY is announced here.
-        if let Phase::Playing { path, rtp_channel } = &self.phase
+        if let Phase::Playing { path, to } = &self.phase
             && request.method == "PLAY"
         {
             self.events.push_back(ServerEvent::Play {
                 path: path.clone(),
-                rtp_channel: *rtp_channel,
+                to: *to,
+                audio_channel: self.audio_channel,
             });
         }
     }
 
-    fn dispatch(&mut self, request: &Request, path: Option<&str>, sdp: Option<&str>) -> Response {
+    fn dispatch(
+        &mut self,
+        request: &Request,
+        path: Option<&str>,
+        sdp: Option<&str>,
+        by_tcp: bool,
+    ) -> Response {
         if let Some(feature) = request.headers.get("Require") {
             return Response::new(551).header("Unsupported", feature);
         }
@@ -247,7 +281,10 @@ impl RtspServer {
                     .header("Content-Base", &base)
                     .body("application/sdp", sdp.as_bytes().to_vec())
             }
-            ("SETUP", Some(path), Some(_)) => self.set_up(request, path),
+            ("SETUP", Some(path), Some(sdp)) if request.uri.ends_with(AUDIO_CONTROL) => {
+                self.set_up_audio(request, path, sdp)
+            }
+            ("SETUP", Some(path), Some(_)) => self.set_up(request, path, by_tcp),
             ("PLAY" | "PAUSE" | "TEARDOWN" | "GET_PARAMETER" | "SET_PARAMETER", ..) => {
                 self.control(request)
             }
@@ -256,29 +293,69 @@ impl RtspServer {
         }
     }
 
-    fn set_up(&mut self, request: &Request, path: &str) -> Response {
+    fn set_up(&mut self, request: &Request, path: &str, by_tcp: bool) -> Response {
         if matches!(self.phase, Phase::Playing { .. }) {
             return Response::new(455);
         }
         let offered = request.headers.get("Transport").unwrap_or_default();
-        let Some(transport) = Transport::parse_list(offered)
-            .into_iter()
-            .find(|transport| transport.is_interleaved() && !transport.multicast)
-        else {
+        let offered = Transport::parse_list(offered);
+        let found = offered
+            .iter()
+            .find_map(|offer| self.media_target(offer, by_tcp));
+        let Some((to, answer)) = found else {
             return Response::new(461);
         };
-        // The client names its channels; without a wish it gets the first pair.
-        let rtp_channel = transport.interleaved.map_or(0, |(rtp, _)| rtp);
         let answer = Transport {
             ssrc: Some(self.seeds.ssrc),
-            ..Transport::tcp(rtp_channel)
+            ..answer
         };
         self.phase = Phase::Ready {
             path: path.to_owned(),
-            rtp_channel,
+            to,
         };
         self.with_rtsp_session(Response::new(200), true)
             .header("Transport", &answer.to_string())
+    }
+
+    /// The sound beside the picture, which was set up before.
+    fn set_up_audio(&mut self, request: &Request, path: &str, sdp: &str) -> Response {
+        let is_ready = matches!(&self.phase, Phase::Ready { path: ready, .. } if ready == path);
+        if !is_ready || !sdp.contains(AUDIO_CONTROL) {
+            return Response::new(if is_ready { 404 } else { 455 });
+        }
+        let offered = request.headers.get("Transport").unwrap_or_default();
+        let offered = Transport::parse_list(offered);
+        let channels = offered.iter().find_map(|offer| offer.interleaved);
+        let Some((rtp_channel, _)) = channels else {
+            return Response::new(461);
+        };
+        self.audio_channel = Some(rtp_channel);
+        self.with_rtsp_session(Response::new(200), true)
+            .header("Transport", &Transport::tcp(rtp_channel).to_string())
+    }
+
+    /// What one alternative of a client leads to, if it is served.
+    fn media_target(&self, offer: &Transport, by_tcp: bool) -> Option<(MediaTarget, Transport)> {
+        if offer.multicast {
+            return None;
+        }
+        if offer.is_interleaved() {
+            // The client names its channels; without a wish it gets the first pair.
+            let rtp_channel = offer.interleaved.map_or(0, |(rtp, _)| rtp);
+            let to = MediaTarget::Interleaved { rtp_channel };
+            return by_tcp.then(|| (to, Transport::tcp(rtp_channel)));
+        }
+        let (rtp_port, rtcp_port) = offer.client_port?;
+        let to = MediaTarget::Udp {
+            rtp_port,
+            rtcp_port,
+        };
+        let answer = Transport {
+            client_port: offer.client_port,
+            server_port: Some(self.config.server_port?),
+            ..Transport::udp(rtp_port)
+        };
+        Some((to, answer))
     }
 
     /// Requests that need the RTSP session that SETUP made.
@@ -301,8 +378,8 @@ impl RtspServer {
             };
         }
         match (method, mem::replace(&mut self.phase, Phase::Idle)) {
-            ("PLAY", Phase::Ready { path, rtp_channel } | Phase::Playing { path, rtp_channel }) => {
-                self.phase = Phase::Playing { path, rtp_channel };
+            ("PLAY", Phase::Ready { path, to } | Phase::Playing { path, to }) => {
+                self.phase = Phase::Playing { path, to };
                 let mut response = self.with_rtsp_session(Response::new(200), false);
                 response = response.header("Range", "npt=0.000-");
                 // True only of the first PLAY: later ones go on counting.
@@ -314,11 +391,8 @@ impl RtspServer {
                 }
                 response
             }
-            (
-                "PAUSE",
-                Phase::Ready { path, rtp_channel } | Phase::Playing { path, rtp_channel },
-            ) => {
-                self.phase = Phase::Ready { path, rtp_channel };
+            ("PAUSE", Phase::Ready { path, to } | Phase::Playing { path, to }) => {
+                self.phase = Phase::Ready { path, to };
                 self.events.push_back(ServerEvent::Stop);
                 self.with_rtsp_session(Response::new(200), false)
             }
@@ -382,6 +456,7 @@ fn stream_path(uri: &str) -> Option<String> {
     let path = path.trim_end_matches('/');
     let path = path
         .strip_suffix(TRACK_CONTROL)
+        .or_else(|| path.strip_suffix(AUDIO_CONTROL))
         .unwrap_or(path)
         .trim_end_matches('/');
     Some(if path.is_empty() { "/" } else { path }.to_owned())

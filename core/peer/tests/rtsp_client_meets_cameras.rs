@@ -6,6 +6,7 @@ use peer::rtsp_client::{ClientConfig, ClientEvent, Failure, MAX_TRANSMITS, Step}
 use rtsp_client_support::{
     SDP, SETUP_FIELDS, Scene, Sent, URL, config, interleaved, rtp, secs, with_password,
 };
+use wire::codec::VideoCodec;
 use wire::rtsp::Request;
 
 #[test]
@@ -58,7 +59,7 @@ fn the_plain_dialogue_reaches_playing_step_by_step() {
 fn the_track_carries_its_decoded_parameter_sets() {
     let scene = Scene::playing();
     let track = scene.track();
-    assert_eq!((track.codec.as_str(), track.payload_type), ("H264", 96));
+    assert_eq!((track.codec, track.payload_type), (VideoCodec::H264, 96));
     assert_eq!(
         (track.clock_rate, track.packetization_mode),
         (90_000, Some(1))
@@ -95,14 +96,78 @@ fn another_codec_is_refused_by_name() {
     scene.asked("OPTIONS");
     scene.answer(200, "");
     scene.asked("DESCRIBE");
-    scene.describe("v=0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H265/90000\r\n");
+    scene.describe(
+        "v=0\r\nm=video 0 RTP/AVP 26\r\n\
+         m=video 0 RTP/AVP 97\r\na=rtpmap:97 MP4V-ES/90000\r\n",
+    );
     assert_eq!(scene.failed(), ("codec_unsupported", "describe"));
-    assert!(scene.failure().detail.contains("H265"));
+    assert!(scene.failure().detail.contains("JPEG, MP4V-ES"));
     assert!(!scene.failure().retryable());
     assert!(
         scene.sent().is_empty(),
         "nothing was set up, so there is nothing to tear down"
     );
+}
+
+/// The session part of an SDP, then this media.
+fn described(media: &str) -> String {
+    format!("v=0\r\n{media}")
+}
+
+#[test]
+fn an_h265_track_is_pulled_with_the_sets_of_its_three_parameters() {
+    let mut scene = Scene::plain();
+    // As cameras write it: two sets in one, a start code, and one that is no base64.
+    let sdp = described(
+        "m=video 0 RTP/AVP 98\r\na=rtpmap:98 H265/90000\r\n\
+         a=fmtp:98 profile-id=1; sprop-sps=QgEBAQ==; sprop-vps=QAEMAQ==,%%;sprop-pps=AAAAAUQBwXM=,RAHAcw==;\
+         sprop-max-don-diff=0\r\na=control:trackID=1\r\n",
+    );
+    scene.until_play(&sdp, SETUP_FIELDS);
+    let track = scene.track();
+    assert_eq!((track.codec, track.payload_type), (VideoCodec::H265, 98));
+    let sets: [&[u8]; 4] = [
+        &[0x40, 1, 0x0c, 1],
+        &[0x42, 1, 1, 1],
+        &[0x44, 1, 0xc1, 0x73],
+        &[0x44, 1, 0xc0, 0x73],
+    ];
+    assert_eq!(track.parameter_sets, sets);
+}
+
+#[test]
+fn an_h265_track_without_rtpmap_is_known_by_its_parameters() {
+    let mut scene = Scene::plain();
+    let sdp = described(
+        "m=video 0 RTP/AVP 96\r\na=fmtp:96 sprop-vps=QAEMAQ==\r\na=control:trackID=1\r\n",
+    );
+    scene.until_play(&sdp, SETUP_FIELDS);
+    assert_eq!(scene.track().codec, VideoCodec::H265);
+}
+
+#[test]
+fn of_two_video_tracks_the_one_that_every_viewer_takes_is_pulled() {
+    let mut scene = Scene::plain();
+    let sdp = described(
+        "m=video 0 RTP/AVP 98\r\na=rtpmap:98 H265/90000\r\na=control:trackID=1\r\n\
+         m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=control:trackID=2\r\n",
+    );
+    let asked = scene.until_play(&sdp, SETUP_FIELDS);
+    assert!(asked[2].uri.ends_with("/trackID=2"));
+    assert_eq!(scene.track().codec, VideoCodec::H264);
+}
+
+#[test]
+fn h265_with_decoding_order_numbers_is_refused_by_its_parameter() {
+    let mut scene = Scene::plain();
+    scene.asked("OPTIONS");
+    scene.answer(200, "");
+    scene.asked("DESCRIBE");
+    scene.describe(&described(
+        "m=video 0 RTP/AVP 98\r\na=rtpmap:98 H265/90000\r\na=fmtp:98 sprop-max-don-diff=2\r\n",
+    ));
+    assert_eq!(scene.failed(), ("codec_unsupported", "describe"));
+    assert!(scene.failure().detail.contains("sprop-max-don-diff"));
 }
 
 #[test]
@@ -298,7 +363,7 @@ fn channels_are_those_the_camera_assigns() {
 }
 
 #[test]
-fn an_answer_of_udp_to_a_request_for_tcp_is_an_unsupported_transport() {
+fn an_answer_of_udp_to_a_request_for_tcp_is_asked_again_by_udp() {
     let mut scene = Scene::plain();
     scene.asked("OPTIONS");
     scene.answer(200, "");
@@ -307,6 +372,12 @@ fn an_answer_of_udp_to_a_request_for_tcp_is_an_unsupported_transport() {
     scene.asked("SETUP");
     let udp = "Transport: RTP/AVP;unicast;client_port=1-2;server_port=3-4\r\nSession: 5\r\n";
     scene.answer(200, udp);
+    scene.bind_udp();
+    let again = scene.asked("SETUP");
+    assert_eq!(again.headers.get("Session"), Some("5"));
+    let wanted = again.headers.get("Transport");
+    assert_eq!(wanted, Some("RTP/AVP;unicast;client_port=7000-7001"));
+    scene.answer(461, "");
     assert_eq!(scene.failed(), ("unsupported_transport", "setup"));
     assert_eq!(scene.asked("TEARDOWN").headers.get("Session"), Some("5"));
 }
@@ -331,6 +402,11 @@ fn each_refusal_has_its_reason() {
         scene.describe(SDP);
         scene.asked("SETUP");
         scene.answer(status, "");
+        if matches!(status, 400 | 451 | 461) {
+            scene.bind_udp();
+            scene.asked("SETUP");
+            scene.answer(status, "");
+        }
         let failure = scene.failure();
         assert_eq!((failure.code(), failure.step), (code, Step::Setup));
         assert_eq!(

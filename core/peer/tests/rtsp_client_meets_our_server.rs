@@ -1,19 +1,23 @@
 //! Our two RTSP machines in one memory, on a clock that only the test moves.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use peer::rtsp_client::{
-    ClientConfig, ClientEvent, Failure, FailureKind, Received, RtspClient, Secret, Step,
+    ClientConfig, ClientEvent, Datagram, Failure, FailureKind, MediaTransport, Received,
+    RtspClient, Secret, Step, UdpPort,
 };
 use peer::rtsp_server::{
-    ConnectionSeeds, Credentials, Mount, Mounts, RtspServer, ServerConfig, ServerEvent,
+    ConnectionSeeds, Credentials, MediaTarget, Mount, Mounts, RtspServer, ServerConfig, ServerEvent,
 };
 use wire::rtp::RtpHeader;
 use wire::rtsp::write_interleaved;
 
 const SDP: &str = "v=0\r\ns=x\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n\
     a=control:trackID=0\r\n";
+const SERVER_PORT: (u16, u16) = (9000, 9001);
+const CAMERA: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
 const SERVER_TIMEOUT: Duration = Duration::from_secs(20);
 
 struct Street;
@@ -22,6 +26,9 @@ impl Mounts for Street {
     fn look_up(&mut self, path: &str) -> Mount {
         match path {
             "/cam/1/sub" => Mount::Stream {
+                sdp: SDP.to_owned(),
+            },
+            "/udp" => Mount::UdpStream {
                 sdp: SDP.to_owned(),
             },
             "/busy" => Mount::Refused { status: 453 },
@@ -53,6 +60,7 @@ impl Pair {
                 password: "right".to_owned(),
             }),
             rtsp_session_timeout: SERVER_TIMEOUT,
+            server_port: Some(SERVER_PORT),
         };
         let seeds = ConnectionSeeds {
             nonce: 7,
@@ -86,6 +94,9 @@ impl Pair {
                 self.feed(&bytes);
             }
             while let Some(event) = self.client.poll_event() {
+                if event == ClientEvent::UdpWanted {
+                    self.client.udp_bound(self.now, CAMERA, 7000);
+                }
                 self.client_events.push(event);
             }
             while let Some(event) = self.server.poll_event() {
@@ -141,7 +152,8 @@ fn a_stream_is_signed_in_to_played_kept_alive_and_torn_down() {
     let mut pair = Pair::new("/cam/1/sub", "right");
     let play = ServerEvent::Play {
         path: "/cam/1/sub".to_owned(),
-        rtp_channel: 0,
+        to: MediaTarget::Interleaved { rtp_channel: 0 },
+        audio_channel: None,
     };
     assert_eq!(pair.server_events, [play]);
     assert_eq!(pair.client.track().unwrap().ssrc, Some(9));
@@ -187,4 +199,53 @@ fn each_refusal_reaches_the_client_with_its_reason() {
     let mut pair = Pair::new("/mute", "right");
     pair.pass(Duration::from_secs(5));
     assert_eq!(pair.failure().kind, FailureKind::OptionsTimeout);
+}
+
+#[test]
+fn a_camera_by_udp_only_is_pulled_by_udp_with_holes_punched_and_reports_sent() {
+    let mut pair = Pair::new("/udp", "right");
+    let play = ServerEvent::Play {
+        path: "/udp".to_owned(),
+        to: MediaTarget::Udp {
+            rtp_port: 7000,
+            rtcp_port: 7001,
+        },
+        audio_channel: None,
+    };
+    assert_eq!(pair.server_events, [play]);
+    assert_eq!(pair.client.transport(), MediaTransport::Udp);
+    let punches: Vec<Datagram> = std::iter::from_fn(|| pair.client.poll_datagram()).collect();
+    let to = |port| SocketAddr::new(CAMERA, port);
+    assert_eq!((punches[0].port, punches[0].to), (UdpPort::Rtp, to(9000)));
+    assert_eq!((punches[1].port, punches[1].to), (UdpPort::Rtcp, to(9001)));
+    let mut reports = 0;
+    for seq in 0..100 {
+        let header = RtpHeader {
+            marker: true,
+            payload_type: 96,
+            seq,
+            rtp_ts: u32::from(seq) * 6000,
+            ssrc: 9,
+        };
+        let (now, seqs) = (pair.now, &mut pair.received_seqs);
+        let mut sink = |received: Received<'_>| {
+            if let Received::Rtp { packet, .. } = received {
+                seqs.push(u16::from_be_bytes([packet[2], packet[3]]));
+            }
+        };
+        let packet = header.to_bytes();
+        pair.client
+            .receive_datagram(now, UdpPort::Rtp, to(9000), &packet, &mut sink);
+        pair.pass(Duration::from_secs(1));
+        while let Some(report) = pair.client.poll_datagram() {
+            assert_eq!((report.port, report.to), (UdpPort::Rtcp, to(9001)));
+            reports += 1;
+        }
+    }
+    assert_eq!(pair.received_seqs, (0..100).collect::<Vec<_>>());
+    assert!((19..=20).contains(&reports), "{reports}");
+    assert_eq!(pair.server_events.len(), 1, "kept alive over TCP");
+    pair.client.teardown();
+    pair.exchange();
+    assert_eq!(pair.server_events.last(), Some(&ServerEvent::Stop));
 }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use peer::rtsp_server::{
-    CloseCause, ConnectionSeeds, Credentials, Mount, Mounts, RtspServer, ServerConfig, ServerEvent,
+    CloseCause, ConnectionSeeds, Credentials, MediaTarget, Mount, Mounts, RtspServer, ServerConfig,
+    ServerEvent,
 };
 use wire::digest::{Challenge, DigestChallenge};
 use wire::rtsp::{Message, Request, Response};
@@ -18,6 +19,9 @@ impl Mounts for Paths {
     fn look_up(&mut self, path: &str) -> Mount {
         match path {
             "/cam/7/sub" => Mount::Stream {
+                sdp: SDP.to_owned(),
+            },
+            "/udp" => Mount::UdpStream {
                 sdp: SDP.to_owned(),
             },
             "/busy" => Mount::Refused { status: 453 },
@@ -45,6 +49,7 @@ impl Client {
                 password: password.to_owned(),
             }),
             rtsp_session_timeout: Duration::from_secs(60),
+            server_port: Some((6970, 6971)),
         };
         let seeds = ConnectionSeeds {
             nonce: 0xABCD,
@@ -135,7 +140,8 @@ fn a_client_plays_and_leaves() {
     );
     let play = ServerEvent::Play {
         path: "/cam/7/sub".to_owned(),
-        rtp_channel: 4,
+        to: MediaTarget::Interleaved { rtp_channel: 4 },
+        audio_channel: None,
     };
     assert_eq!(client.server.poll_event(), Some(play));
     let kept = client.ask(Request::new("GET_PARAMETER", BASE).header("Session", &id));
@@ -192,9 +198,12 @@ fn what_cannot_be_is_refused_by_its_status() {
     assert_eq!(client.status("OPTIONS", "*"), 200);
     assert_eq!(client.status("RECORD", BASE), 501);
     assert_eq!(client.status("PLAY", BASE), 455, "PLAY before SETUP");
-    let udp =
-        Request::new("SETUP", BASE).header("Transport", "RTP/AVP;unicast;client_port=5000-5001");
-    assert_eq!(client.ask(udp).status, 461);
+    let multicast =
+        Request::new("SETUP", BASE).header("Transport", "RTP/AVP;multicast;client_port=5000-5001");
+    assert_eq!(client.ask(multicast).status, 461);
+    let tcp = Request::new("SETUP", "rtsp://h/udp")
+        .header("Transport", "RTP/AVP/TCP;unicast;interleaved=0-1");
+    assert_eq!(client.ask(tcp).status, 461);
     let two_ways =
         Request::new("DESCRIBE", BASE).header("Require", "www.onvif.org/ver20/backchannel");
     assert_eq!(client.ask(two_ways).status, 551);
@@ -254,4 +263,35 @@ fn a_second_play_does_not_repeat_the_first_numbers() {
             "{method}"
         );
     }
+}
+
+#[test]
+fn media_by_udp_is_sent_where_the_client_wants_it_and_from_where_it_is_told() {
+    let mut client = Client::new(None);
+    let uri = "rtsp://h/udp/trackID=0";
+    let either = "RTP/AVP/TCP;unicast;interleaved=0-1,RTP/AVP;unicast;client_port=5000-5001";
+    let response = client.ask(Request::new("SETUP", uri).header("Transport", either));
+    assert_eq!(response.status, 200);
+    let transport = response.headers.get("Transport").expect("Transport");
+    assert_eq!(
+        transport,
+        "RTP/AVP;unicast;client_port=5000-5001;server_port=6970-6971;ssrc=DEADBEEF"
+    );
+    let header = response.headers.get("Session").expect("Session");
+    let id = header.split(';').next().expect("an id").to_owned();
+    let play = Request::new("PLAY", "rtsp://h/udp").header("Session", &id);
+    assert_eq!(client.ask(play).status, 200);
+    let to = MediaTarget::Udp {
+        rtp_port: 5000,
+        rtcp_port: 5001,
+    };
+    let path = "/udp".to_owned();
+    assert_eq!(
+        client.server.poll_event(),
+        Some(ServerEvent::Play {
+            path,
+            to,
+            audio_channel: None
+        })
+    );
 }

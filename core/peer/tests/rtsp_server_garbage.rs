@@ -21,6 +21,7 @@ fn server(now: Instant) -> RtspServer {
         realm: "farm".to_owned(),
         credentials: None,
         rtsp_session_timeout: Duration::from_secs(60),
+        server_port: Some((6970, 6971)),
     };
     let seeds = ConnectionSeeds {
         nonce: 1,

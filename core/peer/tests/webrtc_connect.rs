@@ -181,10 +181,10 @@ fn a_client_hello_before_its_time_waits_for_the_check_and_is_then_answered() {
     server
         .handle_datagram(now, home(), &check_datagram(1, false, CONTROLLING))
         .expect("checked");
-    let (to, answer) = server.poll_transmit().expect("the check's answer");
-    assert_eq!((to, answer[0]), (home(), 1));
-    let (to, flight) = server.poll_transmit().expect("ServerHello");
-    assert_eq!((to, flight[0]), (home(), 22));
+    let (way, answer) = server.poll_transmit().expect("the check's answer");
+    assert_eq!((way, answer[0]), (home().into(), 1));
+    let (way, flight) = server.poll_transmit().expect("ServerHello");
+    assert_eq!((way, flight[0]), (home().into(), 22));
 }
 
 #[test]

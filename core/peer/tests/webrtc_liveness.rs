@@ -5,7 +5,7 @@ mod support;
 
 use std::time::Instant;
 
-use peer::webrtc::{CONSENT_TIMEOUT, CloseCause, DatagramError, MAX_ADDRESSES, PeerEvent};
+use peer::webrtc::{CONSENT_TIMEOUT, CloseCause, DatagramError, MAX_ADDRESSES, Origin, PeerEvent};
 use support::{
     CALM, CONTROLLING, Jar, Random, addr, browser_fingerprint, check_datagram, home, ms, viewer,
 };
@@ -104,6 +104,29 @@ fn a_check_without_nomination_does_not_move() {
         .expect("checked");
     assert_eq!(jar.server.remote_addr(), Some(home()));
     assert_eq!(jar.server.known_addrs().count(), 2);
+}
+
+#[test]
+fn each_check_is_answered_from_where_it_came_to_and_media_from_where_the_nominated_one_did() {
+    let now = Instant::now();
+    let mut server = viewer(now, browser_fingerprint());
+    let mut check = |last: u8, nominated| {
+        let origin = Origin {
+            local: Some([10, 0, 0, last].into()),
+            ..home().into()
+        };
+        let check = check_datagram(last, nominated, CONTROLLING);
+        server.handle_from(now, origin, &check).expect("checked");
+        let (way, _) = server.poll_transmit().expect("an answer");
+        let media = server.way().expect("a way").local;
+        (way.local, media)
+    };
+    let local = |last: u8| Some([10, 0, 0, last].into());
+    assert_eq!(check(1, false), (local(1), local(1)));
+    assert_eq!(check(2, false), (local(2), local(1)), "not nominated");
+    assert_eq!(check(2, true), (local(2), local(2)));
+    assert_eq!(check(1, false), (local(1), local(2)));
+    assert_eq!(check(1, true), (local(1), local(1)));
 }
 
 #[test]

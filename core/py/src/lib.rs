@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use engine::command::Select;
 use engine::event::EventBody;
-use engine::stats::{SourceState, unix_ms};
+use engine::stats::{SourceState, ViewerRow, unix_ms};
 use engine::{Engine, EngineConfig, EngineError, SourceRequest, ViewerRequest};
 use pyo3::create_exception;
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
@@ -27,7 +27,9 @@ fn to_py(error: EngineError) -> PyErr {
     let sentence = error.to_string();
     match error {
         EngineError::MalformedOffer(_) => MalformedOffer::new_err(sentence),
-        EngineError::NoCommonCodec => NoCommonCodec::new_err(sentence),
+        EngineError::NoCommonCodec(camera) => {
+            NoCommonCodec::new_err((sentence, camera.map(|codec| codec.name())))
+        }
         EngineError::OverCapacity(_) => OverCapacity::new_err(sentence),
         EngineError::Closed => CoreClosed::new_err(sentence),
         EngineError::BadUrl(_) => PyValueError::new_err(sentence),
@@ -52,12 +54,14 @@ struct Core {
 #[pymethods]
 impl Core {
     #[new]
-    #[pyo3(signature = (*, udp_bind="127.0.0.1:0", tcp_port=Some(0), advertise=None, max_viewers=4000))]
+    #[pyo3(signature = (*, udp_bind="127.0.0.1:0", tcp_port=Some(0), advertise=None, max_viewers=4000, shards=1, remb=false))]
     fn new(
         udp_bind: &str,
         tcp_port: Option<u16>,
         advertise: Option<Vec<String>>,
         max_viewers: usize,
+        shards: usize,
+        remb: bool,
     ) -> PyResult<Self> {
         let udp_bind: SocketAddr = udp_bind
             .parse()
@@ -79,6 +83,8 @@ impl Core {
             advertise,
             tcp_port,
             max_viewers,
+            shards,
+            remb,
         })
         .map_err(to_py)?;
         Ok(Self { engine })
@@ -142,6 +148,16 @@ impl Core {
         self.engine.renew_viewers(leases).map_err(to_py)
     }
 
+    fn set_viewer_audio(&self, viewer_id: String, on: bool) -> PyResult<()> {
+        self.engine.set_viewer_audio(viewer_id, on).map_err(to_py)
+    }
+
+    fn switch_viewer(&self, viewer_id: String, stream_id: String) -> PyResult<()> {
+        self.engine
+            .switch_viewer(viewer_id, stream_id)
+            .map_err(to_py)
+    }
+
     #[pyo3(signature = (viewer_ids, channel_id, subject_id, cause))]
     fn close_viewers(
         &self,
@@ -192,7 +208,7 @@ impl Core {
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let figures = self.engine.figures();
         let counters = PyDict::new(py);
-        for (name, value) in figures.totals.read() {
+        for (name, value) in figures.totals() {
             counters.set_item(name, value)?;
         }
         let row = PyDict::new(py);
@@ -215,8 +231,14 @@ impl Core {
                 for (name, value) in figures.read() {
                     row.set_item(name, value)?;
                 }
+                row.set_item("cause", self.engine.figures().lost_cause(&id))?;
                 row.set_item("stream_id", id)?;
                 row.set_item("state", SourceState::name(figures.state.get()))?;
+                row.set_item(
+                    "transport",
+                    ["tcp", "udp"][usize::from(figures.by_udp.get() != 0)],
+                )?;
+                row.set_item("codec", figures.codec().map(|codec| codec.name()))?;
                 row.set_item("received_bytes", figures.bytes.get())?;
                 row.set_item(
                     "last_packet_age_ms",
@@ -236,25 +258,9 @@ impl Core {
         let rows = self.engine.figures().viewers(viewer_ids.as_deref());
         rows.into_iter()
             .map(|(id, viewer)| {
-                let figures = &viewer.figures;
                 let row = PyDict::new(py);
-                for (name, value) in figures.read() {
-                    row.set_item(name, value)?;
-                }
+                viewer_fields(&viewer, &row)?;
                 row.set_item("viewer_id", id)?;
-                row.set_item("stream_id", &viewer.stream_id)?;
-                row.set_item("connected", figures.connected.get() != 0)?;
-                row.set_item(
-                    "transport",
-                    ["udp", "tcp"][usize::from(figures.by_tcp.get() != 0)],
-                )?;
-                row.set_item("sent_bytes", figures.bytes.get())?;
-                row.set_item("dropped_units", figures.units_dropped.get())?;
-                row.set_item(
-                    "last_packet_age_ms",
-                    age_ms(figures.last_sent_unix_ms.get()),
-                )?;
-                row.set_item("until", figures.until_unix_ms.get() as f64 / 1000.0)?;
                 Ok(row)
             })
             .collect()
@@ -264,6 +270,22 @@ impl Core {
     fn shutdown(&self, py: Python<'_>, deadline_ms: u64) {
         py.detach(|| self.engine.shutdown(Duration::from_millis(deadline_ms)));
     }
+}
+
+fn viewer_fields(viewer: &ViewerRow, to: &Bound<'_, PyDict>) -> PyResult<()> {
+    let figures = &viewer.figures;
+    for (name, value) in figures.read() {
+        to.set_item(name, value)?;
+    }
+    let transport = ["udp", "tcp"][usize::from(figures.by_tcp.get() != 0)];
+    to.set_item("stream_id", viewer.stream_id())?;
+    to.set_item("connected", figures.connected.get() != 0)?;
+    to.set_item("transport", transport)?;
+    to.set_item("sent_bytes", figures.bytes.get())?;
+    to.set_item("dropped_units", figures.units_dropped.get())?;
+    let last_packet_age_ms = age_ms(figures.last_sent_unix_ms.get());
+    to.set_item("last_packet_age_ms", last_packet_age_ms)?;
+    to.set_item("until", figures.until_unix_ms.get() as f64 / 1000.0)
 }
 
 fn event_fields(py: Python<'_>, body: EventBody, to: &Bound<'_, PyDict>) -> PyResult<&'static str> {
@@ -299,14 +321,18 @@ fn event_fields(py: Python<'_>, body: EventBody, to: &Bound<'_, PyDict>) -> PyRe
             to.set_item("srtp_cipher", srtp_cipher)?;
             "viewer_connected"
         }
-        EventBody::ViewerClosed {
-            cause,
-            bytes,
-            packets,
-        } => {
+        EventBody::ViewerSwitched { stream_id } => {
+            to.set_item("stream_id", stream_id)?;
+            "viewer_switched"
+        }
+        EventBody::SwitchRefused { stream_id, cause } => {
+            to.set_item("stream_id", stream_id)?;
             to.set_item("cause", cause)?;
-            to.set_item("bytes", bytes)?;
-            to.set_item("packets", packets)?;
+            "switch_refused"
+        }
+        EventBody::ViewerClosed { cause, row } => {
+            viewer_fields(&row, to)?;
+            to.set_item("cause", cause)?;
             "viewer_closed"
         }
         EventBody::ViewerLagging { dropped } => {
@@ -315,17 +341,23 @@ fn event_fields(py: Python<'_>, body: EventBody, to: &Bound<'_, PyDict>) -> PyRe
         }
         EventBody::KeyframeTaken {
             request_id,
+            codec,
             annexb,
             age_ms,
             width,
             height,
         } => {
             to.set_item("request_id", request_id)?;
+            to.set_item("codec", codec)?;
             to.set_item("annexb", PyBytes::new(py, &annexb))?;
             to.set_item("age_ms", age_ms)?;
             to.set_item("width", width)?;
             to.set_item("height", height)?;
             "keyframe_taken"
+        }
+        EventBody::GsoRefused { detail } => {
+            to.set_item("detail", detail)?;
+            "gso_refused"
         }
         EventBody::WorkerFault { detail } => {
             to.set_item("detail", detail)?;

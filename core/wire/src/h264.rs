@@ -5,7 +5,7 @@
 //! (`fanout`). Anyone may call. Nothing panics on any bytes; nothing recurses.
 
 mod annexb;
-mod bits;
+pub(crate) mod bits;
 mod sei;
 mod sps;
 
@@ -145,6 +145,8 @@ pub fn sps_id(nal: &[u8]) -> Option<u32> {
     if nal_type(nal)? != NalType::Sps {
         return None;
     }
-    let id = BitReader::new(nal.get(4..)?).ue()?;
+    let mut bits = BitReader::new(nal.get(1..)?);
+    bits.bits(24)?; // profile, constraints, level
+    let id = bits.ue()?;
     (id <= 31).then_some(id)
 }

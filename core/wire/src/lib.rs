@@ -2,9 +2,11 @@
 //! remote end (that is `peer`) and none about a stream (that is `fanout`).
 #![forbid(unsafe_code)]
 
+pub mod codec;
 pub mod digest;
 pub mod framing;
 pub mod h264;
+pub mod h265;
 pub mod rtcp;
 pub mod rtp;
 pub mod rtsp;

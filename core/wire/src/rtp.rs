@@ -9,6 +9,9 @@ use thiserror::Error;
 /// Size of the fixed header, without CSRCs or extension.
 pub const RTP_HEADER_BYTES: usize = 12;
 
+/// The P bit, in the first byte: the packet ends in padding (RFC 3550 section 5.1).
+pub const RTP_PADDING_BIT: u8 = 0x20;
+
 /// Why bytes are not an RTP packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum RtpError {
@@ -77,7 +80,7 @@ impl<'a> RtpPacket<'a> {
         let Some(mut payload) = bytes.get(start..) else {
             return Err(short(start));
         };
-        if fixed[0] & 0x20 != 0 {
+        if fixed[0] & RTP_PADDING_BIT != 0 {
             let padding_bytes = payload.last().copied().unwrap_or(0);
             let available_bytes = payload.len();
             if padding_bytes == 0 || usize::from(padding_bytes) > available_bytes {

@@ -15,10 +15,22 @@ enum Seen {
 }
 
 fn read_with(reader: &mut Reader, chunks: &[&[u8]]) -> Vec<Seen> {
+    read_by(reader, chunks, false)
+}
+
+/// `whole_first`: by [`Reader::next_whole`] wherever it gives something.
+fn read_by(reader: &mut Reader, chunks: &[&[u8]], whole_first: bool) -> Vec<Seen> {
     let mut seen = Vec::new();
     for chunk in chunks {
         let mut input = *chunk;
-        while let Some(item) = reader.next(&mut input) {
+        loop {
+            if whole_first && let Some((channel, payload)) = reader.next_whole(&mut input) {
+                seen.push(Seen::Packet(channel, payload.to_vec()));
+                continue;
+            }
+            let Some(item) = reader.next(&mut input) else {
+                break;
+            };
             seen.push(match item {
                 Item::Interleaved { channel, payload } => Seen::Packet(channel, payload.to_vec()),
                 Item::Message(message) => Seen::Message(message),
@@ -239,6 +251,9 @@ proptest! {
         let mut cut = start();
         prop_assert_eq!(read_with(&mut cut, &chunks), expected.clone());
         prop_assert_eq!(cut.counters(), whole.counters());
+        let mut shortcut = start();
+        prop_assert_eq!(read_by(&mut shortcut, &chunks, true), expected.clone());
+        prop_assert_eq!(shortcut.counters(), whole.counters());
         let mut bytewise = start();
         let single: Vec<&[u8]> = bytes.chunks(1).collect();
         prop_assert_eq!(read_with(&mut bytewise, &single), expected);

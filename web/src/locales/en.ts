@@ -1,4 +1,6 @@
 /** English catalogue. Sentences name the next step. */
+import { acceptEn } from './accept.en'
+import { manageEn } from './manage.en'
 import { reasonsEn } from './reasons.en'
 import type { Key } from './zh'
 
@@ -30,6 +32,7 @@ export const en: Record<Key, string> = {
   'tree.leave_area': 'Show all areas',
   'tree.channels': 'Cameras',
   'tree.count': '{shown} of {total}',
+  'tree.count_capped': '{shown} of over {total}',
   'tree.more': 'Load more',
   'tree.loading': 'Loading…',
   'tree.error': 'Loading failed ({code}).',
@@ -60,10 +63,19 @@ export const en: Record<Key, string> = {
   'tile.no_packet': 'No data yet',
   'tile.retry_now': 'Try now',
   'tile.open_again': 'Open again',
+  'tile.unmute': 'Sound on',
+  'tile.mute': 'Sound off',
+  'sound.on': 'Sound',
+  'sound.none': 'No sound from this camera',
+  'sound.failed': 'No sound: try again',
   'tile.main': 'Main',
   'tile.sub': 'Sub',
   'tile.to_main': 'Changing to the main stream…',
   'tile.to_sub': 'Changing to the sub stream…',
+  'tile.awaits_main': 'Main stream does not come yet: {reason}',
+  'tile.awaits_sub': 'Sub stream does not come yet: {reason}',
+  'tile.no_codec_main': 'This browser cannot play the codec of the main stream: sub stream shown',
+  'tile.no_codec_sub': 'This browser cannot play the codec of the sub stream: main stream shown',
   'tile.switch_failed': 'Not changed: {reason}',
   'tile.since': 'since {time}',
   'tile.failed_at': 'Last step reached: {step}',
@@ -130,5 +142,7 @@ export const en: Record<Key, string> = {
   'check.verdict.partial': 'All that was checked passes, but not everything could be checked.',
   'check.verdict.fail': 'This computer cannot watch yet. Follow the advice above.',
 
+  ...manageEn,
+  ...acceptEn,
   ...reasonsEn,
 }

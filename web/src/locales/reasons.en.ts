@@ -6,7 +6,7 @@ export const reasonsEn: Record<keyof typeof reasonsZh, string> = {
   'reason.unauthenticated': 'You are no longer signed in. Sign in again.',
   'reason.not_found': 'There is no such camera, or it is not granted to you. Ask the platform above you for a grant.',
   'reason.forbidden': 'You may see this camera in the list, but not watch it live. Ask for the live right.',
-  'reason.no_common_codec': 'This browser has no H.264. Use Chrome or Edge, and run “Can I watch?”.',
+  'reason.no_common_codec': 'This browser cannot play the codec of this camera. Use Chrome or Edge, or have the camera set to H.264.',
   'reason.no_webrtc': 'This browser cannot set up WebRTC. Use Chrome or Edge.',
   'reason.channel_disabled': 'This camera is disabled. Ask an administrator to enable it.',
   'reason.over_capacity': 'The service is full; it is asked again by itself. If it lasts, call its operators.',
@@ -35,6 +35,7 @@ export const reasonsEn: Record<keyof typeof reasonsZh, string> = {
   'reason.grant_ended': 'Your grant has run out; the view has ended. Ask for a new one to go on.',
   'reason.closed_by_operator': 'An administrator ended this view.',
   'reason.channel_removed': 'This camera was removed from the registry.',
+  'reason.channel_not_filed': 'This camera is being reviewed again; the view has ended. Open it again once it is filed.',
   'reason.subject_disabled': 'Your account is disabled. Ask an administrator.',
 
   'camera.lost': 'The connection to the camera was lost.',

@@ -4,7 +4,7 @@ export const reasonsZh = {
   'reason.unauthenticated': '登录已失效。请重新登录。',
   'reason.not_found': '没有这路通道，或没有授权给您。需要查看请向上级平台申请。',
   'reason.forbidden': '您可以看到这路通道，但没有实时查看的授权。请申请“实时查看”。',
-  'reason.no_common_codec': '浏览器没有 H.264 解码。请改用 Chrome 或 Edge，并运行“我能看吗？”。',
+  'reason.no_common_codec': '浏览器不能播放这路视频的编码。请改用 Chrome 或 Edge，或请管理员把摄像机改为 H.264。',
   'reason.no_webrtc': '浏览器不能建立 WebRTC。请改用 Chrome 或 Edge。',
   'reason.channel_disabled': '这路通道已停用。请联系管理员启用。',
   'reason.over_capacity': '服务已满负荷，稍后自动重试。若持续出现请联系运维。',
@@ -33,6 +33,7 @@ export const reasonsZh = {
   'reason.grant_ended': '授权时间已到，查看已结束。需要继续请重新申请。',
   'reason.closed_by_operator': '管理员结束了此次查看。',
   'reason.channel_removed': '这路通道已从目录中删除。',
+  'reason.channel_not_filed': '这路通道已退回重新审核，查看已结束。归档后可再次打开。',
   'reason.subject_disabled': '您的账号已停用。请联系管理员。',
 
   'camera.lost': '摄像机连接中断。',

@@ -1,4 +1,6 @@
 /** Chinese catalogue; its keys are the key set of the page. Sentences name the next step. */
+import { acceptZh } from './accept.zh'
+import { manageZh } from './manage.zh'
 import { reasonsZh } from './reasons.zh'
 
 const pageZh = {
@@ -29,6 +31,7 @@ const pageZh = {
   'tree.leave_area': '查看全部区域',
   'tree.channels': '通道',
   'tree.count': '{shown} / {total}',
+  'tree.count_capped': '{shown} / {total} 以上',
   'tree.more': '加载更多',
   'tree.loading': '正在加载…',
   'tree.error': '加载失败（{code}）。',
@@ -59,10 +62,19 @@ const pageZh = {
   'tile.no_packet': '尚无数据',
   'tile.retry_now': '立即重试',
   'tile.open_again': '重新打开',
+  'tile.unmute': '打开声音',
+  'tile.mute': '关闭声音',
+  'sound.on': '声音',
+  'sound.none': '摄像机没有声音',
+  'sound.failed': '声音未打开，请重试',
   'tile.main': '主码流',
   'tile.sub': '子码流',
   'tile.to_main': '正在切换到主码流…',
   'tile.to_sub': '正在切换到子码流…',
+  'tile.awaits_main': '主码流还没有到：{reason}',
+  'tile.awaits_sub': '子码流还没有到：{reason}',
+  'tile.no_codec_main': '浏览器不能播放主码流的编码，现显示子码流',
+  'tile.no_codec_sub': '浏览器不能播放子码流的编码，现显示主码流',
   'tile.switch_failed': '切换失败：{reason}',
   'tile.since': '{time} 起',
   'tile.failed_at': '已走到的步骤：{step}',
@@ -130,6 +142,6 @@ const pageZh = {
   'check.verdict.fail': '本机目前不能观看，请按上面的说明处理。',
 } as const
 
-export const zh = { ...pageZh, ...reasonsZh } as const
+export const zh = { ...pageZh, ...manageZh, ...acceptZh, ...reasonsZh } as const
 
 export type Key = keyof typeof zh

@@ -4,6 +4,7 @@
  * would use them up. So with another window open a live view lets go of its feed, and takes it up
  * again when the picture stops (`windows.ts`, `Player`).
  */
+import type { Profile } from '../api'
 import { isStep, WARNINGS, type ServiceState, type Step } from './state'
 
 export interface EventSourceLike {
@@ -20,6 +21,7 @@ export interface EventsListener {
 }
 
 const CLOSED = 2
+const PROFILES: readonly Profile[] = ['main', 'sub']
 const STATES: readonly string[] = ['opening', 'live', 'stale', 'lost', 'ended']
 
 function parse(data: unknown): Record<string, unknown> | null {
@@ -34,6 +36,7 @@ function parse(data: unknown): Record<string, unknown> | null {
 
 const str = (value: unknown) => (typeof value === 'string' && value !== '' ? value : null)
 const num = (value: unknown) => (typeof value === 'number' ? value : null)
+const asProfile = (value: unknown) => PROFILES.find((known) => known === value) ?? null
 const asStep = (value: unknown) => (typeof value === 'string' && isStep(value) ? value : null)
 
 export function parseServiceState(data: unknown): ServiceState | null {
@@ -48,6 +51,9 @@ export function parseServiceState(data: unknown): ServiceState | null {
     retryInMs: num(body.retry_in_ms),
     // One that this page has no words for is not shown.
     warning: WARNINGS.find((known) => known === body.warning) ?? null,
+    profile: asProfile(body.profile),
+    wantedProfile: asProfile(body.wanted_profile),
+    wantedReason: str(body.wanted_reason),
   }
 }
 

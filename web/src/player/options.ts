@@ -15,7 +15,10 @@ export interface PlayerDeps extends ViewDeps {
 
 export interface PlayerOptions {
   readonly channelId: string
+  /** The stream that is wanted at first; see `Streams.want`. */
   readonly profile: Profile
+  /** The streams that the channel has; both, if not said. */
+  readonly profiles?: readonly Profile[]
   readonly onState: (state: PlayerState) => void
   readonly onUnauthenticated?: () => void
   readonly deps?: PlayerDeps

@@ -1,20 +1,23 @@
 /**
- * The player of one channel at one profile: opens views, tells live from stale, retries.
+ * The player of one channel: opens views, tells live from stale, retries.
  * A plain class: the component only mounts a `<video>` and shows `state`. Not here: HTTP and SDP
- * (`view.ts`), delays (`reconnect.ts`, `deadlines.ts`), words (`locales`).
+ * (`view.ts`), main or sub (`streams.ts`), delays (`reconnect.ts`, `deadlines.ts`), words (`locales`).
  */
-import type { Profile } from '../api'
-import {
-  FEED_RELEASE_MS, GIVE_UP_STALE_MS, isFeedDue, OPENING_POLL_MS, overdue, POLL_MS, SETTLED_MS,
-} from './deadlines'
+import { Api, type Profile } from '../api'
+import { Attempt } from './attempt'
+import { GIVE_UP_STALE_MS, OPENING_POLL_MS, POLL_MS, SETTLED_MS } from './deadlines'
+import { tendLiveFeed, tendLostFeed } from './feeds'
 import { browserDeps, type PlayerDeps, type PlayerOptions } from './options'
 import { Pulse } from './pulse'
 import { defaultPolicy, isMeantEnd, isPermanent } from './reconnect'
+import { Screen, type VideoLike } from './screen'
 import {
   failed, monotonicNowMs, packetAtMs, type Failure, type PlayerState, type ServiceState, type Step,
   type StepMark,
 } from './state'
+import { Sound } from './sound'
 import type { MediaSample } from './stats'
+import { Streams } from './streams'
 import { View } from './view'
 
 let made = 0
@@ -23,16 +26,14 @@ export class Player {
   /** Tells players apart for as long as the page lives. */
   readonly serial = ++made
   state: PlayerState = { kind: 'idle' }
+  /** Main or sub, and whether it is heard: changed in the running view. */
+  readonly streams: Streams
+  readonly sound: Sound
   private view: View | null = null
-  private video: { srcObject: MediaProvider | null } | null = null
-  private stream: MediaStream | null = null
+  private readonly screen = new Screen()
   private timer: ReturnType<typeof setTimeout> | null = null
   private failures = 0
-  private openedAtMs = 0
-  private answeredAtMs: number | null = null
-  private connected = false
-  /** The service counts elapsed time from the view's start: of no use once it dialled again. */
-  private redialled = false
+  private attempt = new Attempt(0)
   private liveSinceMs = 0
   /** When the picture was lost first: tries in between do not make it younger. */
   private downSinceMs: number | null = null
@@ -41,16 +42,22 @@ export class Player {
   private readonly nowMs: () => number
 
   constructor(private readonly options: PlayerOptions) {
+    const { profile: wanted, profiles = ['main', 'sub'], onUnauthenticated } = options
     this.deps = options.deps ?? browserDeps
     this.nowMs = this.deps.nowMs ?? monotonicNowMs
+    const api = new Api({ fetch: this.deps.fetch, ...(onUnauthenticated && { onUnauthenticated }) })
+    const onChange = () => options.onState(this.state)
+    this.streams = new Streams({ wanted, profiles, api, onChange })
+    this.sound = new Sound({ api, onChange })
   }
 
   get channelId(): string {
     return this.options.channelId
   }
 
+  /** The stream on the glass. */
   get profile(): Profile {
-    return this.options.profile
+    return this.streams.playing
   }
 
   get viewId(): string | null {
@@ -65,9 +72,8 @@ export class Player {
     return (await this.view?.getStats()) ?? null
   }
 
-  attach(video: { srcObject: MediaProvider | null } | null): void {
-    this.video = video
-    if (video !== null && this.stream !== null) video.srcObject = this.stream
+  attach(video: VideoLike | null): void {
+    this.screen.attach(video)
   }
 
   /** Opens; or opens again at once after an end or a refusal, or instead of waiting for a retry. */
@@ -75,40 +81,38 @@ export class Player {
     if (this.state.kind === 'opening' || this.state.kind === 'live') return
     this.failures = 0
     this.downSinceMs = null
+    this.streams.forgive()
     this.start()
   }
 
   close(): void {
-    this.stopTimer()
+    this.leave()
     this.view?.close()
     this.view = null
-    this.clearPicture()
+    this.screen.show(null)
     this.set({ kind: 'idle' })
   }
 
-  private start(): void {
-    this.stopTimer()
-    this.view?.close()
-    this.openedAtMs = this.nowMs()
-    this.answeredAtMs = null
-    this.connected = false
-    this.redialled = false
+  private start(tellService = true): void {
+    this.leave()
+    this.view?.close(tellService)
+    const startedAtMs = this.nowMs()
+    this.attempt = new Attempt(startedAtMs)
     this.pulse = new Pulse()
-    this.set({ kind: 'opening', step: 'offer', startedAtMs: this.openedAtMs, marks: [] })
-    const view: View = new View(this.options.channelId, this.options.profile, this.deps, {
+    const profile = this.streams.start()
+    this.set({ kind: 'opening', step: 'offer', startedAtMs, marks: [] })
+    const view: View = new View(this.options.channelId, profile, this.deps, {
       onLocalStep: (step) => this.current(view) && this.mark(step, null),
       onStep: (step, elapsedMs) => this.current(view) && this.mark(step, elapsedMs),
-      onOpened: () => {
+      onOpened: (viewId) => {
         if (!this.current(view)) return
-        this.answeredAtMs = this.nowMs()
+        this.attempt.answeredAtMs = this.nowMs()
+        this.streams.opened(viewId)
+        this.sound.opened(viewId)
         this.set({ ...this.state })
       },
-      onStream: (stream) => {
-        if (!this.current(view)) return
-        this.stream = stream
-        if (this.video !== null) this.video.srcObject = stream
-      },
-      onConnected: () => (this.connected ||= this.current(view)),
+      onStream: (stream) => this.current(view) && this.screen.show(stream),
+      onConnected: () => (this.attempt.connected ||= this.current(view)),
       onServiceState: (state) => this.current(view) && this.onServiceState(state),
       onGone: () => this.current(view) && this.onGone(),
       onFailed: (failure, status) => {
@@ -135,16 +139,16 @@ export class Player {
   private mark(step: Step, serviceElapsedMs: number | null): void {
     const { state } = this
     if (state.kind !== 'opening') return
-    const ownElapsedMs = this.nowMs() - state.startedAtMs
-    const elapsedMs = this.redialled ? ownElapsedMs : (serviceElapsedMs ?? ownElapsedMs)
+    const elapsedMs = this.attempt.elapsedMs(this.nowMs(), serviceElapsedMs)
     const before: readonly StepMark[] = state.marks.filter((mark) => mark.step !== step)
-    this.set({ ...state, step, marks: [...before, { step, elapsedMs: Math.max(0, elapsedMs) }] })
+    this.set({ ...state, step, marks: [...before, { step, elapsedMs }] })
   }
 
   private onServiceState(word: ServiceState): void {
     if (word.state === 'ended') {
       const reason = word.reason ?? 'ended'
-      if (isMeantEnd(reason)) this.end('ended', reason, word.detail, false)
+      if (this.streams.fallsBack(reason)) this.start(false)
+      else if (isMeantEnd(reason)) this.end('ended', reason, word.detail, false)
       else this.fail(failed(reason, this.step(), word.detail))
       return
     }
@@ -159,10 +163,10 @@ export class Player {
         lastPacketAtMs: this.pulse.lastPacketAtMs || null,
       })
     } else if (word.state === 'opening' && this.state.kind === 'lost') {
-      this.openedAtMs = this.nowMs()
-      this.redialled = true
-      this.set({ kind: 'opening', step: 'dial', startedAtMs: this.openedAtMs, marks: [] })
+      this.attempt = this.attempt.again(this.nowMs())
+      this.set({ kind: 'opening', step: 'dial', startedAtMs: this.attempt.openedAtMs, marks: [] })
     }
+    if (this.streams.heard(word)) this.set(this.state)
   }
 
   private onGone(): void {
@@ -176,6 +180,8 @@ export class Player {
     if (status === 401) {
       this.end('refused', 'unauthenticated', failure.detail, true)
       this.options.onUnauthenticated?.()
+    } else if (this.streams.fallsBack(failure.reason)) {
+      this.start()
     } else if (isPermanent(failure.reason, status)) {
       this.end('refused', failure.reason, failure.detail, true)
     } else {
@@ -184,15 +190,10 @@ export class Player {
   }
 
   private end(kind: 'refused' | 'ended', reason: string, detail: string | null, tell: boolean): void {
-    this.stopTimer()
+    this.leave()
     this.view?.close(tell)
-    this.clearPicture()
+    this.screen.show(null)
     this.set({ kind, reason, detail, atMs: this.nowMs() })
-  }
-
-  private clearPicture(): void {
-    this.stream = null
-    if (this.video !== null) this.video.srcObject = null
   }
 
   /** This view is over; asks for another after the policy's delay. */
@@ -202,7 +203,7 @@ export class Player {
     const { policy = defaultPolicy, random = Math.random } = this.deps
     const delayMs = policy({ attempt: this.failures, reason, retryAfterMs, random: random() })
     if (delayMs === null) return this.end('refused', reason, failure.detail, true)
-    this.stopTimer()
+    this.leave()
     this.view?.closeMedia()
     this.view?.listenToEvents()
     const nowMs = this.nowMs()
@@ -218,6 +219,13 @@ export class Player {
   private schedule(delayMs: number): void {
     this.stopTimer()
     this.timer = setTimeout(() => void this.poll(), delayMs)
+  }
+
+  /** The view is over: nothing more is to be asked of it. */
+  private leave(): void {
+    this.stopTimer()
+    this.streams.leave()
+    this.sound.leave()
   }
 
   private stopTimer(): void {
@@ -241,6 +249,7 @@ export class Player {
     const nowMs = this.nowMs()
     const { pulse, state } = this
     const decodes = pulse.take(sample, nowMs)
+    if (sample !== null) this.sound.take(sample.soundPackets, nowMs)
     const fresh = pulse.isFresh(nowMs)
     const { lastPacketAtMs } = pulse
     switch (state.kind) {
@@ -249,7 +258,11 @@ export class Player {
         else this.checkDeadlines(view, nowMs)
         break
       case 'live':
-        this.tendLiveFeed(view, nowMs)
+        tendLiveFeed(view, {
+          crowded: this.deps.isCrowded?.() ?? true,
+          expectsNews: !fresh || this.streams.change?.kind === 'awaited',
+          liveForMs: nowMs - this.liveSinceMs,
+        })
         if (nowMs - this.liveSinceMs >= SETTLED_MS) this.failures = 0
         this.set(fresh ? { kind: 'live', lastPacketAtMs, warning: view.warning } : { kind: 'stale', lastPacketAtMs })
         break
@@ -261,7 +274,7 @@ export class Player {
       case 'lost':
         // Stragglers of before the loss do not count: only what was sent well after it.
         if (decodes && lastPacketAtMs > state.atMs + POLL_MS) this.becomeLive(nowMs)
-        else this.tendFeed(view, state.retryAtMs, state.atMs, nowMs)
+        else tendLostFeed(view, state, nowMs)
         break
     }
   }
@@ -272,24 +285,10 @@ export class Player {
     this.set({ kind: 'live', lastPacketAtMs: this.pulse.lastPacketAtMs, warning: null })
   }
 
-  private tendLiveFeed(view: View, nowMs: number): void {
-    const crowded = this.deps.isCrowded?.() ?? true
-    if (!crowded || !this.pulse.isFresh(nowMs)) view.listenToEvents()
-    else if (nowMs - this.liveSinceMs >= FEED_RELEASE_MS) view.dropEvents()
-  }
-
-  /** Between the camera's tries there is nothing to hear: the feed is held only around them. */
-  private tendFeed(view: View, retryAtMs: number | null, atMs: number, nowMs: number): void {
-    if (isFeedDue(retryAtMs, atMs, nowMs)) view.listenToEvents()
-    else view.dropEvents()
-  }
-
   private checkDeadlines(view: View, nowMs: number): void {
-    const { openedAtMs, answeredAtMs, connected } = this
-    const packets = this.pulse.last?.packets ?? 0
-    const reason = overdue({ nowMs, openedAtMs, answeredAtMs, connected, packets })
+    const reason = this.attempt.overdue(nowMs, this.pulse.last?.packets ?? 0)
     if (reason === null) return
-    if (answeredAtMs === null) view.abortRequest()
+    if (this.attempt.answeredAtMs === null) view.abortRequest()
     this.fail(failed(reason, this.step()))
   }
 

@@ -3,6 +3,7 @@
  * Belongs here: types and tiny pure helpers. Not here: anything that owns a socket or a timer.
  * Times ending in `AtMs` are milliseconds since the Unix epoch on a clock that never jumps.
  */
+import type { Profile } from '../api'
 
 /** Steps of a view, in words shared with the service, plus two of the page's own. */
 export const STEPS = [
@@ -83,6 +84,10 @@ export interface ServiceState {
   readonly step: Step | null
   readonly retryInMs: number | null
   readonly warning: Warning | null
+  /** The stream that is shown, the one that was asked for, and why that one does not come. */
+  readonly profile: Profile | null
+  readonly wantedProfile: Profile | null
+  readonly wantedReason: string | null
 }
 
 /** When the newest packet of this player came, or null when none ever did. */

@@ -11,6 +11,7 @@ export interface MediaSample {
   readonly width: number
   readonly height: number
   readonly picturesPerSecond: number | null
+  readonly soundPackets: number
   /** Age of the newest packet by the browser's own record, when it keeps one. */
   readonly lastPacketAgeMs: number | null
 }
@@ -40,7 +41,8 @@ function text(value: unknown): string | null {
 
 /** The video being received, or null before there is any. */
 export function mediaSample(report: RTCStatsReport): MediaSample | null {
-  const inbound = entries(report).find((e) => e.type === 'inbound-rtp' && e.kind === 'video')
+  const received = (kind: string) => entries(report).find((e) => e.type === 'inbound-rtp' && e.kind === kind)
+  const inbound = received('video')
   if (inbound === undefined) return null
   const at = num(inbound.timestamp)
   const last = num(inbound.lastPacketReceivedTimestamp)
@@ -53,6 +55,7 @@ export function mediaSample(report: RTCStatsReport): MediaSample | null {
     width: num(inbound.frameWidth) ?? 0,
     height: num(inbound.frameHeight) ?? 0,
     picturesPerSecond: num(inbound.framesPerSecond),
+    soundPackets: num(received('audio')?.packetsReceived) ?? 0,
     // Browsers disagree on the clock of the field: only a plausible difference is an age.
     lastPacketAgeMs: ageMs !== null && ageMs >= 0 && ageMs < 3_600_000 ? ageMs : null,
   }

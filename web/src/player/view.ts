@@ -92,6 +92,8 @@ export class View {
     const peer = this.deps.createPeer()
     this.peer = peer
     peer.addTransceiver('video', { direction: 'recvonly' })
+    // Silent until somebody asks for sound (`sound.ts`); a section cannot be added to a running view.
+    peer.addTransceiver('audio', { direction: 'recvonly' })
     peer.ontrack = (event) => {
       if (event.streams[0] !== undefined) this.listener.onStream(event.streams[0])
       else this.listener.onStream(new MediaStream([event.track]))

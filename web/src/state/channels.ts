@@ -12,13 +12,14 @@ export const DEBOUNCE_MS = 250
 export interface ChannelList {
   items: Channel[]
   total: number | null
+  totalCapped: boolean
   cursor: string | null
   loading: boolean
   error: ApiError | null
 }
 
 export class ChannelFinder {
-  readonly list = reactive<ChannelList>({ items: [], total: null, cursor: null, loading: true, error: null })
+  readonly list = reactive<ChannelList>({ items: [], total: null, totalCapped: false, cursor: null, loading: true, error: null })
   private question = { q: '', areaId: null as string | null }
   private abort: AbortController | null = null
   private timer: ReturnType<typeof setTimeout> | null = null
@@ -69,9 +70,9 @@ export class ChannelFinder {
       if (cursor === null) Object.assign(this.list, { items: [], total: null, cursor: null })
       return
     }
-    const { items, next_cursor: next, total } = result.value
+    const { items, next_cursor: next, total, total_capped: capped = false } = result.value
     this.list.items = cursor === null ? [...items] : [...this.list.items, ...items]
     this.list.cursor = next
-    if (total !== null || cursor === null) this.list.total = total
+    if (total !== null || cursor === null) Object.assign(this.list, { total, totalCapped: capped })
   }
 }

@@ -1,7 +1,7 @@
 /**
  * Who is signed in. The cookie is HttpOnly: whether it still counts is known only by asking.
  */
-import { ref } from 'vue'
+import { computed, ref } from 'vue'
 import { Api, type ApiError, type Me } from '../api'
 
 export type SignIn =
@@ -11,6 +11,9 @@ export type SignIn =
   | { readonly kind: 'signed-in'; readonly me: Me }
 
 export const signIn = ref<SignIn>({ kind: 'checking' })
+
+/** Of what it guards the service decides; here it says what is worth showing. */
+export const managesDistrict = computed(() => signIn.value.kind === 'signed-in' && signIn.value.me.manages_district)
 
 /** Any 401 leads here: the sign-in screen, and the chosen channels stay as they are. */
 export function loseSignIn(): void {

@@ -1,63 +1,85 @@
-/** Binds one tile's switcher to Vue: plain players inside, shallow refs outside. */
+/** Binds one tile's player to Vue: a plain player inside, shallow refs outside. */
 import { onUnmounted, shallowRef, watch, type ShallowRef } from 'vue'
 import type { Profile } from '../api'
 import { exposePlayer } from '../debug'
-import type { Player } from '../player/player'
+import { Player } from '../player/player'
+import type { SoundState } from '../player/sound'
 import type { PlayerState } from '../player/state'
-import { Switcher } from '../player/switcher'
+import type { Change } from '../player/streams'
 import { loseSignIn } from './signin'
 
+/** What a tile is to play; `channelId` null: nothing. */
+export interface Wanted {
+  readonly channelId: string | null
+  readonly profile: Profile
+  readonly profiles: readonly Profile[]
+  readonly heard: boolean
+}
+
 export interface TileView {
-  readonly players: readonly Player[]
+  readonly player: Player | null
   readonly state: PlayerState
   readonly viewId: string | null
   readonly profile: Profile | null
-  /** The player that is to take over, while it is being opened or after it failed. */
-  readonly next: { readonly profile: Profile; readonly state: PlayerState } | null
-  readonly size: { readonly width: number; readonly height: number; readonly rate: number | null } | null
+  readonly change: Change | null
+  readonly sound: SoundState
 }
 
-function look(switcher: Switcher): TileView {
-  const { current, next, players } = switcher
-  const sample = current?.sample ?? null
+function look(player: Player | null): TileView {
   return {
-    players,
-    state: current?.state ?? { kind: 'idle' },
-    viewId: current?.viewId ?? null,
-    profile: current?.profile ?? null,
-    next: next === null ? null : { profile: next.profile, state: next.state },
-    size: sample === null || sample.width === 0
-      ? null
-      : { width: sample.width, height: sample.height, rate: sample.picturesPerSecond },
+    player,
+    state: player?.state ?? { kind: 'idle' },
+    viewId: player?.viewId ?? null,
+    profile: player?.profile ?? null,
+    change: player?.streams.change ?? null,
+    sound: player?.sound.state ?? 'off',
   }
 }
 
 /** Plays what `wanted` says for as long as the component lives. */
 export function useTilePlayer(
-  index: number, wanted: () => { channelId: string | null; profile: Profile },
+  index: number, wanted: () => Wanted,
 ): { view: ShallowRef<TileView>; retry: () => void } {
-  const switcher: Switcher = new Switcher({
-    onChange: () => {
-      view.value = look(switcher)
-      exposePlayer(index, switcher.current)
-    },
-    onUnauthenticated: loseSignIn,
-  })
-  const view = shallowRef(look(switcher))
-  watch(wanted, ({ channelId, profile }) => switcher.show(channelId, profile), { immediate: true })
+  let player: Player | null = null
+  const view = shallowRef(look(player))
+
+  function refresh(): void {
+    view.value = look(player)
+    exposePlayer(index, player)
+  }
+
+  /** The same channel at another profile goes on in its view; another channel is another player. */
+  function show({ channelId, profile, profiles, heard }: Wanted): void {
+    if (player?.channelId === channelId) {
+      player.streams.want(profile)
+      player.sound.want(heard)
+      return
+    }
+    leave()
+    if (channelId === null) return
+    player = new Player({
+      channelId, profile, profiles, onState: refresh, onUnauthenticated: loseSignIn,
+    })
+    player.sound.want(heard)
+    player.open()
+  }
 
   // Says goodbye when the page goes; a page that comes back out of the browser's cache goes on.
-  const leave = () => switcher.close()
-  const comeBack = (event: PageTransitionEvent) => {
-    const { channelId, profile } = wanted()
-    if (event.persisted) switcher.show(channelId, profile)
+  function leave(): void {
+    player?.close()
+    player = null
+    refresh()
   }
+
+  const comeBack = (event: PageTransitionEvent) => event.persisted && show(wanted())
+
+  watch(wanted, show, { immediate: true })
   window.addEventListener('pagehide', leave)
   window.addEventListener('pageshow', comeBack)
   onUnmounted(() => {
     window.removeEventListener('pagehide', leave)
     window.removeEventListener('pageshow', comeBack)
-    switcher.close()
+    leave()
   })
-  return { view, retry: () => switcher.retry() }
+  return { view, retry: () => player?.open() }
 }

@@ -3,6 +3,7 @@
  */
 import { hasKey, t } from '../i18n'
 import type { PlayerState, Step } from '../player/state'
+import type { Change } from '../player/streams'
 
 /** A camera's `not_found` is not the service's: the camera's own words come first. */
 export function reasonText(reason: string, fromCamera: boolean): string {
@@ -14,6 +15,17 @@ export function reasonText(reason: string, fromCamera: boolean): string {
 export function stateReason(state: PlayerState): string | null {
   if (!('reason' in state)) return null
   return reasonText(state.reason, state.kind === 'lost' && state.retriedBy === 'camera')
+}
+
+/** Why the stream on the glass is not the one that is wanted: short, it stands in the tile's foot. */
+export function changeText(change: Change): string {
+  if (change.kind === 'awaited') {
+    return change.reason === null
+      ? t(`tile.to_${change.to}`)
+      : t(`tile.awaits_${change.to}`, { reason: reasonText(change.reason, true) })
+  }
+  if (change.reason === 'no_common_codec') return t(`tile.no_codec_${change.to}`)
+  return t('tile.switch_failed', { reason: reasonText(change.reason, false) })
 }
 
 export function stepText(step: Step): string {

@@ -3,14 +3,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use peer::rtsp_client::{Failure, FailureKind, Step};
+use peer::rtsp_client::{Failure, FailureKind, MediaTransport, Step};
 use rustix::event::epoll;
 
 use super::{Shard, TOKEN_STREAMS};
 use crate::command::OpenSource;
 use crate::event::EventBody;
 use crate::source::Source;
-use crate::stats::SourceState;
 use crate::stream::{SourceOutcome, StreamSlot};
 use crate::timers::{Timer, fires};
 
@@ -37,7 +36,7 @@ impl Shard {
             let hung_up = flags.intersects(hung_up);
             outcome = slot.readable(now, &mut self.scratch, hung_up, &self.events);
             let refused = slot.take_refused();
-            let totals = &self.figures.totals;
+            let totals = &self.totals;
             totals.camera_packets_refused.add(refused.packets);
             totals.camera_desyncs.add(refused.desyncs);
         }
@@ -45,8 +44,12 @@ impl Shard {
             slot.dirty = false;
             self.dirty.push(key);
         }
+        let is_heard = !slot.audio_packets.is_empty();
         if std::mem::take(&mut slot.unread) {
             self.unread.push((key, flags));
+        }
+        if is_heard {
+            self.forward_audio(now, key);
         }
         self.after_source(now, key, outcome, was_waiting);
     }
@@ -67,7 +70,10 @@ impl Shard {
     ) {
         match outcome {
             SourceOutcome::Goes => {
-                let Some(source) = self.streams.get_mut(key).and_then(|s| s.source.as_mut()) else {
+                let Some(slot) = self.streams.get_mut(key) else {
+                    return;
+                };
+                let Some(source) = slot.source.as_mut() else {
                     return;
                 };
                 if source.wants_write() != was_waiting {
@@ -75,10 +81,16 @@ impl Shard {
                     let token = epoll::EventData::new_u64(TOKEN_STREAMS + key as u64);
                     let _ = epoll::modify(&self.epoll, source.fd(), token, interest);
                 }
-                let next = source.next_timeout();
-                self.timers.arm(Timer::Source(key), next, &mut source.armed);
+                let next = slot.next_timeout();
+                if let Some(source) = slot.source.as_mut() {
+                    self.timers.arm(Timer::Source(key), next, &mut source.armed);
+                }
             }
             SourceOutcome::Lost(failure) => self.lose_source(key, &failure),
+            SourceOutcome::OpenUdp => match self.open_udp(now, key) {
+                Ok(()) => self.after_source(now, key, SourceOutcome::Goes, was_waiting),
+                Err(failure) => self.lose_source(key, &failure),
+            },
             SourceOutcome::Redial { host, port } => {
                 let Some(source) = self.streams.get_mut(key).and_then(|s| s.source.as_mut()) else {
                     return;
@@ -89,6 +101,22 @@ impl Shard {
                 }
             }
         }
+    }
+
+    /// The camera sends by UDP: two more sockets that wake its stream.
+    fn open_udp(&mut self, now: Instant, key: usize) -> Result<(), Failure> {
+        let Some(source) = self.streams.get_mut(key).and_then(|s| s.source.as_mut()) else {
+            return Ok(());
+        };
+        let token = epoll::EventData::new_u64(TOKEN_STREAMS + key as u64);
+        for fd in source.open_udp(now)?.fds() {
+            let told = epoll::EventFlags::IN | epoll::EventFlags::ET;
+            epoll::add(&self.epoll, fd, token, told).map_err(|error| {
+                let detail = format!("the UDP ports can't be watched: {error}");
+                Failure::new(FailureKind::Unreachable, Step::Setup, detail)
+            })?;
+        }
+        source.flush()
     }
 
     /// Registers a freshly dialled socket and its first deadline.
@@ -118,7 +146,11 @@ impl Shard {
     pub(super) fn open_source(&mut self, now: Instant, command: OpenSource) {
         let key = self.stream_key(&command.stream_id);
         self.hang_up(key);
-        let dialled = Source::dial(command.connect_to, command.client, now);
+        let mut client = command.client;
+        if command.figures.by_udp.get() != 0 {
+            client.first_transport = MediaTransport::Udp;
+        }
+        let dialled = Source::dial(command.connect_to, client, now);
         let slot = &mut self.streams[key];
         slot.figures = command.figures;
         match dialled {
@@ -139,7 +171,9 @@ impl Shard {
             // What the machine still wants sent (a TEARDOWN) goes as far as it can.
             let _ = source.flush();
         }
-        slot.figures.state.set(SourceState::Lost as u64);
+        self.figures.lose_source(&slot.id, failure.code());
+        self.tell_followers_lost(key);
+        let slot = &self.streams[key];
         self.events.push(
             &slot.id,
             EventBody::SourceLost {
@@ -157,20 +191,22 @@ impl Shard {
             && let Some(mut source) = slot.detach()
         {
             source.say_goodbye();
+            self.tell_followers_lost(key);
         }
         self.count_sources();
     }
 
     pub(super) fn count_sources(&self) {
         let open = self.streams.iter().filter(|s| s.source.is_some()).count();
-        self.figures.totals.sources_open.set(open as u64);
+        self.totals.sources_open.set(open as u64);
     }
 
     pub(super) fn stream_key(&mut self, stream_id: &str) -> usize {
         if let Some(key) = self.stream_keys.get(stream_id) {
             return *key;
         }
-        let slot = StreamSlot::new(stream_id.to_owned(), Arc::default());
+        let home = self.mesh.home_of(stream_id);
+        let slot = StreamSlot::new(stream_id.to_owned(), home, Arc::default());
         let key = self.streams.insert(slot);
         self.stream_keys.insert(stream_id.to_owned(), key);
         key
@@ -181,6 +217,9 @@ impl Shard {
             && let Some(slot) = self.streams.remove(key)
         {
             self.stream_keys.remove(&slot.id);
+            if slot.following {
+                self.unfollow(&slot.id, slot.home);
+            }
         }
     }
 
@@ -196,6 +235,10 @@ impl Shard {
         }
         let was_waiting = source.wants_write();
         let outcome = slot.handle_timeout(now, &self.events);
+        if slot.dirty {
+            slot.dirty = false;
+            self.dirty.push(key);
+        }
         self.after_source(now, key, outcome, was_waiting);
     }
 }

@@ -4,9 +4,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use peer::webrtc::Origin;
 use rustix::event::epoll;
 
 use super::{Shard, TOKEN_TCP};
+use crate::command::Command;
+use crate::guard::{Seam, guarded};
 use crate::tcp::{Connection, GOODBYE_DEADLINE, StreamAddress, Visit};
 use crate::timers::{Timer, fires};
 
@@ -31,7 +34,7 @@ impl Shard {
                         let address = StreamAddress::of(self.tcp_serial);
                         self.take_in(Connection::new(stream, from, address, now));
                     } else {
-                        self.figures.totals.tcp_refused.add(1);
+                        self.totals.tcp_refused.add(1);
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
@@ -47,7 +50,7 @@ impl Shard {
             && unproven().filter(|c| c.from.ip() == from.ip()).count() < MAX_UNPROVEN_PER_IP
     }
 
-    fn take_in(&mut self, connection: Connection) {
+    fn take_in(&mut self, connection: Connection) -> usize {
         let (address, deadline) = (connection.address, connection.deadline);
         let key = self.connections.insert(connection);
         self.by_stream_address.insert(address, key);
@@ -62,35 +65,35 @@ impl Shard {
         if epoll::add(&self.epoll, connection.stream(), token, interest).is_err() {
             self.close_connection(Instant::now(), key);
         }
+        key
     }
 
     pub(super) fn serve_tcp(&mut self, now: Instant, key: usize, flags: epoll::EventFlags) {
         let Some(connection) = self.connections.get_mut(key) else {
             return;
         };
-        let (from, address) = (connection.from, connection.address);
+        let address = connection.address;
         let ends = epoll::EventFlags::ERR | epoll::EventFlags::HUP | epoll::EventFlags::RDHUP;
         let mut frames = Vec::new();
         let mut visit = Visit::Goes;
         if flags.intersects(epoll::EventFlags::IN | ends) {
             let keep = &mut |frame: &[u8]| frames.push(frame.to_vec());
-            visit = connection.read(&mut self.scratch.bytes, keep);
+            let read = guarded(Seam::TcpRead, || {
+                connection.read(&mut self.scratch.bytes, keep)
+            });
+            visit = read.unwrap_or_else(|| {
+                self.totals.worker_faults.add(1);
+                Visit::Over
+            });
         }
-        for frame in &frames {
-            self.route(now, address, from, frame);
-            let proven = self.by_address.contains_key(&address);
-            let Some(connection) = self.connections.get_mut(key) else {
-                return;
-            };
-            connection.proven |= proven;
-            if !connection.proven {
-                // Whoever does not begin with a viewer's check is none.
-                self.figures.totals.tcp_refused.add(1);
-                return self.close_connection(now, key);
-            }
-            if !connection.closing {
-                connection.deadline = None;
-            }
+        if !connection.proven
+            && let Some(first) = frames.first()
+            && let Some(owner) = self.mesh.other_owner(address, first)
+        {
+            return self.hand_over(key, owner, frames);
+        }
+        if !self.take_frames(now, key, &frames) {
+            return;
         }
         if visit == Visit::Goes && flags.contains(epoll::EventFlags::OUT) {
             visit = self.connections[key].flush();
@@ -101,6 +104,63 @@ impl Shard {
         }
         if visit == Visit::Over {
             self.close_connection(now, key);
+        }
+    }
+
+    /// False when the connection is over.
+    fn take_frames(&mut self, now: Instant, key: usize, frames: &[Vec<u8>]) -> bool {
+        let connection = &self.connections[key];
+        let address = connection.address;
+        let origin = Origin {
+            from: address,
+            mapped: connection.from,
+            local: None,
+        };
+        for frame in frames {
+            if !self.route_here(now, origin, frame) {
+                self.totals.datagrams_unrouted.add(1);
+            }
+            let proven = self.by_address.contains_key(&address);
+            let Some(connection) = self.connections.get_mut(key) else {
+                return false;
+            };
+            connection.proven |= proven;
+            if !connection.proven {
+                // Whoever does not begin with a viewer's check is none.
+                self.totals.tcp_refused.add(1);
+                self.close_connection(now, key);
+                return false;
+            }
+            if !connection.closing {
+                connection.deadline = None;
+            }
+        }
+        true
+    }
+
+    /// The connection is of a viewer of another shard.
+    fn hand_over(&mut self, key: usize, owner: usize, frames: Vec<Vec<u8>>) {
+        let Some(mut connection) = self.connections.remove(key) else {
+            return;
+        };
+        self.by_stream_address.remove(&connection.address);
+        connection.armed = None;
+        let _ = epoll::delete(&self.epoll, connection.stream());
+        let connection = Box::new(connection);
+        // Not taken: it is closed, and the viewer tries again.
+        self.mesh
+            .send(owner, Command::Connection { connection, frames });
+    }
+
+    pub(super) fn take_connection(
+        &mut self,
+        now: Instant,
+        connection: Connection,
+        frames: &[Vec<u8>],
+    ) {
+        let key = self.take_in(connection);
+        if self.connections.get(key).is_some() {
+            self.take_frames(now, key, frames);
         }
     }
 

@@ -49,6 +49,7 @@ impl Feedback {
                             (SMOOTHING - 1) * self.lost_permille / SMOOTHING + reported / SMOOTHING;
                     }
                 }
+                RtcpItem::Remb { bitrate_bps, .. } => figures.remb_bps.set(*bitrate_bps),
                 _ => {}
             }
         }
@@ -121,6 +122,16 @@ mod tests {
         assert!(feedback.keyframe_wanted);
         assert_eq!(feedback.wanted_again.len(), WANTED_AGAIN);
         assert_eq!(figures.nacked.get(), 1_700);
+    }
+
+    #[test]
+    fn an_estimate_is_kept_as_it_was_last_said() {
+        let (mut feedback, figures) = (Feedback::default(), ViewerFigures::default());
+        for bitrate_bps in [2_000_000, 750_000] {
+            let ssrcs = vec![9];
+            feedback.take(&[RtcpItem::Remb { bitrate_bps, ssrcs }], 9, &figures);
+        }
+        assert_eq!(figures.remb_bps.get(), 750_000);
     }
 
     #[test]

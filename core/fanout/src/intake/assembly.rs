@@ -3,12 +3,10 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use wire::h264::{
-    NalType, SEI_RECOVERY_POINT, has_start_code, nal_type, sei_payload_types, slice_info,
-    trim_trailing_zeros,
-};
+use wire::h264::{has_start_code, trim_trailing_zeros};
 
-use crate::NalUnits;
+use crate::codec::{Kind, is_recovery_point, kind};
+use crate::{NalUnits, ParameterSets};
 
 /// Changed sets kept of one unit; more is noise.
 const MAX_CHANGED_SETS: usize = 8;
@@ -25,15 +23,18 @@ pub(super) struct Assembly {
     pub(super) recv_time: Option<Instant>,
     pub(super) has_vcl: bool,
     pub(super) vcl_count: usize,
-    /// Some slice begins at macroblock 0.
+    /// Some slice is a picture's first.
     pub(super) begins_picture: bool,
-    has_idr: bool,
+    has_entry: bool,
+    breaks_link: bool,
+    needs_past: bool,
     pub(super) has_sps: bool,
     has_recovery_point: bool,
     has_b_slices: bool,
+    order: Option<u32>,
     pub(super) changed_sets: ChangedSets,
-    /// Size of the last unit with an IDR: room for the next one at once, not by doubling.
-    last_idr_bytes: usize,
+    /// Size of the last unit where decoding may begin: room for the next one at once, not by doubling.
+    last_entry_bytes: usize,
 }
 
 #[derive(Debug, Default)]
@@ -54,10 +55,17 @@ pub(super) struct Finished {
     pub(super) ts: Option<u64>,
     pub(super) recv_time: Option<Instant>,
     pub(super) begins_picture: bool,
-    pub(super) has_idr: bool,
+    /// Decoding may begin at its picture: an IDR, or an IRAP of H.265.
+    pub(super) has_entry: bool,
+    /// What leads it cannot be decoded by anyone (BLA).
+    pub(super) breaks_link: bool,
+    /// RASL.
+    pub(super) needs_past: bool,
     pub(super) has_sps: bool,
     pub(super) has_recovery_point: bool,
     pub(super) has_b_slices: bool,
+    /// Place in display order, where it is known.
+    pub(super) order: Option<u32>,
 }
 
 impl Assembly {
@@ -66,7 +74,7 @@ impl Assembly {
         let nals = std::mem::take(&mut self.nals);
         *self = Self {
             ts: self.ts,
-            last_idr_bytes: self.last_idr_bytes,
+            last_entry_bytes: self.last_entry_bytes,
             ..Self::default()
         };
         self.reuse(nals);
@@ -76,10 +84,10 @@ impl Assembly {
     pub(super) fn take(&mut self) -> Finished {
         let was = std::mem::take(self);
         self.ts = was.ts;
-        self.last_idr_bytes = if was.has_idr {
+        self.last_entry_bytes = if was.has_entry {
             was.nals.size_bytes()
         } else {
-            was.last_idr_bytes
+            was.last_entry_bytes
         };
         Finished {
             nals: was.nals,
@@ -87,10 +95,13 @@ impl Assembly {
             ts: was.ts,
             recv_time: was.recv_time,
             begins_picture: was.begins_picture,
-            has_idr: was.has_idr,
+            has_entry: was.has_entry,
+            breaks_link: was.breaks_link,
+            needs_past: was.needs_past,
             has_sps: was.has_sps,
             has_recovery_point: was.has_recovery_point,
             has_b_slices: was.has_b_slices,
+            order: was.order,
         }
     }
 
@@ -116,12 +127,12 @@ impl Assembly {
         self.nals.len()
     }
 
-    pub(super) fn open_fragment(&mut self, header: u8, body: &[u8]) {
+    pub(super) fn open_fragment(&mut self, header: &[u8], body: &[u8], is_entry: bool) {
         self.open = true;
-        if NalType::from_header(header) == NalType::IdrSlice {
-            self.nals.make_room(self.last_idr_bytes);
+        if is_entry {
+            self.nals.make_room(self.last_entry_bytes);
         }
-        self.nals.extend_open(&[header]);
+        self.nals.extend_open(header);
         self.nals.extend_open(body);
     }
 
@@ -130,9 +141,9 @@ impl Assembly {
     }
 
     /// Whether what fragments built is one NAL unit of picture data.
-    pub(super) fn is_plain_vcl(&self) -> bool {
+    pub(super) fn is_plain_vcl(&self, sets: &ParameterSets) -> bool {
         let nal = self.nals.open();
-        nal_type(nal).is_some_and(NalType::is_vcl) && !has_start_code(nal)
+        kind(sets.codec(), nal) == Some(Kind::Picture) && !has_start_code(nal)
     }
 
     /// Takes out what fragments built, for whoever takes it apart.
@@ -143,33 +154,34 @@ impl Assembly {
     }
 
     /// Keeps what fragments built where it lies; `false` when it was too short to be anything.
-    pub(super) fn accept_fragment(&mut self) -> bool {
+    pub(super) fn accept_fragment(&mut self, sets: &ParameterSets) -> bool {
         let kept = trim_trailing_zeros(self.nals.open()).len();
         self.nals.truncate_open(kept);
-        self.accept()
+        self.accept(sets)
     }
 
-    pub(super) fn take_vcl(&mut self, nal: &[u8]) -> bool {
+    pub(super) fn take_vcl(&mut self, nal: &[u8], sets: &ParameterSets) -> bool {
         self.nals.extend_open(nal);
-        self.accept()
+        self.accept(sets)
     }
 
-    pub(super) fn take_sei(&mut self, nal: &[u8]) {
-        self.has_recovery_point |= sei_payload_types(nal).contains(&SEI_RECOVERY_POINT);
+    pub(super) fn take_sei(&mut self, nal: &[u8], sets: &ParameterSets) {
+        self.has_recovery_point |= is_recovery_point(sets.codec(), nal);
         self.nals.push(nal);
     }
 
-    fn accept(&mut self) -> bool {
+    fn accept(&mut self, sets: &ParameterSets) -> bool {
         let nal = self.nals.open();
-        if nal.len() < 2 {
+        let Some(slice) = sets.slice(nal) else {
             self.nals.truncate_open(0);
             return false;
-        }
-        if let Some(slice) = slice_info(nal) {
-            self.begins_picture |= slice.begins_picture();
-            self.has_b_slices |= slice.is_b();
-        }
-        self.has_idr |= nal_type(nal) == Some(NalType::IdrSlice);
+        };
+        self.begins_picture |= slice.begins_picture;
+        self.has_entry |= slice.is_entry;
+        self.breaks_link |= slice.breaks_link;
+        self.needs_past |= slice.needs_past;
+        self.has_b_slices |= slice.is_b;
+        self.order = self.order.or(slice.order);
         self.has_vcl = true;
         self.vcl_count += 1;
         self.nals.close_open();

@@ -7,7 +7,7 @@ pub struct IntakeCounters {
     pub packets: u64,
     /// Their payload bytes.
     pub payload_bytes: u64,
-    /// Not RTP, or not RFC 6184.
+    /// Not RTP, or not RFC 6184 (RFC 7798).
     pub malformed: u64,
     /// Of another payload type.
     pub unexpected_payload_type: u64,
@@ -29,15 +29,19 @@ pub struct IntakeCounters {
     pub early_markers: u64,
     /// NAL units of kinds that are left out.
     pub other_nals: u64,
+    /// Packets with payload content information (RFC 7798 section 4.4.4), which nobody is known to send.
+    pub paci_packets: u64,
     /// Units handed out.
     pub units: u64,
     /// Units incomplete, or that needed one that was.
     pub units_dropped: u64,
     /// Keyframes handed out.
     pub keyframes: u64,
-    /// Units with B slices handed out.
+    /// Units that must be shown before an earlier one, handed out.
     pub b_slice_units: u64,
-    /// Keyframes dropped for want of SPS or PPS.
+    /// Leading pictures dropped, because what they refer to was never there.
+    pub leading_left_out: u64,
+    /// Keyframes dropped for want of a parameter set.
     pub without_parameter_sets: u64,
     /// Units over their bound.
     pub oversize: u64,

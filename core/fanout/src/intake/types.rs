@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use thiserror::Error;
+use wire::codec::VideoCodec;
 use wire::rtp::RtpError;
 
 use crate::NalUnits;
@@ -13,11 +14,14 @@ use super::{MAX_ACCESS_UNIT_BYTES, MAX_NALS_PER_UNIT};
 /// What the SDP said about the video track.
 #[derive(Debug, Clone, Default)]
 pub struct IntakeConfig {
+    /// How the packets are read.
+    pub codec: VideoCodec,
     /// RTP clock; 0 counts as 90,000.
     pub clock_rate: u32,
     /// Payload type to accept; `None` takes that of the first packet.
     pub payload_type: Option<u8>,
-    /// `sprop-parameter-sets`, decoded from base64 and otherwise as they came.
+    /// `sprop-parameter-sets`, or `sprop-vps`, `-sps` and `-pps`, decoded from base64 and otherwise
+    /// as they came.
     pub parameter_sets: Vec<Bytes>,
 }
 
@@ -55,8 +59,8 @@ pub enum IntakeError {
         /// The newest taken.
         newest: u16,
     },
-    /// A payload that RFC 6184 does not know, or cut short.
-    #[error("malformed H.264 payload: {what} (seq {seq})")]
+    /// A payload that RFC 6184 (RFC 7798 for H.265) does not know, or cut short.
+    #[error("malformed payload: {what} (seq {seq})")]
     Payload {
         /// What is wrong.
         what: &'static str,
@@ -71,17 +75,22 @@ pub enum IntakeError {
 /// One coded picture with what belongs to it.
 #[derive(Debug, Clone)]
 pub struct AccessUnit {
+    /// Of its NAL units.
+    pub codec: VideoCodec,
     /// Source time in 90 kHz units, unwrapped; comparable within one `source_epoch` only.
     pub media_time: u64,
     /// When its first packet arrived.
     pub recv_time: Instant,
     /// A decoder may begin here; then `parameter_sets` is complete.
     pub keyframe: bool,
-    /// Holds a B slice, which WebRTC cannot carry in order.
+    /// Shown before a unit that was sent earlier, which WebRTC cannot carry in order: in H.264 it
+    /// holds a B slice, in H.265 its picture order count goes back.
     pub has_b_slices: bool,
+    /// Refers to what was before the keyframe that it follows (RASL): of no use to who begins there.
+    pub needs_past: bool,
     /// Grows when the source (its connection or SSRC) changed.
     pub source_epoch: u32,
-    /// For a keyframe all latest SPS and PPS, in-band or not; for others those that changed in it.
+    /// For a keyframe all latest parameter sets, in-band or not; for others those that changed in it.
     pub parameter_sets: Vec<Bytes>,
     /// Its other NAL units in order, SEI included, without delimiters and filler.
     pub nals: NalUnits,
@@ -90,15 +99,15 @@ pub struct AccessUnit {
 /// What the stream's pictures are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VideoInfo {
+    /// Which standard the figures below are of.
+    pub codec: VideoCodec,
     /// Pixels, after cropping.
     pub width: u32,
     /// Pixels, after cropping.
     pub height: u32,
-    /// `profile_idc`.
+    /// `profile_idc`, `general_profile_idc`.
     pub profile: u8,
-    /// Constraint flags.
-    pub constraint: u8,
-    /// `level_idc`.
+    /// `level_idc`, `general_level_idc`.
     pub level: u8,
     /// As people say the profile.
     pub profile_name: &'static str,

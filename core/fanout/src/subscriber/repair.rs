@@ -2,9 +2,9 @@
 //! (RFC 4585 section 6.2.1, RFC 4588).
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use wire::codec::PayloadTypes;
 use wire::rtp::RtpHeader;
 
 use crate::{PackedUnit, Ring};
@@ -27,13 +27,11 @@ const BUDGET_MAX_BYTES: u64 = 64 * 1024;
 /// Original sequence number in front of the payload (RFC 4588 section 4).
 pub const RTX_HEADER_BYTES: usize = 2;
 
-/// The second stream that the answer promised for retransmissions.
+/// The second stream that the answer promised for retransmissions, of whatever codec.
 #[derive(Debug, Clone, Copy)]
 pub struct RtxConfig {
     /// Its own SSRC.
     pub ssrc: u32,
-    /// Payload type whose `apt` is the media's.
-    pub payload_type: u8,
     /// First sequence number; below 2^15, as the media's.
     pub first_seq: u16,
 }
@@ -45,7 +43,7 @@ pub struct Retransmission {
     pub header: RtpHeader,
     /// Comes first in the payload, in network order.
     pub original_seq: u16,
-    unit: Arc<PackedUnit>,
+    unit: PackedUnit,
     packet: usize,
 }
 
@@ -84,6 +82,7 @@ struct Sent {
 pub(super) struct Repair {
     // given
     rtx: RtxConfig,
+    payload_types: PayloadTypes,
     // owned
     next_seq: u16,
     history: VecDeque<Sent>,
@@ -93,8 +92,9 @@ pub(super) struct Repair {
 }
 
 impl Repair {
-    pub(super) fn new(rtx: RtxConfig) -> Self {
+    pub(super) fn new(rtx: RtxConfig, payload_types: PayloadTypes) -> Self {
         Self {
+            payload_types,
             next_seq: rtx.first_seq,
             rtx,
             history: VecDeque::new(),
@@ -136,6 +136,11 @@ impl Repair {
         });
     }
 
+    /// What was sent is of another ring than what comes.
+    pub(super) fn forget_history(&mut self) {
+        self.history.clear();
+    }
+
     /// The packet that was sent under `seq`, if it is still held and may go again.
     pub(super) fn again(&mut self, now: Instant, ring: &Ring, seq: u16) -> Option<Retransmission> {
         let recent = |at: Instant| now < at + REPEAT_AFTER;
@@ -151,6 +156,8 @@ impl Repair {
             self.counters.gone += 1;
             return None;
         };
+        // Without one, the viewer did not ask to have packets of this codec again.
+        let payload_type = self.payload_types.get(unit.codec)?.rtx?;
         let size_bytes = unit.payload(packet).len() as u64;
         if self.budget_bytes < size_bytes || self.answered.len() == REPEATS_KEPT {
             self.counters.over_budget += 1;
@@ -159,7 +166,7 @@ impl Repair {
         self.answered.push_back((seq, now));
         let header = RtpHeader {
             marker: packet + 1 == unit.len(),
-            payload_type: self.rtx.payload_type,
+            payload_type,
             seq: self.next_seq,
             rtp_ts: sent.rtp_ts,
             ssrc: self.rtx.ssrc,
@@ -168,7 +175,7 @@ impl Repair {
         Some(Retransmission {
             header,
             original_seq: seq,
-            unit: Arc::clone(unit),
+            unit: unit.clone(),
             packet,
         })
     }

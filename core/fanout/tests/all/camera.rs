@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use fanout::{AccessUnit, Intake, IntakeConfig, Ring, packetize};
+use fanout::{AccessUnit, Intake, IntakeConfig, Packer, Ring};
+use wire::codec::VideoCodec;
 use wire::rtp::RtpHeader;
 
 /// 640x360 Constrained Baseline and its PPS, as x264 writes them.
@@ -29,6 +30,16 @@ pub const RECOVERY_POINT: &[u8] = &[0x06, 0x06, 0x01, 0xc4, 0x80];
 
 /// Between two pictures at 25 a second, 90 kHz.
 pub const PICTURE: u32 = 3_600;
+
+/// What an SDP of H.264 says.
+pub fn track(clock_rate: u32, payload_type: Option<u8>, sets: &[Bytes]) -> IntakeConfig {
+    IntakeConfig {
+        codec: VideoCodec::H264,
+        clock_rate,
+        payload_type,
+        parameter_sets: sets.to_vec(),
+    }
+}
 
 pub fn start() -> Instant {
     // Far from the process's own beginning, so that tests may look back.
@@ -123,9 +134,14 @@ impl Camera {
     }
 
     pub fn with_sets(sets: &[&[u8]]) -> Self {
+        Self::of(VideoCodec::H264, sets)
+    }
+
+    pub fn of(codec: VideoCodec, sets: &[&[u8]]) -> Self {
         let parameter_sets = sets.iter().map(|set| Bytes::copy_from_slice(set)).collect();
         Self {
             intake: Intake::new(IntakeConfig {
+                codec,
                 parameter_sets,
                 ..IntakeConfig::default()
             }),
@@ -210,10 +226,12 @@ pub fn nals(unit: &AccessUnit) -> Vec<Vec<u8>> {
 /// A unit that never was RTP, for what comes behind the intake.
 pub fn unit(keyframe: bool, nals: Vec<Vec<u8>>, media_time: u64, recv_time: Instant) -> AccessUnit {
     AccessUnit {
+        codec: VideoCodec::H264,
         media_time,
         recv_time,
         keyframe,
         has_b_slices: false,
+        needs_past: false,
         source_epoch: 0,
         parameter_sets: if keyframe {
             vec![Bytes::from_static(SPS), Bytes::from_static(PPS)]
@@ -242,5 +260,9 @@ pub fn push_picture(ring: &mut Ring, from: Instant, number: u32, keyframe: bool,
 }
 
 pub fn push_unit(ring: &mut Ring, unit: &AccessUnit) {
-    ring.push(packetize(unit, unit.media_time, ring.place()).unwrap());
+    ring.push(
+        Packer::default()
+            .pack(unit, unit.media_time, ring.place())
+            .unwrap(),
+    );
 }

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use fanout::{IntakeConfig, MAX_ACCESS_UNIT_BYTES, MAX_READY_BYTES, Place, Stream};
 use proptest::prelude::*;
+use wire::codec::{PayloadTypes, VideoCodec};
 
 use crate::camera::*;
-use crate::subscriber::Viewer;
+use crate::h265_camera as h265;
+use crate::subscriber::{CONFIG, H264, Viewer};
 
 /// Rounds of the seeded mutations: about two seconds in a debug build.
 const ROUNDS: u64 = 3_000;
@@ -29,7 +31,34 @@ impl Dice {
     }
 }
 
-fn corpus() -> Vec<Vec<u8>> {
+fn corpus(codec: VideoCodec) -> Vec<Vec<u8>> {
+    match codec {
+        VideoCodec::H264 => h264_corpus(),
+        VideoCodec::H265 => h265_corpus(),
+    }
+}
+
+fn h265_corpus() -> Vec<Vec<u8>> {
+    let mut payloads = vec![
+        h265::VPS.to_vec(),
+        h265::SPS.to_vec(),
+        h265::PPS.to_vec(),
+        h265::SEI.to_vec(),
+        h265::PACI.to_vec(),
+        h265::aggregate(&[h265::VPS, h265::SPS, h265::PPS]),
+        glued(&[h265::VPS, h265::SPS, h265::PPS, &h265::idr(600)]),
+        h265::idr(400),
+        h265::slice(h265::CRA, true, 9, 400),
+        h265::slice(h265::RASL, true, 8, 300),
+        h265::p(900, 1),
+    ];
+    payloads.extend(h265::fragments(&h265::idr(9_000), 1_300));
+    let two = glued(&[&h265::p(2_000, 2), &h265::p(2_000, 3)]);
+    payloads.extend(h265::fragments(&two, 1_300));
+    payloads
+}
+
+fn h264_corpus() -> Vec<Vec<u8>> {
     let mut payloads = vec![
         SPS.to_vec(),
         PPS.to_vec(),
@@ -64,11 +93,27 @@ fn mutate(bytes: &mut Vec<u8>, dice: &mut Dice) {
 
 #[test]
 fn mutated_packets_never_panic_hold_memory_or_end_the_stream() {
+    mutated_packets(VideoCodec::H264, [SPS, PPS, &[]], &idr(900));
+}
+
+#[test]
+fn mutated_packets_of_h265_do_not_either() {
+    let sets = [h265::VPS, h265::SPS, h265::PPS];
+    mutated_packets(VideoCodec::H265, sets, &h265::idr(900));
+}
+
+fn mutated_packets(codec: VideoCodec, sets: [&[u8]; 3], keyframe: &[u8]) {
     let mut dice = Dice(0x5eed);
-    let corpus = corpus();
-    let mut stream = Stream::new(IntakeConfig::default());
+    let corpus = corpus(codec);
+    let mut stream = Stream::new(IntakeConfig {
+        codec,
+        ..IntakeConfig::default()
+    });
     let mut camera = Camera::new();
-    let mut viewer = Viewer::new();
+    let mut viewer = Viewer::with(fanout::SubscriberConfig {
+        payload_types: PayloadTypes::only(codec, H264),
+        ..CONFIG
+    });
     for _ in 0..ROUNDS {
         for _ in 0..8 {
             match dice.below(12) {
@@ -95,10 +140,12 @@ fn mutated_packets_never_panic_hold_memory_or_end_the_stream() {
     stream.source_lost();
     let before = stream.ring().next_index();
     for _ in 0..3 {
-        for (nal, last) in [(SPS, false), (PPS, false), (&idr(900), true)] {
-            let packet = camera.packet(nal, last);
+        for set in sets {
+            let packet = camera.packet(set, false);
             let _ = stream.receive(camera.now, &packet);
         }
+        let packet = camera.packet(keyframe, true);
+        let _ = stream.receive(camera.now, &packet);
         camera.tick();
     }
     assert!(stream.ring().next_index() > before);
@@ -127,14 +174,18 @@ proptest! {
     #[test]
     fn arbitrary_payloads_never_panic(
         payloads in prop::collection::vec((prop::collection::vec(any::<u8>(), 0..120), any::<bool>()), 1..60),
+        is_h265: bool,
     ) {
-        let mut camera = Camera::with_sets(&[SPS, PPS]);
+        let mut camera = match is_h265 {
+            true => Camera::of(VideoCodec::H265, &[h265::VPS, h265::SPS, h265::PPS]),
+            false => Camera::with_sets(&[SPS, PPS]),
+        };
         for (payload, marker) in payloads {
             let _ = camera.push(&payload, marker);
             let _ = camera.intake.push(camera.now, &payload);
         }
         for unit in camera.units() {
-            if let Some(packed) = fanout::packetize(&unit, unit.media_time, Place::default()) {
+            if let Some(packed) = fanout::Packer::default().pack(&unit, unit.media_time, Place::default()) {
                 prop_assert!(!packed.is_empty());
                 let _ = packed.to_annexb();
             }

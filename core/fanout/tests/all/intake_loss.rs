@@ -145,7 +145,7 @@ fn another_payload_type_is_dropped_and_counted() {
 #[test]
 fn a_camera_whose_sdp_names_a_payload_type_it_never_sends_is_still_seen() {
     let mut camera = Camera::new();
-    camera.intake.source_resumed(90_000, Some(97), &[]);
+    camera.intake.source_resumed(&track(90_000, Some(97), &[]));
     for _ in 0..10 {
         let _ = camera.push(&p(100), true);
         camera.tick();

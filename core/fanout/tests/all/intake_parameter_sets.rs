@@ -28,7 +28,7 @@ fn sets_in_band_win_over_those_of_the_sdp() {
     let units = camera.send(&[SPS_1080, PPS_1080, &idr(100)]);
     assert_eq!(units[0].parameter_sets, [SPS_1080, PPS_1080]);
     let stale = [Bytes::from_static(SPS), Bytes::from_static(PPS)];
-    camera.intake.source_resumed(90_000, None, &stale);
+    camera.intake.source_resumed(&track(90_000, None, &stale));
     assert_eq!(
         camera.send(&[idr(100)])[0].parameter_sets,
         [SPS_1080, PPS_1080]
@@ -41,7 +41,7 @@ fn after_a_reconnect_the_new_sdp_replaces_the_old_sets() {
     camera.key(100);
     camera.intake.reset();
     let sets = [Bytes::from_static(SPS_1080), Bytes::from_static(PPS_1080)];
-    camera.intake.source_resumed(90_000, None, &sets);
+    camera.intake.source_resumed(&track(90_000, None, &sets));
     assert_eq!(
         camera.send(&[idr(100)])[0].parameter_sets,
         [SPS_1080, PPS_1080]

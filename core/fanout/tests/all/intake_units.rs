@@ -227,7 +227,7 @@ fn a_stream_without_idr_starts_at_sps_and_recovery_point() {
 #[test]
 fn a_clock_other_than_90_khz_is_converted() {
     let mut camera = Camera::new();
-    camera.intake.source_resumed(1_000, None, &[]);
+    camera.intake.source_resumed(&track(1_000, None, &[]));
     let first = camera.key(100)[0].media_time;
     camera.rtp_ts = camera.rtp_ts.wrapping_sub(PICTURE).wrapping_add(40);
     assert_eq!(camera.send(&[p(100)])[0].media_time - first, 3_600);

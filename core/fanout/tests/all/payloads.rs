@@ -1,21 +1,24 @@
 //! RTP payloads: nothing lost, nothing over size, long runs of equal size.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use bytes::Bytes;
-use fanout::{MAX_RTP_PAYLOAD_BYTES, PackedUnit, Place, packetize};
+use fanout::{MAX_RTP_PAYLOAD_BYTES, PackedUnit, Packer, Place};
 use proptest::prelude::*;
 
 use crate::camera::*;
 use crate::depacketize::nals_of;
 
-fn packed(keyframe: bool, nals: Vec<Vec<u8>>) -> Arc<PackedUnit> {
-    packetize(&unit(keyframe, nals, 0, start()), 0, Place::default()).unwrap()
+fn packed(keyframe: bool, nals: Vec<Vec<u8>>) -> PackedUnit {
+    Packer::default()
+        .pack(&unit(keyframe, nals, 0, start()), 0, Place::default())
+        .unwrap()
 }
 
 fn sizes(unit: &PackedUnit, packets: Range<usize>) -> Vec<usize> {
-    packets.map(|packet| unit.payload(packet).len()).collect()
+    packets
+        .map(|packet| unit.padded_payload(packet).len())
+        .collect()
 }
 
 #[test]
@@ -30,14 +33,19 @@ fn sei_goes_to_no_viewer_and_a_unit_of_sei_alone_is_none() {
     let unit_with = packed(false, vec![SEI.to_vec(), p(300), SEI.to_vec()]);
     assert_eq!(nals_of(&unit_with), [p(300)]);
     assert!(
-        packetize(
-            &unit(false, vec![SEI.to_vec()], 0, start()),
-            0,
-            Place::default()
-        )
-        .is_none()
+        Packer::default()
+            .pack(
+                &unit(false, vec![SEI.to_vec()], 0, start()),
+                0,
+                Place::default()
+            )
+            .is_none()
     );
-    assert!(packetize(&unit(true, vec![], 0, start()), 0, Place::default()).is_none());
+    assert!(
+        Packer::default()
+            .pack(&unit(true, vec![], 0, start()), 0, Place::default())
+            .is_none()
+    );
 }
 
 #[test]
@@ -51,13 +59,53 @@ fn a_keyframe_of_one_slice_is_two_messages_for_the_kernel() {
     assert!(full[0] - last < unit.len());
 }
 
+fn slices_of(sizes: &[usize]) -> Vec<Vec<u8>> {
+    let numbers = (0u32..).map(|n| n * 80);
+    let each = numbers.zip(sizes);
+    each.map(|(first_mb, size)| slice(0x41, first_mb, 5, *size))
+        .collect()
+}
+
 #[test]
-fn each_slice_of_a_picture_is_one_message() {
-    let slices = (0..4)
-        .map(|n| slice(0x41, n * 80, 5, 9_000 + n as usize * 700))
-        .collect();
-    let unit = packed(false, slices);
-    assert_eq!(unit.equal_runs().count(), 4);
+fn the_slices_of_a_picture_are_one_message_by_a_little_padding() {
+    let slices = slices_of(&[9_000, 9_700, 10_400, 11_100]);
+    let unit = packed(false, slices.clone());
+    assert_eq!(unit.equal_runs().count(), 1);
+    assert_eq!(nals_of(&unit), slices);
+    let bytes: usize = slices.iter().map(Vec::len).sum();
+    assert!(
+        unit.size_bytes() < bytes + bytes / 16,
+        "{}",
+        unit.size_bytes()
+    );
+    assert!(!unit.is_padded(unit.len() - 1), "a run may end shorter");
+    let media: usize = (0..unit.len())
+        .map(|packet| unit.payload(packet).len())
+        .sum();
+    assert_eq!(unit.size_bytes() - unit.padding_of(0..unit.len()), media);
+    assert!(unit.padding_of(0..unit.len()) > 0);
+    for packet in (0..unit.len()).filter(|packet| unit.is_padded(*packet)) {
+        let (payload, whole) = (unit.payload(packet), unit.padded_payload(packet));
+        assert_eq!(
+            payload.len() + usize::from(whole[whole.len() - 1]),
+            whole.len()
+        );
+    }
+}
+
+#[test]
+fn slices_that_would_need_much_padding_go_as_they_are() {
+    for sizes in [&[700, 20_000][..], &[300, 1_100, 200, 1_000]] {
+        let unit = packed(false, slices_of(sizes));
+        assert!(unit.equal_runs().count() > 1);
+        assert!((0..unit.len()).all(|packet| !unit.is_padded(packet)));
+    }
+}
+
+#[test]
+fn a_picture_in_one_slice_is_never_padded() {
+    let unit = packed(true, vec![idr(123_457)]);
+    assert!((0..unit.len()).all(|packet| !unit.is_padded(packet)));
 }
 
 #[test]
@@ -80,7 +128,7 @@ fn parameter_sets_too_long_for_one_packet_still_arrive() {
         long(0x68, 1_900),
         long(0x68, 9),
     ];
-    let nals = nals_of(&packetize(&unit, 0, Place::default()).unwrap());
+    let nals = nals_of(&Packer::default().pack(&unit, 0, Place::default()).unwrap());
     assert_eq!(nals[..4], unit.parameter_sets);
     assert_eq!(nals[4], idr(100));
 }
@@ -152,6 +200,15 @@ proptest! {
         prop_assert_eq!(next, unit.len());
         prop_assert!(unit.equal_runs().count() <= count + 1, "a run for the sets and one a slice");
         prop_assert_eq!(unit.bytes_of(0..unit.len()), unit.size_bytes());
+        let media: usize = (0..unit.len()).map(|packet| unit.payload(packet).len()).sum();
+        prop_assert!(unit.size_bytes() <= media + media / 8 + 1);
+    }
+
+    #[test]
+    fn slices_of_about_one_size_are_one_message(sizes in prop::collection::vec(9_000usize..11_000, 2..9)) {
+        let unit = packed(false, slices_of(&sizes));
+        prop_assert_eq!(unit.equal_runs().count(), 1);
+        prop_assert_eq!(nals_of(&unit), slices_of(&sizes));
     }
 
     #[test]
@@ -169,4 +226,26 @@ proptest! {
         }
         prop_assert_eq!(next, part.end);
     }
+}
+
+#[test]
+fn small_units_lie_one_behind_the_other_and_large_ones_alone() {
+    let mut packer = Packer::default();
+    let mut pack = |size| {
+        let unit = unit(false, vec![p(size)], 0, start());
+        packer.pack(&unit, 0, Place::default()).unwrap()
+    };
+    let range = |unit: &PackedUnit| {
+        let first = unit.padded_payload(0).as_ptr() as usize;
+        first..first + unit.size_bytes()
+    };
+    let (first, second, large, third) = (pack(900), pack(2_500), pack(60_000), pack(700));
+    assert_eq!(range(&first).end, range(&second).start);
+    assert_eq!(range(&second).end, range(&third).start);
+    assert!(range(&large).end <= range(&first).start || range(&third).end <= range(&large).start);
+    // What others of its block have left behind is of no matter to a unit that stays.
+    drop((first, third));
+    let more: Vec<_> = (0..100).map(|_| pack(2_000)).collect();
+    assert_eq!(nals_of(&second), [p(2_500)]);
+    assert!(more.iter().all(|unit| nals_of(unit) == [p(2_000)]));
 }

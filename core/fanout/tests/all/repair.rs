@@ -14,7 +14,6 @@ use crate::subscriber::{CONFIG, Viewer, gop};
 
 const RTX: RtxConfig = RtxConfig {
     ssrc: 0xef01,
-    payload_type: 103,
     first_seq: 7,
 };
 
@@ -58,7 +57,7 @@ fn a_packet_goes_again_under_a_number_of_its_own() {
         let expected = RtpHeader {
             seq: RTX.first_seq + nth as u16,
             ssrc: RTX.ssrc,
-            payload_type: RTX.payload_type,
+            payload_type: 103,
             ..sent
         };
         assert_eq!(header, expected);
@@ -192,6 +191,34 @@ fn a_keyframe_is_waited_for_when_it_is_due_and_a_gop_goes_again_only_once() {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
+    /// Cameras are not even: a unit may come sooner after a replay than the replay has left room for.
+    #[test]
+    fn time_goes_on_over_replays_whatever_the_camera_does(
+        steps in prop::collection::vec(1u64..9_000, 40..120),
+        asked in prop::collection::vec(0usize..120, 1..6),
+    ) {
+        let from = start();
+        let (mut ring, mut viewer) = (Ring::default(), viewer());
+        let (mut media_time, mut now) = (90_000, from);
+        for (number, step) in steps.iter().enumerate() {
+            let mut unit = picture(from, 0, number == 0, 2_000);
+            media_time += step;
+            now += ms(step / 90 + 1);
+            (unit.media_time, unit.recv_time) = (media_time, now);
+            push_unit(&mut ring, &unit);
+            if asked.contains(&number) {
+                viewer.subscriber.request_keyframe(now, &ring);
+            }
+            viewer.run(now, now + ms(1), &ring);
+        }
+        viewer.run(now, now + ms(2_000), &ring);
+        viewer.check_seq();
+        let times: Vec<u32> = viewer.units().iter().map(|(rtp_ts, _)| *rtp_ts).collect();
+        for pair in times.windows(2) {
+            prop_assert!((1..u32::MAX / 2).contains(&pair[1].wrapping_sub(pair[0])), "{times:?}");
+        }
+    }
+
     /// Whatever is lost, once or more, and asked for again each 40 ms, comes in the end.
     #[test]
     fn what_a_lossy_way_lost_is_repaired(

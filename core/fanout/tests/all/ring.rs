@@ -3,6 +3,7 @@
 use fanout::{GOP_MAX_BYTES, GOP_MAX_UNITS, Ring};
 
 use crate::camera::*;
+use crate::subscriber::gop;
 
 #[test]
 fn the_ring_holds_all_since_the_newest_keyframe() {
@@ -97,4 +98,52 @@ fn an_empty_ring_answers_nothing() {
     let ring = Ring::default();
     assert!(ring.is_empty() && ring.get(0).is_none() && ring.newest_keyframe().is_none());
     assert!(ring.keyframe_annexb().is_none() && ring.first_index().is_none());
+}
+
+/// What another shard holds of `ring`, having been handed the units of `handed` only.
+fn follower_of(ring: &Ring, handed: impl IntoIterator<Item = u64>) -> Ring {
+    let mut follower = Ring::default();
+    for index in handed {
+        follower.follow(ring.get(index).unwrap().clone());
+    }
+    follower
+}
+
+#[test]
+fn a_follower_begins_at_a_keyframe_and_holds_the_same_units() {
+    let ring = gop(start(), 30, 9_000, 900);
+    let follower = follower_of(&ring, 0..30);
+    assert_eq!(follower.newest_keyframe_index(), Some(0));
+    assert_eq!(follower.place(), ring.place());
+    assert_eq!(follower.held_bytes(), ring.held_bytes());
+    for index in 0..30 {
+        let lies_at = |ring: &Ring| ring.get(index).unwrap().payload(0).as_ptr();
+        let same = lies_at(&follower) == lies_at(&ring);
+        assert!(same, "handed on, not copied");
+    }
+    let late = follower_of(&ring, 5..30);
+    assert!(late.is_empty(), "no keyframe to begin at");
+}
+
+#[test]
+fn a_follower_that_missed_units_goes_on_at_the_next_keyframe() {
+    let from = start();
+    let mut ring = Ring::default();
+    for number in 0..60 {
+        push_picture(&mut ring, from, number, number % 20 == 0, 900);
+    }
+    let kept: Vec<u64> = (ring.first_index().unwrap()..60).collect();
+    let first = kept[0];
+    assert!(first <= 20, "the test needs a GOP before the last one");
+    let handed = (20..60).filter(|index| !(25..30).contains(index));
+    let mut follower = follower_of(&ring, handed);
+    assert_eq!(follower.newest_keyframe_index(), Some(40));
+    assert_eq!(
+        follower.first_index(),
+        Some(40),
+        "nothing lies before the gap"
+    );
+    assert_eq!(follower.place(), ring.place());
+    follower.follow(ring.get(50).unwrap().clone());
+    assert_eq!(follower.place(), ring.place(), "handed twice, held once");
 }

@@ -54,7 +54,7 @@ fn viewers_go_on_after_a_reconnect_with_continuous_seq_and_growing_time() {
     };
     let resumed = camera.now;
     let sets = [Bytes::from_static(SPS), Bytes::from_static(PPS)];
-    stream.source_resumed(90_000, Some(96), &sets);
+    stream.source_resumed(&track(90_000, Some(96), &sets));
     assert_eq!(
         send(&mut stream, &mut camera, &[&p(2_000)]),
         Received::default()

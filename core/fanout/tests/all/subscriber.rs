@@ -4,14 +4,20 @@ use std::time::{Duration, Instant};
 
 use fanout::{PACKETS_PER_MS, Ring, Subscriber, SubscriberConfig, SubscriberCounters};
 use proptest::prelude::*;
+use wire::codec::{PayloadType, PayloadTypes, VideoCodec};
 use wire::rtp::RtpHeader;
 
 use crate::camera::*;
 use crate::depacketize::nals_of_payloads;
 
+pub const H264: PayloadType = PayloadType {
+    media: 102,
+    rtx: Some(103),
+};
+
 pub const CONFIG: SubscriberConfig = SubscriberConfig {
     ssrc: 0xabcd,
-    payload_type: 102,
+    payload_types: PayloadTypes::only(VideoCodec::H264, H264),
     first_seq: 32_000,
     first_rtp_ts: u32::MAX - 1_000,
     rtx: None,
@@ -25,8 +31,12 @@ pub struct Viewer {
 
 impl Viewer {
     pub fn new() -> Self {
+        Self::with(CONFIG)
+    }
+
+    pub fn with(config: SubscriberConfig) -> Self {
         Self {
-            subscriber: Subscriber::new(CONFIG),
+            subscriber: Subscriber::new(config),
             sent: Vec::new(),
         }
     }
@@ -138,7 +148,7 @@ fn a_joiner_begins_at_the_newest_keyframe_with_true_spacing() {
     let header = viewer.sent[0].1;
     assert_eq!(
         (header.ssrc, header.payload_type),
-        (CONFIG.ssrc, CONFIG.payload_type)
+        (CONFIG.ssrc, H264.media)
     );
 }
 

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::draws::Draws;
+
 /// How bad a way is, for each direction alike.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Impairment {
@@ -18,7 +20,7 @@ pub struct Impairment {
 #[derive(Debug)]
 pub struct Fate {
     impairment: Impairment,
-    state: u64,
+    draws: Draws,
     passed: u64,
     lost: u64,
 }
@@ -27,7 +29,7 @@ impl Fate {
     pub fn new(impairment: Impairment, seed: u64) -> Self {
         Self {
             impairment,
-            state: seed,
+            draws: Draws::new(seed),
             passed: 0,
             lost: 0,
         }
@@ -36,7 +38,7 @@ impl Fate {
     /// How late the next datagram comes; `None`: never.
     pub fn next(&mut self) -> Option<Duration> {
         // Both are drawn for each, so that the losses of a seed do not depend on the jitter.
-        let (loss, late) = (self.draw(), self.draw());
+        let (loss, late) = (self.draws.next(), self.draws.next());
         if loss < self.impairment.loss {
             self.lost += 1;
             return None;
@@ -47,16 +49,6 @@ impl Fate {
 
     pub fn counts(&self) -> Value {
         json!({ "passed": self.passed, "lost": self.lost })
-    }
-
-    /// Uniform in 0 to 1 (SplitMix64).
-    fn draw(&mut self) -> f64 {
-        self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.state;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^= mixed >> 31;
-        (mixed >> 11) as f64 / (1u64 << 53) as f64
     }
 }
 

@@ -3,18 +3,20 @@
 
 use std::collections::VecDeque;
 use std::mem;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use wire::rtcp::{self, RtcpItem};
 use wire::rtp::RTP_HEADER_BYTES;
 use wire::rtsp::{DesyncCause, Item, Message, MessageError, Reader, RtspIdHeader, RtspUrl};
 
+use super::audio::{AudioCodec, AudioTrack};
 use super::auth::{Attempts, Auth};
 use super::config::ClientConfig;
 use super::failure::{Failure, FailureKind, Step};
 use super::reception::Reception;
 use super::track::Track;
 use super::transcript::TranscriptEntry;
+use super::udp::{Datagram, MediaTransport, UdpPath};
 use super::{MAX_DESYNCS, MAX_SKIPPED_BYTES, RECEIVER_REPORT_EVERY};
 
 /// What the camera sent, as slices of the bytes given to [`RtspClient::receive`] (or of the kept
@@ -28,6 +30,11 @@ pub enum Received<'a> {
     },
     Rtcp {
         channel: u8,
+        packet: &'a [u8],
+    },
+    /// Sound, as RTP of version 2 and the track's payload type.
+    Audio {
+        codec: AudioCodec,
         packet: &'a [u8],
     },
 }
@@ -46,6 +53,8 @@ pub enum ClientEvent {
         host: String,
         port: u16,
     },
+    /// The camera sends by UDP only: bind two ports and say [`RtspClient::udp_bound`].
+    UdpWanted,
     /// The end, said once. Send what is left and close.
     Failed(Failure),
 }
@@ -54,11 +63,14 @@ pub enum ClientEvent {
 pub struct ClientCounters {
     pub rtp_packets: u64,
     pub rtp_bytes: u64,
+    pub audio_packets: u64,
     /// On the RTP channel, yet too short or not version 2.
     pub malformed_rtp: u64,
     pub malformed_rtcp: u64,
     pub unexpected_payload_type: u64,
     pub unassigned_channel: u64,
+    /// Not from the camera, or before PLAY.
+    pub foreign_datagrams: u64,
     pub stray_responses: u64,
     pub camera_requests: u64,
     pub desyncs: u64,
@@ -87,14 +99,18 @@ pub(super) struct Pending {
 #[derive(Debug)]
 pub struct RtspClient {
     // given
-    pub(super) config: ClientConfig,
+    // What only the dialogue needs is boxed: of thousands of cameras, what each packet needs is to lie
+    // close together.
+    pub(super) config: Box<ClientConfig>,
+    /// By TCP and by UDP, of the config: asked for after each packet.
+    stall_after: (Duration, Duration),
     // owned: the dialogue
     pub(super) phase: Phase,
     /// The step that is not done yet.
     pub(super) step: Step,
-    pub(super) target: RtspUrl,
+    pub(super) target: Box<RtspUrl>,
     pub(super) redirects: u8,
-    pub(super) auth: Auth,
+    pub(super) auth: Box<Auth>,
     pub(super) cseq: u32,
     pub(super) pending: Option<Pending>,
     pub(super) keepalives: VecDeque<(u32, Attempts)>,
@@ -103,15 +119,22 @@ pub struct RtspClient {
     pub(super) rtsp_session_id: Option<String>,
     pub(super) timeout_s: u32,
     pub(super) track: Option<Track>,
+    pub(super) audio: Option<AudioTrack>,
+    /// The SETUP that waits for its answer is the sound's.
+    pub(super) setting_up_audio: bool,
+    pub(super) transport: MediaTransport,
+    /// The other transport was tried before.
+    pub(super) transport_changed: bool,
+    pub(super) udp: Option<Box<UdpPath>>,
     // owned: the stream
     reader: Reader,
-    /// RTP and RTCP channel, from the answer to SETUP on.
+    /// RTP and RTCP channel, from the answer to SETUP on. By UDP they stand for the two ports.
     pub(super) channels: Option<(u8, u8)>,
     /// PLAY was handed out for sending: media before it is the echo of a dead pull.
-    media_open: bool,
+    pub(super) media_open: bool,
     pub(super) reception: Reception,
     skipped_before: u64,
-    counters: ClientCounters,
+    pub(super) counters: ClientCounters,
     // derived: when to do what
     last_rtp: Option<Instant>,
     pub(super) keepalive_at: Option<Instant>,
@@ -119,6 +142,7 @@ pub struct RtspClient {
     playing_since: Option<Instant>,
     // owned: what waits to be polled
     pub(super) transmits: VecDeque<Vec<u8>>,
+    pub(super) datagrams: VecDeque<Datagram>,
     pub(super) events: VecDeque<ClientEvent>,
     pub(super) transcript: VecDeque<TranscriptEntry>,
 }
@@ -129,9 +153,9 @@ impl RtspClient {
         Self {
             phase: Phase::Dialling,
             step: Step::Dial,
-            target: config.url.clone(),
+            target: Box::new(config.url.clone()),
             redirects: 0,
-            auth: Auth::new(&config),
+            auth: Box::new(Auth::new(&config)),
             cseq: 0,
             pending: None,
             keepalives: VecDeque::new(),
@@ -140,6 +164,11 @@ impl RtspClient {
             rtsp_session_id: None,
             timeout_s: RtspIdHeader::DEFAULT_TIMEOUT_S,
             track: None,
+            audio: None,
+            setting_up_audio: false,
+            transport: config.first_transport,
+            transport_changed: false,
+            udp: None,
             reader: Reader::new(),
             channels: None,
             media_open: false,
@@ -151,9 +180,11 @@ impl RtspClient {
             report_at: None,
             playing_since: None,
             transmits: VecDeque::new(),
+            datagrams: VecDeque::new(),
             events: VecDeque::new(),
             transcript: VecDeque::new(),
-            config,
+            stall_after: (config.stall_after, config.udp_stall_after),
+            config: Box::new(config),
         }
     }
 
@@ -213,8 +244,18 @@ impl RtspClient {
         if !self.is_talking() {
             return;
         }
-        let mut reader = mem::take(&mut self.reader);
         let mut input = bytes;
+        // Nearly always it is whole packets, and the reader can stay where it is.
+        while let Some((channel, payload)) = self.reader.next_whole(&mut input) {
+            self.on_interleaved(now, channel, payload, sink);
+            if !self.is_talking() {
+                return;
+            }
+        }
+        if input.is_empty() {
+            return;
+        }
+        let mut reader = mem::take(&mut self.reader);
         while let Some(item) = reader.next(&mut input) {
             match item {
                 Item::Interleaved { channel, payload } => {
@@ -223,7 +264,9 @@ impl RtspClient {
                 Item::Message(message) => {
                     self.on_message(now, message);
                     if let Some((rtp, rtcp)) = self.channels {
-                        reader.set_known_channels(&[rtp, rtcp]);
+                        let audio = self.audio.as_ref().and_then(|audio| audio.channels);
+                        let (audio_rtp, audio_rtcp) = audio.unwrap_or((rtp, rtcp));
+                        reader.set_known_channels(&[rtp, rtcp, audio_rtp, audio_rtcp]);
                     }
                 }
                 Item::Desync(cause) => self.on_desync(cause),
@@ -359,12 +402,20 @@ impl RtspClient {
     fn stall_at(&self) -> Option<Instant> {
         let since = self.playing_since?;
         let since = self.last_rtp.map_or(since, |last| last.max(since));
-        Some(since + self.config.stall_after)
+        Some(since + self.stall_after())
+    }
+
+    fn stall_after(&self) -> Duration {
+        match self.transport {
+            MediaTransport::Tcp => self.stall_after.0,
+            MediaTransport::Udp => self.stall_after.1,
+        }
     }
 
     /// What came instead of pictures tells where to look.
     fn stall_detail(&self) -> String {
-        let seconds = self.config.stall_after.as_secs();
+        let seconds = self.stall_after().as_secs();
+        let by_udp = self.transport == MediaTransport::Udp;
         let counters = &self.counters;
         let instead = if self.last_rtp.is_some() {
             ""
@@ -372,6 +423,10 @@ impl RtspClient {
             "; data comes with another payload type than the camera described"
         } else if counters.unassigned_channel > 0 {
             "; data comes on another channel than the camera assigned"
+        } else if counters.foreign_datagrams > 0 {
+            "; data comes from another address or port than the camera named"
+        } else if by_udp {
+            "; a firewall may stop UDP from the camera"
         } else {
             ""
         };
@@ -385,18 +440,20 @@ impl RtspClient {
         packet: &[u8],
         sink: &mut dyn FnMut(Received<'_>),
     ) {
-        match self.channels.filter(|_| self.media_open) {
+        let by_tcp = self.transport == MediaTransport::Tcp;
+        match self.channels.filter(|_| by_tcp && self.media_open) {
             Some((rtp, _)) if rtp == channel => self.on_rtp(now, channel, packet, sink),
             Some((_, rtcp)) if rtcp == channel => {
                 sink(Received::Rtcp { channel, packet });
                 self.on_rtcp(now, packet);
             }
+            Some(_) if self.on_audio(channel, packet, sink) => {}
             // Some cameras go on sending what a dead pull of before had asked for.
             _ => self.counters.unassigned_channel += 1,
         }
     }
 
-    fn on_rtp(
+    pub(super) fn on_rtp(
         &mut self,
         now: Instant,
         channel: u8,
@@ -432,7 +489,7 @@ impl RtspClient {
         sink(Received::Rtp { channel, packet });
     }
 
-    fn on_rtcp(&mut self, now: Instant, packet: &[u8]) {
+    pub(super) fn on_rtcp(&mut self, now: Instant, packet: &[u8]) {
         for item in rtcp::items(packet) {
             match item {
                 Ok(RtcpItem::SenderReport { report, .. }) => {

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use wire::rtsp::{RtspUrl, UrlError};
 
-use super::{MAX_KEEPALIVE_INTERVAL, REQUEST_DEADLINE, STALL_AFTER};
+use super::{
+    MAX_KEEPALIVE_INTERVAL, MediaTransport, REQUEST_DEADLINE, STALL_AFTER, UDP_STALL_AFTER,
+};
 
 /// A password: printed as `***` by anything but [`Secret::reveal`].
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -50,6 +52,10 @@ pub struct ClientConfig {
     pub nonce_seed: u64,
     pub request_deadline: Duration,
     pub stall_after: Duration,
+    /// The same, where media comes by UDP.
+    pub udp_stall_after: Duration,
+    /// Asked for first; where the camera refuses it, the other. By UDP where that worked before.
+    pub first_transport: MediaTransport,
     /// For a camera that drops a pull before the timeout it announces: 10 to 15 s.
     pub max_keepalive_interval: Duration,
     /// Whether messages are kept for [`super::RtspClient::poll_transcript`].
@@ -79,6 +85,8 @@ impl ClientConfig {
             nonce_seed: u64::from_be_bytes(seed),
             request_deadline: REQUEST_DEADLINE,
             stall_after: STALL_AFTER,
+            udp_stall_after: UDP_STALL_AFTER,
+            first_transport: MediaTransport::default(),
             max_keepalive_interval: MAX_KEEPALIVE_INTERVAL,
             transcript: false,
         })

@@ -15,6 +15,7 @@ use super::failure::{Failure, FailureKind, Step};
 use super::reception::Reception;
 use super::track::{Track, choose};
 use super::transcript::{TranscriptEntry, redact};
+use super::udp::{MediaTransport, UdpPath};
 use super::{MAX_KEEPALIVES, MAX_REDIRECTS, MAX_TRANSCRIPT, MAX_TRANSMITS, MIN_KEEPALIVE_INTERVAL};
 
 /// Our name in receiver reports. It tells nothing about this machine.
@@ -32,9 +33,14 @@ impl RtspClient {
                 let request = Request::new("DESCRIBE", &self.target.to_string());
                 request.header("Accept", "application/sdp")
             }
+            Step::Setup if let Some((url, wanted)) = self.audio_setup() => {
+                Request::new("SETUP", &url).header("Transport", &wanted.to_string())
+            }
             Step::Setup => {
                 let request = Request::new("SETUP", &control_url.unwrap_or_default());
-                request.header("Transport", &Transport::tcp(0).to_string())
+                let by_udp = self.udp.as_deref().map(UdpPath::wanted);
+                let wanted = by_udp.unwrap_or_else(|| Transport::tcp(0));
+                request.header("Transport", &wanted.to_string())
             }
             Step::Play => {
                 // Some firmwares do not start without a Range.
@@ -125,6 +131,9 @@ impl RtspClient {
             _ if step == Step::Options && !(300..400).contains(&response.status) => {
                 self.on_options(now, &response);
             }
+            status if self.setting_up_audio && status != 401 => {
+                self.on_audio_setup(now, &response);
+            }
             200..=299 => {
                 self.auth.on_success(attempts);
                 let done = match step {
@@ -151,6 +160,8 @@ impl RtspClient {
                     ..Failure::new(FailureKind::AuthFailed, step, detail)
                 }),
             },
+            // 400 and 451: said by some of a Transport that they do not know.
+            400 | 451 | 461 if step == Step::Setup && self.change_transport(now) => {}
             status => self.fail(Failure::from_status(status, &response.reason, step)),
         }
     }
@@ -185,8 +196,9 @@ impl RtspClient {
         track.control_url = track_url(&self.target, &self.base, Some(&track.control_url));
         self.reception = Reception::new(track.clock_rate);
         self.track = Some(track);
+        self.note_audio(&sdp);
         self.events.push_back(ClientEvent::Step(Step::Describe));
-        self.request(now, Step::Setup, Attempts::default());
+        self.set_up(now);
         Ok(())
     }
 
@@ -199,19 +211,30 @@ impl RtspClient {
             self.timeout_s = announced.unwrap_or(RtspIdHeader::DEFAULT_TIMEOUT_S);
         }
         let transport = response.headers.get("Transport").and_then(Transport::parse);
-        let transport = transport.unwrap_or_else(|| Transport::tcp(0));
-        // Some answer RTP/AVP to a request for TCP and send over TCP all the same; one that names
-        // its UDP port means it.
-        if !transport.is_interleaved() && transport.server_port.is_some() {
+        let transport = transport.unwrap_or_default();
+        let unsupported =
+            |detail: &str| Failure::new(FailureKind::UnsupportedTransport, Step::Setup, detail);
+        if transport.is_interleaved() {
+            self.transport = MediaTransport::Tcp;
+            self.udp = None;
+        } else if self.transport == MediaTransport::Tcp && transport.server_port.is_some() {
+            // Some answer RTP/AVP to a request for TCP and send over TCP all the same; one that
+            // names its UDP port means it, and lacks ours.
+            if self.change_transport(now) {
+                return Ok(());
+            }
             let detail = "the camera answered with UDP where TCP was asked for";
-            return Err(Failure::new(
-                FailureKind::UnsupportedTransport,
-                Step::Setup,
-                detail,
-            ));
+            return Err(unsupported(detail));
+        } else if self.transport == MediaTransport::Udp && transport.multicast {
+            let detail = "the camera answered with multicast where unicast was asked for";
+            return Err(unsupported(detail));
         }
         let channels = transport.interleaved.unwrap_or((0, 1));
         self.channels = Some(channels);
+        if let Some(path) = &mut self.udp {
+            path.set_answer(&transport);
+            self.punch_holes();
+        }
         if let Some(track) = &mut self.track {
             *track = Track {
                 rtp_channel: channels.0,
@@ -223,7 +246,7 @@ impl RtspClient {
             self.events.push_back(ClientEvent::Step(Step::Setup));
             self.events.push_back(ClientEvent::Tracks(tracks));
         }
-        self.request(now, Step::Play, Attempts::default());
+        self.set_up_audio(now);
         Ok(())
     }
 
@@ -249,7 +272,7 @@ impl RtspClient {
         self.redirects += 1;
         let same_host = target.host.eq_ignore_ascii_case(&self.target.host);
         let same_port = target.port == self.target.port;
-        self.target = target;
+        *self.target = target;
         if same_host && same_port {
             self.request(now, Step::Describe, Attempts::default());
             return Ok(());
@@ -272,6 +295,7 @@ impl RtspClient {
         let kind = match self.step {
             Step::Options => FailureKind::OptionsTimeout,
             Step::Describe => FailureKind::DescribeTimeout,
+            Step::Setup if self.setting_up_audio => return self.go_without_audio(now),
             Step::Setup => FailureKind::SetupTimeout,
             // It sends: that is answer enough.
             _ if self.has_media() => return self.start_playing(now),
@@ -331,6 +355,9 @@ impl RtspClient {
         let block = self.reception.report(now);
         let mut packet = Vec::new();
         rtcp::write_receiver_report(self.config.ssrc, block.as_slice(), CNAME, &mut packet);
+        if self.transport == MediaTransport::Udp {
+            return self.send_report_datagram(packet);
+        }
         let mut bytes = Vec::with_capacity(packet.len() + 4);
         if write_interleaved(&mut bytes, rtcp_channel, &packet) {
             self.queue(bytes, false);

@@ -157,7 +157,7 @@ impl Failure {
             ),
             461 => (
                 FailureKind::UnsupportedTransport,
-                "the camera does not send over TCP",
+                "the camera sends neither over TCP nor by UDP",
             ),
             _ => (FailureKind::BadResponse, "the camera refused"),
         };

@@ -1,6 +1,6 @@
 //! Which addresses a viewer has proven, and which one is sent to (ICE-lite, RFC 8445 section 7.3).
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 /// IPv4, IPv6, a VPN and NAT rebindings of each; beyond it the one longest unheard is forgotten.
@@ -8,8 +8,25 @@ pub const MAX_ADDRESSES: usize = 8;
 /// Nothing is sent to an address this long after its last check (RFC 7675 section 5.1).
 const ADDRESS_LIFETIME: Duration = Duration::from_secs(30);
 
+/// A remote address, and which of our own it is reached from: a candidate pair (RFC 8445 section 4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Way {
+    pub remote: SocketAddr,
+    /// None where the socket has one address.
+    pub local: Option<IpAddr>,
+}
+
+impl From<SocketAddr> for Way {
+    fn from(remote: SocketAddr) -> Self {
+        let local = None;
+        Self { remote, local }
+    }
+}
+
 struct Entry {
     addr: SocketAddr,
+    /// Which of ours its check came to: of the first one, then of the nominated one.
+    local: Option<IpAddr>,
     last_check: Instant,
 }
 
@@ -39,22 +56,37 @@ impl AddressBook {
         self.selected
     }
 
+    pub(super) fn selected_way(&self) -> Option<Way> {
+        let remote = self.selected?;
+        let entry = self.entries.iter().find(|entry| entry.addr == remote)?;
+        let local = entry.local;
+        Some(Way { remote, local })
+    }
+
     pub(super) fn all(&self) -> impl Iterator<Item = SocketAddr> + '_ {
         self.entries.iter().map(|entry| entry.addr)
     }
 
     /// Records an authenticated check. The first address is selected until one is nominated; a
     /// nomination moves at once.
-    pub(super) fn checked(&mut self, now: Instant, addr: SocketAddr, nominated: bool) -> Change {
+    pub(super) fn checked(&mut self, now: Instant, way: Way, nominated: bool) -> Change {
+        let Way {
+            remote: addr,
+            local,
+        } = way;
         let mut change = Change::default();
         if let Some(entry) = self.entries.iter_mut().find(|entry| entry.addr == addr) {
             entry.last_check = now;
+            if nominated {
+                entry.local = local;
+            }
         } else {
             if self.entries.len() == MAX_ADDRESSES {
                 change.forgotten = self.forget_one();
             }
             self.entries.push(Entry {
                 addr,
+                local,
                 last_check: now,
             });
             change.validated = true;

@@ -1,15 +1,17 @@
 //! Offer to answer, once per viewer (RFC 9429, RFC 8839, RFC 9143, WHEP): one video section that
-//! we send, everything else refused.
+//! we send, G.711 in the same bundle where it is offered, everything else refused.
 //!
-//! What is left out on purpose: REMB and transport-wide feedback (a camera cannot adapt, and each
-//! viewer would send 10 to 20 packets a second), generic NACK where the offer has no RTX for it (the
+//! What is left out on purpose: REMB unless it is asked for, and transport-wide feedback (a camera
+//! cannot adapt, and each viewer would send 10 to 20 packets a second), generic NACK where the offer has no RTX for it (the
 //! same index is never sealed twice, so what is sent again needs a stream of its own), trickled
 //! candidates (all of ours are in the answer; a lite agent needs none of theirs).
 
 use std::net::SocketAddr;
 
+use wire::codec::PayloadTypes;
 use wire::sdp::{Media, Sdp};
 
+use super::audio::{AudioFormats, accepted_audio};
 use super::identity::Fingerprint;
 use super::offer::Offer;
 
@@ -19,8 +21,8 @@ pub enum NegotiateError {
     /// 400: not an offer that could be answered. The reason is ours, never the offer's text.
     #[error("malformed offer: {0}")]
     Malformed(String),
-    /// 422: no video section offers H.264 with packetization-mode 1.
-    #[error("the offer has no H.264 with packetization-mode=1")]
+    /// 422: no video section offers H.264 with packetization-mode 1, nor H.265.
+    #[error("the offer has neither H.264 with packetization-mode=1 nor H.265")]
     NoCommonCodec,
 }
 
@@ -37,6 +39,8 @@ pub struct AnswerParams<'a> {
     pub video_ssrc: u32,
     /// For retransmissions (RFC 4588), where the offer takes them.
     pub rtx_ssrc: u32,
+    /// For sound, where the offer takes G.711.
+    pub audio_ssrc: u32,
     pub cname: &'a str,
     /// `a=msid` of the one stream and its track.
     pub stream_id: &'a str,
@@ -47,6 +51,8 @@ pub struct AnswerParams<'a> {
     pub profile_idc: Option<u8>,
     /// Header extensions the sender will write, by URI. Only those the offer has are answered.
     pub extensions: &'a [&'a str],
+    /// Whether the viewer's estimate of its bandwidth (REMB) is wanted, where the offer has it.
+    pub remb: bool,
 }
 
 /// An answer, and what both sides have agreed on.
@@ -54,12 +60,13 @@ pub struct AnswerParams<'a> {
 pub struct Negotiated {
     /// The text, with CR LF.
     pub answer: String,
-    /// The offer's number for H.264.
-    pub h264_payload_type: u8,
-    /// Six hex digits of the chosen format, where the offer gave them.
+    /// The offer's numbers for each codec that both speak, with those of its RTX where it also asks
+    /// for generic NACK. The sender uses those of the codec that the camera sends.
+    pub payload_types: PayloadTypes,
+    /// Six hex digits of the chosen format of H.264, where the offer gave them.
     pub profile_level_id: Option<String>,
-    /// The offer's RTX for it, where it also asks for generic NACK.
-    pub rtx_payload_type: Option<u8>,
+    /// What it takes of sound, where it takes any.
+    pub audio: Option<AudioFormats>,
     pub mid: Option<String>,
     pub remote_ufrag: String,
     pub remote_pwd: String,
@@ -94,22 +101,30 @@ pub fn negotiate(offer: &str, params: &AnswerParams<'_>) -> Result<Negotiated, N
         .line('s', "-")
         .line('t', "0 0");
     if let (true, Some(mid)) = (offer.is_bundled(), offer.video().mid()) {
-        answer = answer.line('a', &format!("group:BUNDLE {mid}"));
+        let audio_mid = offer.audio.and_then(|(at, _)| offer.sdp.media[at].mid());
+        let audio_mid = audio_mid.map(|mid| format!(" {mid}")).unwrap_or_default();
+        answer = answer.line('a', &format!("group:BUNDLE {mid}{audio_mid}"));
     }
     answer = answer.line('a', "ice-lite");
     for (index, media) in offer.sdp.media.iter().enumerate() {
-        answer = answer.with_media(if index == offer.video_index {
-            accepted(&offer, params, &extensions)
-        } else {
-            refused(media)
+        answer = answer.with_media(match offer.audio {
+            _ if index == offer.video_index => accepted(&offer, params, &extensions),
+            Some((audio, formats)) if index == audio => {
+                let mut transport = transport_lines(params);
+                transport.extend(candidate_lines(params));
+                accepted_audio(media, formats, params, &transport)
+            }
+            _ => refused(media),
         });
     }
     Ok(Negotiated {
         answer: answer.to_string(),
-        h264_payload_type: offer.h264.payload_type,
+        payload_types: (offer.formats.iter()).fold(PayloadTypes::default(), |table, format| {
+            table.with(format.codec, offer.numbers(format))
+        }),
         mid: offer.video().mid().map(str::to_owned),
-        rtx_payload_type: offer.retransmission(),
-        profile_level_id: offer.h264.profile_level_id,
+        audio: offer.audio.map(|(_, formats)| formats),
+        profile_level_id: (offer.formats.into_iter()).find_map(|format| format.profile_level_id),
         remote_ufrag: offer.remote_ufrag,
         remote_pwd: offer.remote_pwd,
         fingerprints: offer.fingerprints,
@@ -131,17 +146,10 @@ fn refused(offered: &Media) -> Media {
 }
 
 fn accepted(offer: &Offer, params: &AnswerParams<'_>, extensions: &[(u8, String)]) -> Media {
-    let payload_type = offer.h264.payload_type;
     let video = offer.video();
     let mut lines: Vec<String> = Vec::new();
     lines.extend(video.mid().map(|mid| format!("mid:{mid}")));
-    lines.extend([
-        format!("ice-ufrag:{}", params.local_ufrag),
-        format!("ice-pwd:{}", params.local_pwd),
-        format!("fingerprint:{}", params.fingerprint),
-        "setup:passive".to_owned(),
-        "rtcp-mux".to_owned(),
-    ]);
+    lines.extend(transport_lines(params));
     lines.extend(video.has("rtcp-rsize").then(|| "rtcp-rsize".to_owned()));
     lines.push("sendonly".to_owned());
     lines.extend(
@@ -149,34 +157,37 @@ fn accepted(offer: &Offer, params: &AnswerParams<'_>, extensions: &[(u8, String)
             .iter()
             .map(|(id, uri)| format!("extmap:{id} {uri}")),
     );
-    lines.push(format!("rtpmap:{payload_type} H264/90000"));
-    lines.push(format!("fmtp:{payload_type} {}", format_parameters(offer)));
-    for feedback in ["nack pli", "ccm fir"] {
-        if offer.has_feedback(feedback) {
-            lines.push(format!("rtcp-fb:{payload_type} {feedback}"));
+    let (video_ssrc, rtx_ssrc) = (params.video_ssrc, params.rtx_ssrc);
+    let estimate = params.remb.then_some("goog-remb");
+    let mut formats = Vec::new();
+    let mut has_rtx = false;
+    for format in &offer.formats {
+        let numbers = offer.numbers(format);
+        let (payload_type, codec) = (numbers.media, format.codec.name());
+        formats.push(payload_type.to_string());
+        lines.push(format!("rtpmap:{payload_type} {codec}/90000"));
+        if !format.parameters.is_empty() {
+            lines.push(format!("fmtp:{payload_type} {}", format.parameters));
+        }
+        for feedback in ["nack pli", "ccm fir"].into_iter().chain(estimate) {
+            if offer.has_feedback(format, feedback) {
+                lines.push(format!("rtcp-fb:{payload_type} {feedback}"));
+            }
+        }
+        if let Some(rtx) = numbers.rtx {
+            has_rtx = true;
+            formats.push(rtx.to_string());
+            lines.push(format!("rtcp-fb:{payload_type} nack"));
+            lines.push(format!("rtpmap:{rtx} rtx/90000"));
+            lines.push(format!("fmtp:{rtx} apt={payload_type}"));
         }
     }
-    let rtx = offer.retransmission();
-    let (video_ssrc, rtx_ssrc) = (params.video_ssrc, params.rtx_ssrc);
-    if let Some(rtx) = rtx {
-        lines.push(format!("rtcp-fb:{payload_type} nack"));
-        lines.push(format!("rtpmap:{rtx} rtx/90000"));
-        lines.push(format!("fmtp:{rtx} apt={payload_type}"));
-        lines.push(format!("ssrc-group:FID {video_ssrc} {rtx_ssrc}"));
-    }
+    lines.extend(has_rtx.then(|| format!("ssrc-group:FID {video_ssrc} {rtx_ssrc}")));
     lines.push(format!("msid:{} {}", params.stream_id, params.track_id));
     lines.push(format!("ssrc:{video_ssrc} cname:{}", params.cname));
-    lines.extend(rtx.map(|_| format!("ssrc:{rtx_ssrc} cname:{}", params.cname)));
-    lines.extend(params.candidates.iter().enumerate().map(candidate));
-    let by_udp = params.candidates.len();
-    let tcp = params.tcp_candidates.iter().enumerate();
-    lines.extend(tcp.map(|(index, addr)| tcp_candidate(by_udp, index, addr)));
-    lines.push("end-of-candidates".to_owned());
+    lines.extend(has_rtx.then(|| format!("ssrc:{rtx_ssrc} cname:{}", params.cname)));
+    lines.extend(candidate_lines(params));
 
-    let formats: Vec<String> = std::iter::once(payload_type)
-        .chain(rtx)
-        .map(|format| format.to_string())
-        .collect();
     let formats: Vec<&str> = formats.iter().map(String::as_str).collect();
     let media = Media::new("video", 9, &video.protocol, &formats).line('c', "IN IP4 0.0.0.0");
     lines
@@ -184,17 +195,28 @@ fn accepted(offer: &Offer, params: &AnswerParams<'_>, extensions: &[(u8, String)
         .fold(media, |media, line| media.line('a', line))
 }
 
-/// The chosen format's own profile: a browser drops a payload type whose profile changed.
-fn format_parameters(offer: &Offer) -> String {
-    let mut parameters = Vec::new();
-    if offer.h264.level_asymmetry {
-        parameters.push("level-asymmetry-allowed=1".to_owned());
-    }
-    parameters.push("packetization-mode=1".to_owned());
-    if let Some(id) = &offer.h264.profile_level_id {
-        parameters.push(format!("profile-level-id={id}"));
-    }
-    parameters.join(";")
+fn transport_lines(params: &AnswerParams<'_>) -> Vec<String> {
+    vec![
+        format!("ice-ufrag:{}", params.local_ufrag),
+        format!("ice-pwd:{}", params.local_pwd),
+        format!("fingerprint:{}", params.fingerprint),
+        "setup:passive".to_owned(),
+        "rtcp-mux".to_owned(),
+    ]
+}
+
+fn candidate_lines(params: &AnswerParams<'_>) -> Vec<String> {
+    let mut lines: Vec<String> = params
+        .candidates
+        .iter()
+        .enumerate()
+        .map(candidate)
+        .collect();
+    let by_udp = params.candidates.len();
+    let tcp = params.tcp_candidates.iter().enumerate();
+    lines.extend(tcp.map(|(index, addr)| tcp_candidate(by_udp, index, addr)));
+    lines.push("end-of-candidates".to_owned());
+    lines
 }
 
 /// A passive TCP candidate (RFC 6544 section 4.5), preferred less than any by UDP: what TCP repeats

@@ -10,14 +10,18 @@
 
 mod addresses;
 pub mod answer;
+mod audio;
 mod dtls;
 mod identity;
 mod offer;
 mod viewer;
 
-pub use addresses::MAX_ADDRESSES;
+pub use addresses::{MAX_ADDRESSES, Way};
 pub use answer::{AnswerParams, NegotiateError, Negotiated, negotiate};
+pub use audio::AudioFormats;
 pub use identity::{
     DtlsIdentity, Fingerprint, FingerprintHash, IceCredentials, IdentityError, random_ice_text,
 };
-pub use viewer::{CONSENT_TIMEOUT, CloseCause, DatagramError, PeerConfig, PeerEvent, WebrtcPeer};
+pub use viewer::{
+    CONSENT_TIMEOUT, CloseCause, DatagramError, Origin, PeerConfig, PeerEvent, WebrtcPeer,
+};

@@ -1,9 +1,11 @@
 //! A browser's offer, read for what an answer needs. Nothing here trusts its text: what is echoed
 //! into an answer is checked to be a token first.
 
-use wire::sdp::{Direction, Media, RtpMap, Sdp};
+use wire::codec::{PayloadType, VideoCodec};
+use wire::sdp::{Direction, Fmtp, Media, RtpMap, Sdp};
 
 use super::answer::NegotiateError;
+use super::audio::{AudioFormats, choose_audio};
 use super::identity::Fingerprint;
 
 /// Fingerprints kept of one offer; browsers send one, some send one per hash function.
@@ -11,18 +13,24 @@ const MAX_FINGERPRINTS: usize = 8;
 /// `a=mid`, formats, protocols: browsers use a few characters.
 const MAX_TOKEN_BYTES: usize = 64;
 
-/// H.264 as one payload type of the offer means it (RFC 6184 section 8.1).
+/// What H.265's parameters may say in an offer (RFC 7798 section 7.1), as an answer repeats it.
+const H265_PARAMETERS: [&str; 4] = ["level-id", "profile-id", "tier-flag", "tx-mode"];
+
+/// A codec as one payload type of the offer means it (RFC 6184 section 8.1, RFC 7798 section 7.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct H264Format {
+pub(super) struct Format {
+    pub(super) codec: VideoCodec,
     pub(super) payload_type: u8,
-    /// Six hex digits, as offered.
+    /// Of H.264: six hex digits, as offered.
     pub(super) profile_level_id: Option<String>,
-    pub(super) level_asymmetry: bool,
+    /// The `a=fmtp` of an answer. The chosen format's own profile is in it: a browser drops a payload
+    /// type whose profile changed.
+    pub(super) parameters: String,
     /// The retransmission payload type whose `apt` this one is.
-    pub(super) rtx_payload_type: Option<u8>,
+    rtx_payload_type: Option<u8>,
 }
 
-impl H264Format {
+impl Format {
     fn is_profile(&self, wanted: &str) -> bool {
         let offered = self
             .profile_level_id
@@ -36,7 +44,10 @@ impl H264Format {
 pub(super) struct Offer {
     pub(super) sdp: Sdp,
     pub(super) video_index: usize,
-    pub(super) h264: H264Format,
+    /// One for each codec that both speak, H.264 first; never empty.
+    pub(super) formats: Vec<Format>,
+    /// The section that takes sound, by its index.
+    pub(super) audio: Option<(usize, AudioFormats)>,
     pub(super) remote_ufrag: String,
     pub(super) remote_pwd: String,
     pub(super) fingerprints: Vec<Fingerprint>,
@@ -59,7 +70,7 @@ impl Offer {
                 return Err(malformed("a=mid is not a token"));
             }
         }
-        let (video_index, h264) = choose_video(&sdp, profile)?;
+        let (video_index, formats) = choose_video(&sdp, profile)?;
         let attribute = |name| transport_attribute(&sdp, video_index, name);
         if !sdp.media[video_index].has("rtcp-mux") && attribute("rtcp-mux").is_none() {
             return Err(malformed("a=rtcp-mux is missing"));
@@ -83,7 +94,8 @@ impl Offer {
         }
         Ok(Self {
             video_index,
-            h264,
+            formats,
+            audio: choose_audio(&sdp, video_index),
             remote_ufrag,
             remote_pwd,
             fingerprints,
@@ -102,9 +114,9 @@ impl Offer {
             .is_some_and(|mid| bundled(&self.sdp, mid))
     }
 
-    /// Whether the offer gives `feedback` to the chosen payload type (or to all).
-    pub(super) fn has_feedback(&self, feedback: &str) -> bool {
-        let chosen = self.h264.payload_type.to_string();
+    /// Whether the offer gives `feedback` to that payload type (or to all).
+    pub(super) fn has_feedback(&self, format: &Format, feedback: &str) -> bool {
+        let chosen = format.payload_type.to_string();
         self.video().attributes("rtcp-fb").any(|value| {
             value.split_once(' ').is_some_and(|(format, offered)| {
                 (format == "*" || format == chosen) && offered.trim() == feedback
@@ -112,11 +124,14 @@ impl Offer {
         })
     }
 
-    /// The payload type for retransmissions, where the offer asks for packets by number.
-    pub(super) fn retransmission(&self) -> Option<u8> {
-        self.h264
-            .rtx_payload_type
-            .filter(|rtx| *rtx < 128 && self.has_feedback("nack"))
+    /// A format's numbers; that for retransmissions where the offer asks for packets by number.
+    pub(super) fn numbers(&self, format: &Format) -> PayloadType {
+        PayloadType {
+            media: format.payload_type,
+            rtx: format
+                .rtx_payload_type
+                .filter(|rtx| *rtx < 128 && self.has_feedback(format, "nack")),
+        }
     }
 
     /// The id the offer gives to a header extension, when it is one that one-byte headers can
@@ -134,8 +149,8 @@ pub(super) fn malformed(reason: &str) -> NegotiateError {
     NegotiateError::Malformed(reason.to_owned())
 }
 
-/// The first video section that receives and has H.264 in a form we send.
-fn choose_video(sdp: &Sdp, profile: Option<&str>) -> Result<(usize, H264Format), NegotiateError> {
+/// The first video section that receives and has a codec in a form we send.
+fn choose_video(sdp: &Sdp, profile: Option<&str>) -> Result<(usize, Vec<Format>), NegotiateError> {
     let mut deaf = false;
     for (index, media) in sdp.media.iter().enumerate() {
         let refused = media.port == 0 && !media.has("bundle-only");
@@ -144,8 +159,13 @@ fn choose_video(sdp: &Sdp, profile: Option<&str>) -> Result<(usize, H264Format),
         }
         if !receives(sdp, media) {
             deaf = true;
-        } else if let Some(format) = choose_h264(media, profile) {
-            return Ok((index, format));
+            continue;
+        }
+        let maps = media.rtp_maps();
+        let h264 = choose_h264(media, &maps, profile);
+        let formats: Vec<Format> = h264.into_iter().chain(choose_h265(media, &maps)).collect();
+        if !formats.is_empty() {
+            return Ok((index, formats));
         }
     }
     if deaf {
@@ -154,7 +174,7 @@ fn choose_video(sdp: &Sdp, profile: Option<&str>) -> Result<(usize, H264Format),
     Err(NegotiateError::NoCommonCodec)
 }
 
-fn receives(sdp: &Sdp, media: &Media) -> bool {
+pub(super) fn receives(sdp: &Sdp, media: &Media) -> bool {
     let session = || {
         let named = |name: &&str| sdp.attribute(name).is_some();
         ["sendrecv", "recvonly", "sendonly", "inactive"]
@@ -169,9 +189,8 @@ fn receives(sdp: &Sdp, media: &Media) -> bool {
 
 /// Only packetization-mode 1 allows FU-A. Among those: the stream's own profile where it is known,
 /// else what every decoder takes, Constrained Baseline; a decoder follows the stream's SPS anyway.
-fn choose_h264(media: &Media, profile: Option<&str>) -> Option<H264Format> {
-    let maps = media.rtp_maps();
-    let formats: Vec<H264Format> = maps
+fn choose_h264(media: &Media, maps: &[RtpMap], profile: Option<&str>) -> Option<Format> {
+    let formats: Vec<Format> = maps
         .iter()
         .filter(|map| map.encoding.eq_ignore_ascii_case("H264") && map.clock_rate == 90_000)
         .filter_map(|map| {
@@ -179,11 +198,12 @@ fn choose_h264(media: &Media, profile: Option<&str>) -> Option<H264Format> {
             let id = fmtp
                 .get("profile-level-id")
                 .filter(|id| is_profile_level_id(id));
-            (fmtp.get("packetization-mode") == Some("1")).then(|| H264Format {
+            (fmtp.get("packetization-mode") == Some("1")).then(|| Format {
+                codec: VideoCodec::H264,
                 payload_type: map.payload_type,
                 profile_level_id: id.map(str::to_owned),
-                level_asymmetry: fmtp.get("level-asymmetry-allowed") == Some("1"),
-                rtx_payload_type: rtx_for(media, &maps, map.payload_type),
+                parameters: h264_parameters(&fmtp, id),
+                rtx_payload_type: rtx_for(media, maps, map.payload_type),
             })
         })
         .filter(|format| format.payload_type < 128)
@@ -194,6 +214,45 @@ fn choose_h264(media: &Media, profile: Option<&str>) -> Option<H264Format> {
         .chain(formats.first())
         .next()
         .cloned()
+}
+
+fn h264_parameters(offered: &Fmtp, profile_level_id: Option<&str>) -> String {
+    let mut parameters = Vec::new();
+    if offered.get("level-asymmetry-allowed") == Some("1") {
+        parameters.push("level-asymmetry-allowed=1".to_owned());
+    }
+    parameters.push("packetization-mode=1".to_owned());
+    parameters.extend(profile_level_id.map(|id| format!("profile-level-id={id}")));
+    parameters.join(";")
+}
+
+/// Only a single stream on a single transport (SRST). Among those: profile Main, which cameras send,
+/// at the highest level; a decoder follows the stream's SPS anyway.
+fn choose_h265(media: &Media, maps: &[RtpMap]) -> Option<Format> {
+    let offered = maps
+        .iter()
+        .filter(|map| map.encoding.eq_ignore_ascii_case("H265") && map.clock_rate == 90_000)
+        .filter(|map| map.payload_type < 128)
+        .map(|map| (map, media.fmtp(map.payload_type)))
+        .filter(|(_, fmtp)| fmtp.get("tx-mode").is_none_or(|mode| mode == "SRST"));
+    let number = |fmtp: &Fmtp, name: &str| fmtp.get(name).and_then(|text| text.parse::<u8>().ok());
+    // Of equals the first.
+    let (map, fmtp) = offered.rev().max_by_key(|(_, fmtp)| {
+        let is_main = fmtp.get("profile-id").is_none() || number(fmtp, "profile-id") == Some(1);
+        (is_main, number(fmtp, "level-id"))
+    })?;
+    let said = H265_PARAMETERS.iter().filter_map(|name| {
+        let value = fmtp.get(name)?;
+        let is_number = number(&fmtp, name).is_some();
+        (is_number || value == "SRST").then(|| format!("{name}={value}"))
+    });
+    Some(Format {
+        codec: VideoCodec::H265,
+        payload_type: map.payload_type,
+        profile_level_id: None,
+        parameters: said.collect::<Vec<_>>().join(";"),
+        rtx_payload_type: rtx_for(media, maps, map.payload_type),
+    })
 }
 
 fn rtx_for(media: &Media, maps: &[RtpMap], payload_type: u8) -> Option<u8> {
@@ -237,7 +296,7 @@ fn sections_for_transport(sdp: &Sdp, index: usize) -> impl Iterator<Item = &Medi
     std::iter::once(own).chain(others)
 }
 
-fn bundled(sdp: &Sdp, mid: &str) -> bool {
+pub(super) fn bundled(sdp: &Sdp, mid: &str) -> bool {
     sdp.attributes("group").any(|group| {
         let mut words = group.split_ascii_whitespace();
         words.next() == Some("BUNDLE") && words.any(|word| word == mid)

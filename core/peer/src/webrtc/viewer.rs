@@ -2,7 +2,7 @@
 //! timeout out.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use wire::rtcp::{self, RtcpItem};
 use wire::srtp::{KeyBlock, SrtpError, SrtpOpener, SrtpProfile, SrtpSealer};
 use wire::stun::{self, BindingRequest, Demux, IceRole, IntegrityKey, StunError};
 
-use super::addresses::AddressBook;
+use super::addresses::{AddressBook, Way};
 use super::dtls::{DtlsFailure, DtlsOutput, DtlsServer};
 use super::identity::{DtlsIdentity, Fingerprint};
 
@@ -110,6 +110,28 @@ pub enum DatagramError {
     Dtls,
 }
 
+/// How a datagram came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The address its sender goes by here.
+    pub from: SocketAddr,
+    /// Where the sender is, which it is told (RFC 8489 section 14.2). Another one by TCP only.
+    pub mapped: SocketAddr,
+    /// Which of our addresses it came to, where the socket has several: what answers it leaves from
+    /// there (RFC 8445 section 7.3.1.3), or a firewall on the way would not know it.
+    pub local: Option<IpAddr>,
+}
+
+impl From<SocketAddr> for Origin {
+    fn from(from: SocketAddr) -> Self {
+        Self {
+            from,
+            mapped: from,
+            local: None,
+        }
+    }
+}
+
 struct Keys {
     sealer: SrtpSealer,
     opener: SrtpOpener,
@@ -133,7 +155,7 @@ pub struct WebrtcPeer {
     addresses: AddressBook,
     dtls: Dtls,
     early: VecDeque<(SocketAddr, Vec<u8>)>,
-    transmits: VecDeque<(SocketAddr, Vec<u8>)>,
+    transmits: VecDeque<(Way, Vec<u8>)>,
     events: VecDeque<PeerEvent>,
     plain: Vec<u8>,
     // derived
@@ -176,26 +198,25 @@ impl WebrtcPeer {
         from: SocketAddr,
         datagram: &[u8],
     ) -> Result<(), DatagramError> {
-        self.handle_mapped(now, from, from, datagram)
+        self.handle_from(now, from.into(), datagram)
     }
 
-    /// As [`Self::handle_datagram`], for a sender that goes by the address `from` here and is told
-    /// that it is at `mapped` (RFC 8489 section 14.2): one that came by TCP.
+    /// As [`Self::handle_datagram`], for one that came by TCP or to a socket of several addresses.
     ///
     /// # Errors
     /// [`DatagramError`]: why it was dropped.
-    pub fn handle_mapped(
+    pub fn handle_from(
         &mut self,
         now: Instant,
-        from: SocketAddr,
-        mapped: SocketAddr,
+        origin: Origin,
         datagram: &[u8],
     ) -> Result<(), DatagramError> {
+        let from = origin.from;
         if self.closed.is_some() {
             return Err(DatagramError::Closed);
         }
         match Demux::of(datagram) {
-            Demux::Stun => self.handle_stun(now, from, mapped, datagram),
+            Demux::Stun => self.handle_stun(now, origin, datagram),
             Demux::Dtls if self.addresses.contains(from) => self.handle_dtls(now, datagram),
             Demux::Dtls => Err(self.keep_early(from, datagram)),
             Demux::Rtcp if self.addresses.contains(from) => self.handle_rtcp(datagram),
@@ -206,8 +227,8 @@ impl WebrtcPeer {
         }
     }
 
-    /// The next datagram to send, and to whom.
-    pub fn poll_transmit(&mut self) -> Option<(SocketAddr, Vec<u8>)> {
+    /// The next datagram to send, and which way.
+    pub fn poll_transmit(&mut self) -> Option<(Way, Vec<u8>)> {
         self.transmits.pop_front()
     }
 
@@ -275,6 +296,12 @@ impl WebrtcPeer {
         self.addresses.selected()
     }
 
+    /// [`Self::remote_addr`], and which of our addresses media leaves from.
+    #[must_use]
+    pub fn way(&self) -> Option<Way> {
+        self.addresses.selected_way()
+    }
+
     /// Every address whose datagrams are this viewer's.
     pub fn known_addrs(&self) -> impl Iterator<Item = SocketAddr> + '_ {
         self.addresses.all()
@@ -332,10 +359,14 @@ impl WebrtcPeer {
     fn handle_stun(
         &mut self,
         now: Instant,
-        from: SocketAddr,
-        mapped: SocketAddr,
+        origin: Origin,
         datagram: &[u8],
     ) -> Result<(), DatagramError> {
+        let from = origin.from;
+        let back = Way {
+            remote: from,
+            local: origin.local,
+        };
         let request = BindingRequest::parse(datagram)?;
         if request.local_ufrag() != self.local_ufrag {
             return Err(DatagramError::OtherUfrag);
@@ -344,15 +375,16 @@ impl WebrtcPeer {
         if let Some(IceRole::Controlled(_)) = request.role() {
             // Lite is always the controlled side (RFC 8445 section 7.3.1.1).
             self.transmit(
-                from,
+                back,
                 stun::role_conflict(request.transaction_id(), &self.integrity),
             );
             return Ok(());
         }
-        let answer = stun::binding_success(request.transaction_id(), mapped, &self.integrity);
-        self.transmit(from, answer);
+        let answer =
+            stun::binding_success(request.transaction_id(), origin.mapped, &self.integrity);
+        self.transmit(back, answer);
         self.last_check = now;
-        let change = self.addresses.checked(now, from, request.use_candidate());
+        let change = self.addresses.checked(now, back, request.use_candidate());
         self.note_forgotten(change.forgotten);
         if change.validated {
             self.events.push_back(PeerEvent::AddrValidated(from));
@@ -497,16 +529,16 @@ impl WebrtcPeer {
     }
 
     fn transmit_to_selected(&mut self, packet: Vec<u8>) {
-        if let Some(addr) = self.addresses.selected() {
-            self.transmit(addr, packet);
+        if let Some(way) = self.addresses.selected_way() {
+            self.transmit(way, packet);
         }
     }
 
-    fn transmit(&mut self, to: SocketAddr, packet: Vec<u8>) {
+    fn transmit(&mut self, way: Way, packet: Vec<u8>) {
         if self.transmits.len() == MAX_TRANSMITS {
             self.transmits.pop_front();
         }
-        self.transmits.push_back((to, packet));
+        self.transmits.push_back((way, packet));
     }
 }
 

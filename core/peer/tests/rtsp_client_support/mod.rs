@@ -1,17 +1,23 @@
 //! A client with a camera played by the test: answers are text, time is a number.
 #![allow(dead_code, reason = "each test file uses its own part of it")]
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
-use peer::rtsp_client::{ClientConfig, ClientEvent, Failure, Received, RtspClient, Secret, Track};
+use peer::rtsp_client::{
+    ClientConfig, ClientEvent, Datagram, Failure, Received, RtspClient, Secret, Track, UdpPort,
+};
 use wire::rtsp::{Item, Message, Reader, Request, write_interleaved};
 
 pub const URL: &str = "rtsp://10.0.0.5:8554/live/main";
 pub const SDP: &str = "v=0\r\ns=cam\r\na=control:*\r\nm=video 0 RTP/AVP 96\r\n\
     a=rtpmap:96 H264/90000\r\na=fmtp:96 packetization-mode=1;sprop-parameter-sets=Z0IAKeKQ,aM48gA==\r\n\
-    a=control:trackID=1\r\nm=audio 0 RTP/AVP 8\r\na=control:trackID=2\r\n";
+    a=control:trackID=1\r\nm=audio 0 RTP/AVP 97\r\na=rtpmap:97 MPEG4-GENERIC/16000\r\n\
+    a=control:trackID=2\r\n";
 pub const SETUP_FIELDS: &str =
     "Session: 77;timeout=60\r\nTransport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n";
+pub const CAMERA: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 5));
+pub const RTP_PORT: u16 = 7000;
 pub const PAYLOAD_TYPE: u8 = 96;
 
 /// What went over the wire to the camera.
@@ -27,6 +33,7 @@ pub struct Scene {
     pub now: Instant,
     pub events: Vec<ClientEvent>,
     pub media: Vec<(u8, Vec<u8>)>,
+    pub audio: Vec<Vec<u8>>,
     camera: Reader,
     last_cseq: u32,
 }
@@ -50,6 +57,7 @@ impl Scene {
             now: Instant::now(),
             events: Vec::new(),
             media: Vec::new(),
+            audio: Vec::new(),
             camera: Reader::new(),
             last_cseq: 0,
         };
@@ -92,6 +100,52 @@ impl Scene {
         self.answer(200, setup_fields);
         asked.push(self.asked("PLAY"));
         asked
+    }
+
+    /// Binds the ports that the client wants, once.
+    pub fn bind_udp(&mut self) {
+        let at = self
+            .events
+            .iter()
+            .position(|e| *e == ClientEvent::UdpWanted);
+        self.events.remove(at.expect("ports are wanted"));
+        self.client.udp_bound(self.now, CAMERA, RTP_PORT);
+        self.collect_events();
+    }
+
+    /// A scene past PLAY with a camera that refuses TCP.
+    pub fn playing_by_udp(setup_fields: &str) -> Self {
+        let mut scene = Self::plain();
+        scene.asked("OPTIONS");
+        scene.answer(200, "Public: GET_PARAMETER\r\n");
+        scene.asked("DESCRIBE");
+        scene.describe(SDP);
+        scene.asked("SETUP");
+        scene.answer(461, "");
+        scene.bind_udp();
+        scene.asked("SETUP");
+        scene.answer(200, setup_fields);
+        scene.asked("PLAY");
+        scene.answer(200, "");
+        scene
+    }
+
+    pub fn feed_datagram(&mut self, port: UdpPort, from: &str, bytes: &[u8]) {
+        let (media, audio) = (&mut self.media, &mut self.audio);
+        let mut sink = |received: Received<'_>| match received {
+            Received::Rtp { channel, packet } | Received::Rtcp { channel, packet } => {
+                media.push((channel, packet.to_vec()));
+            }
+            Received::Audio { packet, .. } => audio.push(packet.to_vec()),
+        };
+        let from = from.parse().unwrap();
+        self.client
+            .receive_datagram(self.now, port, from, bytes, &mut sink);
+        self.collect_events();
+    }
+
+    pub fn datagrams(&mut self) -> Vec<Datagram> {
+        std::iter::from_fn(|| self.client.poll_datagram()).collect()
     }
 
     pub fn describe(&mut self, sdp: &str) {
@@ -146,11 +200,12 @@ impl Scene {
     }
 
     pub fn feed(&mut self, bytes: &[u8]) {
-        let media = &mut self.media;
+        let (media, audio) = (&mut self.media, &mut self.audio);
         let mut sink = |received: Received<'_>| match received {
             Received::Rtp { channel, packet } | Received::Rtcp { channel, packet } => {
                 media.push((channel, packet.to_vec()));
             }
+            Received::Audio { packet, .. } => audio.push(packet.to_vec()),
         };
         self.client.receive(self.now, bytes, &mut sink);
         self.collect_events();

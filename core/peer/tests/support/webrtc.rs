@@ -396,8 +396,8 @@ impl Jar {
     }
 
     fn collect(&mut self) {
-        while let Some((to, datagram)) = self.server.poll_transmit() {
-            self.fly(Towards::Browser, to, datagram);
+        while let Some((way, datagram)) = self.server.poll_transmit() {
+            self.fly(Towards::Browser, way.remote, datagram);
         }
         while let Some(datagram) = self.browser.poll_transmit() {
             if !(self.drop_to_server)(&datagram) {

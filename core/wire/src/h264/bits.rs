@@ -1,7 +1,7 @@
 //! Bits of a NAL unit's payload, skipping emulation prevention bytes (H.264 section 7.3.1).
 
 /// Reads bits, most significant first; every read past the end is `None`.
-pub(super) struct BitReader<'a> {
+pub(crate) struct BitReader<'a> {
     bytes: &'a [u8],
     /// Next byte to take from `bytes`.
     next: usize,
@@ -13,7 +13,7 @@ pub(super) struct BitReader<'a> {
 }
 
 impl<'a> BitReader<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self {
             bytes,
             next: 0,
@@ -41,7 +41,7 @@ impl<'a> BitReader<'a> {
         Some(())
     }
 
-    pub(super) fn bit(&mut self) -> Option<bool> {
+    pub(crate) fn bit(&mut self) -> Option<bool> {
         if self.left == 0 {
             self.refill()?;
         }
@@ -50,7 +50,7 @@ impl<'a> BitReader<'a> {
     }
 
     /// `count` bits, at most 32.
-    pub(super) fn bits(&mut self, count: u8) -> Option<u32> {
+    pub(crate) fn bits(&mut self, count: u8) -> Option<u32> {
         let mut value = 0u32;
         for _ in 0..count.min(32) {
             value = (value << 1) | u32::from(self.bit()?);
@@ -59,7 +59,7 @@ impl<'a> BitReader<'a> {
     }
 
     /// Unsigned Exp-Golomb (H.264 section 9.1); over 31 leading zeros is no number of this standard.
-    pub(super) fn ue(&mut self) -> Option<u32> {
+    pub(crate) fn ue(&mut self) -> Option<u32> {
         let mut zeros = 0u8;
         while !self.bit()? {
             zeros += 1;
@@ -72,7 +72,7 @@ impl<'a> BitReader<'a> {
     }
 
     /// Signed Exp-Golomb (H.264 section 9.1.1).
-    pub(super) fn se(&mut self) -> Option<i32> {
+    pub(crate) fn se(&mut self) -> Option<i32> {
         let value = i64::from(self.ue()?);
         let magnitude = (value + 1) / 2;
         i32::try_from(if value % 2 == 1 {

@@ -27,6 +27,15 @@ impl Transport {
         }
     }
 
+    /// What a client asks for where TCP is refused: RTP to the even `rtp_port`, RTCP to the next.
+    pub fn udp(rtp_port: u16) -> Self {
+        Self {
+            profile: "RTP/AVP".to_owned(),
+            client_port: Some((rtp_port, rtp_port.saturating_add(1))),
+            ..Self::default()
+        }
+    }
+
     /// Every alternative of the header, in order. Unknown parameters are passed over, unreadable
     /// values count as absent.
     pub fn parse_list(value: &str) -> Vec<Self> {

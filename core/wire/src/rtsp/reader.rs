@@ -104,6 +104,22 @@ impl Reader {
         self.tail.len() - self.tail_start
     }
 
+    /// The packet at the front of `input`, channel and payload, if it lies there whole and nothing is
+    /// kept from before; else `None`, and [`Reader::next`] goes on. Unlike an [`Item`] it borrows
+    /// nothing of the reader.
+    pub fn next_whole<'i>(&mut self, input: &mut &'i [u8]) -> Option<(u8, &'i [u8])> {
+        let nothing_kept = !self.searching && self.tail_start == self.tail.len();
+        if !nothing_kept || input.first() != Some(&INTERLEAVED_MAGIC) {
+            return None;
+        }
+        let Front::Packet { channel, end } = packet(input) else {
+            return None;
+        };
+        let (whole, rest) = input.split_at(end);
+        *input = rest;
+        Some((channel, &whole[INTERLEAVED_HEADER_BYTES..]))
+    }
+
     /// The next item of `input`, which is moved forward over what was read. `None` when all of
     /// `input` has been taken in; call until then.
     pub fn next<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Option<Item<'a>> {

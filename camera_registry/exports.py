@@ -1,0 +1,120 @@
+"""Use cases about all cameras at once: export by template, and the rules run over the registry."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from .area_tree import AreaTree
+from .codes import CodeCases
+from .domain import AreaKind, Channel, Scope
+from .errors import Conflict
+from .importers import templates
+from .importers.context import Context, context
+from .importers.day import SHANGHAI
+from .importers.fields import fields
+from .importers.payloads import values_of
+from .importers.rows import UNKNOWN_PREFIX, CameraRow, Finding
+from .importers.rules import validate
+from .importers.writers import Kind, Language, write_table
+
+LINT_TEMPLATE: Final = "full"
+
+
+@dataclass(frozen=True, slots=True)
+class Linted:
+    """A channel with what the rules have to say about it."""
+
+    channel: Channel
+    findings: tuple[Finding, ...]
+
+
+class ExportCases(CodeCases):
+    """The part of `Registry` about exports and lint."""
+
+    async def export_channels(
+        self,
+        *,
+        template: str,
+        kind: Kind,
+        language: Language = "zh",
+        area_id: str | None = None,
+        scope: Scope | None = None,
+        site_dir: Path | None = None,
+    ) -> tuple[bytes, int]:
+        """The channels in a form's columns, by code, and how many. Never a password.
+
+        Raises `templates.TemplateInvalid`.
+        """
+        form = templates.find(template, site_dir)
+        channels, areas, users = await self._channels(area_id, scope)
+
+        def make() -> bytes:
+            out = io.BytesIO()
+            rows = (values_of(c, areas[c.area_id], users.get(c.device_id)) for c in channels)
+            write_table(kind, form, rows, out, language=language)
+            return out.getvalue()
+
+        return await asyncio.to_thread(make), len(channels)
+
+    async def lint_channels(
+        self, *, area_id: str | None = None, scope: Scope | None = None
+    ) -> tuple[list[Linted], int]:
+        """Those channels that a rule of the import has something to say about, by code, and how
+        many were looked at. Raises Conflict("no_district")."""
+        channels, areas, users = await self._channels(area_id, scope)
+        against = self._context()
+        form = templates.shipped(LINT_TEMPLATE)
+        headings = {key: field.zh for key, field in fields().items()}
+
+        def look() -> Iterator[Linted]:
+            rows = (
+                _as_row(number, values_of(c, areas[c.area_id], users.get(c.device_id)), headings)
+                for number, c in enumerate(channels)
+            )
+            for checked in validate(rows, against, form):
+                if checked.findings:
+                    yield Linted(channels[checked.number], tuple(checked.findings))
+
+        return await asyncio.to_thread(lambda: list(look())), len(channels)
+
+    def _context(self) -> Context:
+        for area in self.tree:
+            if area.kind is AreaKind.DISTRICT:
+                return context(area, self.tree, datetime.now(SHANGHAI).date())
+        raise Conflict("area", "no_district", "The registry has no district yet; add one first.")
+
+    async def _channels(
+        self, area_id: str | None, scope: Scope | None
+    ) -> tuple[list[Channel], dict[str, str], dict[str, str | None]]:
+        """Channels by code; area codes by id; user names by device."""
+        tree = await self.area_tree()
+        async with self._store.read() as tx:
+            channels = await tx.channels.all()
+            users = {device.id: device.username for device in await tx.devices.all()}
+        within = None if area_id is None else tree.descendants(area_id)
+        if within is not None:
+            channels = [channel for channel in channels if channel.area_id in within]
+        if scope is not None:
+            channels = _among(channels, scope, tree)
+            if scope.unfiled is not None:
+                managed = {channel.id for channel in _among(channels, scope.unfiled, tree)}
+                channels = [each for each in channels if each.is_filed or each.id in managed]
+        return channels, {area.id: area.code for area in tree}, users
+
+
+def _among(channels: list[Channel], scope: Scope, tree: AreaTree) -> list[Channel]:
+    areas = tree.expand(scope.area_ids)
+    return [each for each in channels if each.area_id in areas or each.id in scope.channel_ids]
+
+
+def _as_row(number: int, values: dict[str, str], headings: dict[str, str]) -> CameraRow:
+    """A channel as a file's row; what no form knows stands apart, as it came."""
+    unknown = {key: values.pop(key) for key in list(values) if key.startswith(UNKNOWN_PREFIX)}
+    named = {key.removeprefix(UNKNOWN_PREFIX): text for key, text in unknown.items()}
+    return CameraRow(number, values, headings, named)

@@ -1,0 +1,146 @@
+"""The check of one import: file in, a planned row for each row out. Runs in a process of its own,
+as 100,000 rows are tens of seconds of Python (`worker`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+from ..domain import Area, AreaKind
+from ..errors import RegistryError
+from ..jobs import ImportJob, ImportRow, JobState, Verdict
+from ..store.contract import Store
+from ..vault import Vault
+from . import foreign, templates
+from .context import context
+from .day import SHANGHAI
+from .options import FOREIGN, ImportOptions
+from .payloads import finding_payload
+from .plan import Planner
+from .readers import open_table
+from .rows import MAX_ROWS, CameraRow, FileRefused, Finding
+from .rules import validate
+
+# Rows of one visit to the registry: a commit of some 10 ms, and progress that moves.
+BATCH_ROWS: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    rows: Iterator[CameraRow]
+    columns: Mapping[str, str]  # field key -> heading
+    skipped: tuple[Finding, ...] = ()
+
+
+async def check_job(store: Store, vault: Vault, job_id: str, site_dir: Path | None) -> ImportJob:
+    """Plan a job that is in the state `checking`. Gives it as it is then: checked or refused."""
+    async with store.read() as tx:
+        job = await tx.jobs.get(job_id)
+        sealed = await tx.jobs.file(job_id)
+    if job is None or sealed is None or job.state is not JobState.CHECKING:
+        raise LookupError(f"there is nothing to check of {job_id}")
+    try:
+        async with store.write() as write:
+            await write.jobs.delete_rows(job_id)  # of a check that was cut short
+        job = await _check(store, vault, job, vault.open_bytes(job_id, sealed), site_dir)
+    except RegistryError as refused:
+        job = replace(job, state=JobState.REFUSED, sentence=str(refused), counts={})
+    job = replace(job, finished_at=datetime.now(SHANGHAI))
+    async with store.write() as write:
+        if job.state is JobState.REFUSED:
+            await write.jobs.delete_rows(job_id)
+        await write.jobs.update(job)
+    return job
+
+
+async def _check(
+    store: Store, vault: Vault, job: ImportJob, file: bytes, site_dir: Path | None
+) -> ImportJob:
+    options = ImportOptions.of(job.options)
+    template = templates.find("full" if options.template == FOREIGN else options.template, site_dir)
+    source = _source(file, job.file_name, options, template)
+    async with store.read() as tx:
+        base_seq = await tx.change_seq()
+        areas = await tx.areas.all()
+        planner = await Planner.begin(options, vault, tx, columns=source.columns, site_dir=site_dir)
+    today = datetime.now(SHANGHAI).date()
+    checked = validate(
+        source.rows, context(_district(areas), areas, today, options.datum), template
+    )
+    counts = dict.fromkeys((verdict.value for verdict in Verdict), 0) | {"warnings": 0}
+    skipped = [_skipped(finding) for finding in source.skipped]
+    await _keep(store, job.id, skipped, counts)
+    done = len(skipped)
+    while batch := list(islice(checked, BATCH_ROWS)):
+        async with store.read() as tx:
+            rows = await planner.plan(batch, tx)
+        done += len(batch)
+        job = replace(job, rows_done=done, counts=counts)
+        await _keep(store, job.id, rows, counts, job)
+    if done == 0:
+        raise FileRefused("no_rows", "The file has headings but no rows.")
+    return replace(
+        job, state=JobState.CHECKED, rows_done=done, counts=counts, base_seq=base_seq, sentence=None
+    )
+
+
+def _source(
+    file: bytes, name: str, options: ImportOptions, template: templates.Template
+) -> _Source:
+    if options.template == FOREIGN:
+        found = foreign.read(file, name)
+        return _Source(iter(found.cameras), {}, found.skipped)
+    table = open_table(file, name)
+    if options.mint is not None:
+        template = template.optional("code")
+    binding = template.bind(table.headings)
+    columns = {
+        column.field.key: heading
+        for heading, column in binding.columns.items()
+        if column.field is not None
+    }
+    return _Source(_bounded(binding.camera(row) for row in table.rows), columns)
+
+
+def _bounded(rows: Iterable[CameraRow]) -> Iterator[CameraRow]:
+    for count, row in enumerate(rows, 1):
+        if count > MAX_ROWS:
+            raise FileRefused(
+                "too_many_rows", f"A file has at most {MAX_ROWS} rows; cut it into several."
+            )
+        yield row
+
+
+def _district(areas: Iterable[Area]) -> Area:
+    for area in areas:
+        if area.kind is AreaKind.DISTRICT:
+            return area
+    raise FileRefused(
+        "no_district", "The registry has no district yet; add one (streamhub area add) first."
+    )
+
+
+def _skipped(finding: Finding) -> ImportRow:
+    payload = {"code": None, "name": finding.column, "findings": [finding_payload(finding)]}
+    return ImportRow(finding.row, Verdict.REFUSED, payload)
+
+
+async def _keep(
+    store: Store,
+    job_id: str,
+    rows: Iterable[ImportRow],
+    counts: dict[str, int],
+    job: ImportJob | None = None,
+) -> None:
+    kept = list(rows)
+    for row in kept:
+        counts[row.verdict.value] += 1
+        counts["warnings"] += sum(f["severity"] == "warning" for f in row.payload["findings"])
+    async with store.write() as tx:
+        await tx.jobs.add_rows(job_id, kept)
+        if job is not None:
+            await tx.jobs.update(replace(job, counts=dict(counts)))

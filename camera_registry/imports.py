@@ -1,0 +1,418 @@
+"""Use cases about imports: a file becomes a job, its plan is looked at, then applied or not.
+
+A job's life is in the store: a restart takes up the checks that were under way, and applying is
+one transaction, so there is nothing between "not" and "done".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+import json
+import logging
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from . import validation as check
+from .codes import kept_serial
+from .domain import Actor, ChangeKind, Channel, Device, Page, new_id
+from .errors import Conflict, NotFound, ValidationFailed
+from .feed import ChangeFeed
+from .filing_rules import settings_of
+from .importers import templates
+from .importers.annotate import annotated
+from .importers.options import FOREIGN, ImportOptions
+from .importers.payloads import channel_of, device_of, finding_of
+from .importers.readers import MAX_FILE_BYTES, open_table
+from .importers.rows import Finding
+from .jobs import ImportJob, ImportRow, JobState, Verdict
+from .secret import Secret
+from .store.contract import ReadTx, Store, WriteTx
+from .units import Unit, Units, touched_since, utc_now
+from .vault import Vault
+from .versions import put_back
+
+# Jobs that are neither applied nor thrown away; each keeps its file and its rows.
+MAX_OPEN_JOBS: Final = 16
+KEEP_FINISHED: Final = timedelta(days=30)
+APPLY_ROWS: Final = 1_000  # of one statement
+_PLAN_RESTS_ON: Final = frozenset(
+    {ChangeKind.AREA, ChangeKind.DEVICE, ChangeKind.CHANNEL, ChangeKind.EVERYTHING}
+)
+# Refused ones too: their files lie there until they are discarded.
+_OPEN: Final = (JobState.CHECKING, JobState.CHECKED, JobState.REFUSED)
+_FINISHED: Final = (JobState.REFUSED, JobState.APPLIED, JobState.UNDONE)
+
+_log = logging.getLogger(__name__)
+
+Checker = Callable[[str], Awaitable[None]]
+"""Checks the job with this id; it is `check.check_job` in a process of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerChecker:
+    """Checks in a process of its own: the interpreter that serves stays free."""
+
+    registry: Path | Secret  # as `open_store` takes it
+    vault_key: Path
+    site_dir: Path | None
+
+    async def __call__(self, job_id: str) -> None:
+        place = self.registry
+        order = {
+            "registry": place.reveal() if isinstance(place, Secret) else str(place),
+            "is_url": isinstance(place, Secret),
+            "vault_key": str(self.vault_key),
+            "site_dir": None if self.site_dir is None else str(self.site_dir),
+            "job_id": job_id,
+        }
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "camera_registry.importers.worker",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        try:
+            _, said = await process.communicate(json.dumps(order).encode())
+        except asyncio.CancelledError:
+            process.kill()
+            await process.wait()
+            raise
+        if process.returncode:
+            # Where it broke, but not the words of the fault: they might repeat a cell.
+            trace = said.decode(errors="replace").strip().splitlines()
+            where = " / ".join(line.strip() for line in trace if line.startswith("  File"))[-600:]
+            fault = trace[-1].partition(":")[0][:80] if trace else "no trace"
+            raise RuntimeError(f"the check ended with {process.returncode}: {fault} in {where}")
+
+
+class Imports:
+    """All import jobs. `start()` once before use, `stop()` at the end."""
+
+    def __init__(
+        self,
+        store: Store,
+        vault: Vault,
+        feed: ChangeFeed | None,
+        checker: Checker,
+        *,
+        site_dir: Path | None = None,
+    ) -> None:
+        """`site_dir`: where a site's own forms lie."""
+        # given
+        self._site_dir = site_dir
+        self._store = store
+        self._vault = vault
+        self._units = Units(store, feed)
+        self._checker = checker
+        # owned
+        self._checks: dict[str, asyncio.Task[None]] = {}
+        self._one_at_a_time = asyncio.Lock()  # a check fills a core
+
+    async def start(self) -> None:
+        """Takes up the checks that a restart cut short, and lets go of what is long over."""
+        before = utc_now() - KEEP_FINISHED
+        async with self._store.write() as tx:
+            for state in _FINISHED:
+                for job in await tx.jobs.in_state(state):
+                    if job.created_at < before:
+                        await tx.jobs.delete(job.id)
+            under_way = await tx.jobs.in_state(JobState.CHECKING)
+        for job in under_way:
+            self._check(job.id)
+
+    async def stop(self) -> None:
+        for task in self._checks.values():
+            task.cancel()
+        await asyncio.gather(*self._checks.values(), return_exceptions=True)
+
+    async def create(
+        self, file: bytes, name: str, options: Mapping[str, Any], by: Actor
+    ) -> ImportJob:
+        """A new job; its check begins.
+
+        Raises ValidationFailed, Conflict("too_many_imports", "second_person_wanted").
+        """
+        chosen = ImportOptions.of(options)
+        if not file:
+            raise ValidationFailed(
+                "file", "file_empty", "The file is empty; choose one that lists cameras."
+            )
+        if len(file) > MAX_FILE_BYTES:
+            raise ValidationFailed(
+                "file",
+                "file_too_large",
+                f"The file is larger than {MAX_FILE_BYTES >> 20} MiB; divide it into several.",
+            )
+        job = ImportJob(
+            id=new_id("im"),
+            created_at=utc_now(),
+            subject_id=by.subject_id,
+            subject_name=by.subject_name,
+            file_name=check.name("file_name", Path(name).name[-check.MAX_NAME_CHARS :] or "file"),
+            sha256=hashlib.sha256(file).hexdigest(),
+            options=chosen.values(),
+        )
+        sealed = await asyncio.to_thread(self._vault.seal_bytes, job.id, file)
+        if chosen.template != FOREIGN:
+            await asyncio.to_thread(templates.find, chosen.template, self._site_dir)
+        async with self._units.begin(by) as unit:
+            waiting = [each for s in _OPEN for each in await unit.tx.jobs.in_state(s)]
+            if len(waiting) >= MAX_OPEN_JOBS:
+                raise Conflict(
+                    "state",
+                    "too_many_imports",
+                    f"{len(waiting)} imports are neither applied nor discarded; see to one first.",
+                )
+            (await settings_of(unit.tx)).allow_import(chosen.filing)
+            await unit.tx.jobs.add(job, sealed)
+            await unit.record("import_create", job_id=job.id, file=job.file_name, sha256=job.sha256)
+        self._check(job.id)
+        return job
+
+    async def get(self, job_id: str) -> ImportJob:
+        async with self._store.read() as tx:
+            return await _job(tx, job_id)
+
+    async def list_jobs(self, *, limit: int = 50, cursor: str | None = None) -> Page[ImportJob]:
+        """Newest first."""
+        limit = check.integer("limit", limit, 1, check.MAX_PAGE)
+        async with self._store.read() as tx:
+            return await tx.jobs.page(limit=limit, cursor=cursor)
+
+    async def rows(
+        self, job_id: str, *, verdict: Verdict | None = None, after: int = 0, limit: int = 100
+    ) -> list[ImportRow]:
+        """What the plan says of the rows behind number `after`."""
+        limit = check.integer("limit", limit, 1, check.MAX_PAGE)
+        async with self._store.read() as tx:
+            await _job(tx, job_id)
+            return await tx.jobs.rows(job_id, verdict=verdict, after=after, limit=limit)
+
+    async def file(self, job_id: str) -> bytes:
+        """The file as it was sent; it may hold passwords. Raises NotFound, SealBroken."""
+        async with self._store.read() as tx:
+            await _job(tx, job_id)
+            sealed = await tx.jobs.file(job_id)
+        if sealed is None:
+            raise NotFound("file of the import", job_id)
+        return await asyncio.to_thread(self._vault.open_bytes, job_id, sealed)
+
+    async def workbook(self, job_id: str) -> bytes:
+        """The file as a workbook with what was found beside each row; it may hold passwords.
+
+        Raises NotFound, Conflict("no_sheet": it was no sheet), FileRefused (it was none at all).
+        """
+        job, source = await self.get(job_id), await self.file(job_id)
+        if job.options["template"] == FOREIGN:
+            raise Conflict("template", "no_sheet", "Another program's configuration is no sheet.")
+        findings: list[Finding] = []
+        after = 0
+        while rows := await self.rows(job_id, after=after, limit=check.MAX_PAGE):
+            after = rows[-1].number
+            findings += [finding_of(r.number, f) for r in rows for f in r.payload["findings"]]
+
+        def make() -> bytes:
+            out = io.BytesIO()
+            annotated(source, open_table(source, job.file_name).kind, findings, out)
+            return out.getvalue()
+
+        return await asyncio.to_thread(make)
+
+    async def checked(self, job_id: str) -> ImportJob:
+        """Waits for a check that is under way here."""
+        task = self._checks.get(job_id)
+        if task is not None:
+            await asyncio.wait([task])
+        return await self.get(job_id)
+
+    async def check_again(self, job_id: str, by: Actor) -> ImportJob:
+        """Plan it anew: the registry has changed since, or the check went wrong."""
+        async with self._units.begin(by) as unit:
+            job = await _job(unit.tx, job_id)
+            if job.state not in (JobState.CHECKED, JobState.REFUSED):
+                raise _not_now(job, "checked again")
+            job = replace(
+                job, state=JobState.CHECKING, rows_done=0, counts={}, base_seq=None, sentence=None
+            )
+            await unit.tx.jobs.update(job)
+        self._check(job_id)
+        return job
+
+    async def apply(self, job_id: str, by: Actor, *, without_refused: bool = False) -> ImportJob:
+        """Carry the plan out, all of it in one transaction; a second time changes nothing.
+
+        Raises NotFound; Conflict: "not_checked", "rows_refused" (unless `without_refused`),
+        "registry_changed" (check it again), "second_person_wanted".
+        """
+        async with self._units.begin(by) as unit:
+            job = await _job(unit.tx, job_id)
+            if job.state is JobState.APPLIED:
+                return job
+            if job.state is not JobState.CHECKED or job.base_seq is None:
+                raise _not_now(job, "applied")
+            refused = job.counts.get(Verdict.REFUSED.value, 0)
+            if refused and not without_refused:
+                raise Conflict(
+                    "rows",
+                    "rows_refused",
+                    f"{refused} rows have errors; correct them and import the file again, or "
+                    "apply the others without them.",
+                )
+            (await settings_of(unit.tx)).allow_import(ImportOptions.of(job.options).filing)
+            if await touched_since(self._store, job.base_seq, _PLAN_RESTS_ON):
+                raise _registry_changed()
+            await _carry_out(unit, job)
+            job = replace(job, state=JobState.APPLIED, finished_at=utc_now())
+            await unit.tx.jobs.update(job)
+            await unit.record(
+                "import_apply",
+                job_id=job.id,
+                file=job.file_name,
+                sha256=job.sha256,
+                counts=dict(job.counts),
+            )
+        return job
+
+    async def undo(self, job_id: str, by: Actor) -> ImportJob:
+        """Take an applied import back: every channel is what it was. Credentials that the import
+        gave to a device that was there before stay.
+
+        Raises NotFound; Conflict("not_applied", and what `versions.put_back` raises).
+        """
+        async with self._units.begin(by) as unit:
+            job = await _job(unit.tx, job_id)
+            if job.state is JobState.UNDONE:
+                return job
+            if job.state is not JobState.APPLIED:
+                raise Conflict("state", "not_applied", "Only an applied import can be undone.")
+            versions = await unit.tx.versions.of_job(job_id)
+            made = await _devices_made(unit.tx, job_id)
+            await put_back(unit, versions, act="import_undo", devices_made=made)
+            job = replace(job, state=JobState.UNDONE, finished_at=utc_now())
+            await unit.tx.jobs.update(job)
+            await unit.record("import_undo", job_id=job.id, channels=len(versions))
+        return job
+
+    async def discard(self, job_id: str, by: Actor) -> None:
+        """Throw a job away with its file. What it applied stays."""
+        task = self._checks.get(job_id)
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+        async with self._units.begin(by) as unit:
+            job = await _job(unit.tx, job_id)
+            await unit.tx.jobs.delete(job_id)
+            await unit.record("import_discard", job_id=job.id, file=job.file_name)
+
+    # --- inside -----------------------------------------------------------------------------------
+
+    def _check(self, job_id: str) -> None:
+        task = asyncio.create_task(self._checking(job_id), name=f"import-{job_id}")
+        self._checks[job_id] = task
+        task.add_done_callback(lambda done: self._ended(job_id, done))
+
+    def _ended(self, job_id: str, done: asyncio.Task[None]) -> None:
+        # A check anew may have begun while this one was still on its way out.
+        if self._checks.get(job_id) is done:
+            del self._checks[job_id]
+
+    async def _checking(self, job_id: str) -> None:
+        async with self._one_at_a_time:
+            try:
+                await self._checker(job_id)
+            except Exception:
+                _log.exception("the check of import %s failed", job_id)
+            else:
+                return
+        async with self._store.write() as tx:
+            job = await tx.jobs.get(job_id)
+            if job is not None and job.state is JobState.CHECKING:
+                sentence = "The check broke off; the log says why. Check it again."
+                job = replace(job, state=JobState.REFUSED, sentence=sentence, counts={})
+                await tx.jobs.delete_rows(job_id)
+                await tx.jobs.update(job)
+
+
+def _registry_changed() -> Conflict:
+    return Conflict(
+        "state",
+        "registry_changed",
+        "The registry has changed since the check; check the import again and look at what it "
+        "would do now.",
+    )
+
+
+async def _carry_out(unit: Unit, job: ImportJob) -> None:
+    tx = unit.tx
+    here = {device.id for device in await tx.devices.all()}
+    after = 0
+    while rows := await tx.jobs.rows(job.id, after=after, limit=APPLY_ROWS):
+        after = rows[-1].number
+        await _refuse_kept_codes(tx, rows)
+        added = [_channel(row) for row in rows if row.verdict is Verdict.ADD]
+        changed = [_channel(row) for row in rows if row.verdict is Verdict.CHANGE]
+        devices = [_device(row) for row in rows if "device" in row.payload]
+        await tx.bulk_add(
+            devices=[each for each in devices if each[0].id not in here], channels=added
+        )
+        before = {
+            each.id: each for each in await tx.channels.by_ids({channel.id for channel in changed})
+        }
+        await tx.bulk_update(
+            devices=[each for each in devices if each[0].id in here], channels=changed
+        )
+        here |= {device.id for device, _ in devices}
+        await tx.versions.add(
+            [*((None, each) for each in added), *((before[each.id], each) for each in changed)],
+            act="import_apply",
+            by=unit.by,
+            job_id=job.id,
+        )
+
+
+async def _refuse_kept_codes(tx: WriteTx, rows: list[ImportRow]) -> None:
+    """A code that the plan made may have been given to somebody else since."""
+    minted = [row.payload["code"] for row in rows if row.payload.get("minted")]
+    for before in {code[:14] for code in minted}:
+        kept = await kept_serial(tx, before)
+        if any(code[:14] == before and int(code[14:]) <= kept for code in minted):
+            raise _registry_changed()
+
+
+def _channel(row: ImportRow) -> Channel:
+    return channel_of(row.payload["after"])
+
+
+def _device(row: ImportRow) -> tuple[Device, bytes | None]:
+    device = device_of(row.payload["device"], has_password=row.sealed is not None)
+    return device, row.sealed
+
+
+async def _devices_made(tx: ReadTx | WriteTx, job_id: str) -> frozenset[str]:
+    made: set[str] = set()
+    after = 0
+    while rows := await tx.jobs.rows(job_id, after=after, limit=APPLY_ROWS):
+        after = rows[-1].number
+        made |= {row.payload["device"]["id"] for row in rows if row.payload.get("device_made")}
+    return frozenset(made)
+
+
+async def _job(tx: ReadTx | WriteTx, job_id: str) -> ImportJob:
+    job = await tx.jobs.get(job_id)
+    if job is None:
+        raise NotFound("import", job_id)
+    return job
+
+
+def _not_now(job: ImportJob, verb: str) -> Conflict:
+    return Conflict(
+        "state", "not_checked", f"The import is {job.state.value}; it can't be {verb} now."
+    )

@@ -1,0 +1,94 @@
+"""The few places where SQLite and PostgreSQL need different SQL for the same meaning."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from contextlib import AbstractAsyncContextManager, nullcontext
+from typing import Any, Final
+
+from sqlalchemy import Boolean, ColumnElement, String, any_, func, literal, select
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+
+POSTGRESQL: Final = "postgresql"
+
+
+class _Contains(FunctionElement[bool]):
+    """column, pattern -> LIKE that takes ASCII letters of both cases as one, and no others."""
+
+    name = "contains_text"
+    type = Boolean()
+    inherit_cache = True
+
+
+@compiles(_Contains)
+def _contains(element: _Contains, compiler: SQLCompiler, **kw: Any) -> str:
+    column, pattern = (compiler.process(clause, **kw) for clause in element.clauses)
+    return f"{column} LIKE {pattern} ESCAPE '\\'"
+
+
+@compiles(_Contains, POSTGRESQL)
+def _contains_postgresql(element: _Contains, compiler: SQLCompiler, **kw: Any) -> str:
+    # Under the collation "C" ILIKE folds ASCII alone, as SQLite's LIKE does, whatever the
+    # database's own collation folds. The backslash is its escape by default.
+    column, pattern = (compiler.process(clause, **kw) for clause in element.clauses)
+    return f'{column} COLLATE "C" ILIKE {pattern}'
+
+
+class _Holds(FunctionElement[bool]):
+    """column, text, pattern -> whether the column holds the text, letter for letter."""
+
+    name = "holds_text"
+    type = Boolean()
+    inherit_cache = True
+
+
+@compiles(_Holds)
+def _holds(element: _Holds, compiler: SQLCompiler, **kw: Any) -> str:
+    column, text, _ = element.clauses
+    return f"instr({compiler.process(column, **kw)}, {compiler.process(text, **kw)}) > 0"
+
+
+@compiles(_Holds, POSTGRESQL)
+def _holds_postgresql(element: _Holds, compiler: SQLCompiler, **kw: Any) -> str:
+    column, _, pattern = element.clauses  # LIKE: an index of trigrams knows it
+    return f"{compiler.process(column, **kw)} LIKE {compiler.process(pattern, **kw)}"
+
+
+def holds(column: ColumnElement[Any], text: str) -> ColumnElement[bool]:
+    """Whether `text` is a part of the column, as it is written."""
+    return _Holds(column, literal(text), literal(_pattern(text)))
+
+
+def among(
+    column: ColumnElement[Any], values: Collection[str], *, postgresql_: bool
+) -> ColumnElement[bool]:
+    """As IN, by one parameter for however many values."""
+    if postgresql_:
+        return column == any_(literal(list(values), postgresql.ARRAY(String)))
+    each = func.json_each(literal(json.dumps(list(values)))).table_valued("value")
+    return column.in_(select(each.c.value))
+
+
+def _pattern(text: str) -> str:
+    plain = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return f"%{plain}%"
+
+
+def contains(column: ColumnElement[Any], text: str) -> ColumnElement[bool]:
+    """Whether `text` is a part of the column, letters A to Z in either case."""
+    return _Contains(column, literal(_pattern(text)))
+
+
+def constraint_guard(connection: AsyncConnection) -> AbstractAsyncContextManager[Any]:
+    """Around a statement that may break a constraint: the unit of work goes on after it.
+
+    PostgreSQL gives a transaction up at its first error, but for what a savepoint holds.
+    """
+    if connection.dialect.name == POSTGRESQL:
+        return connection.begin_nested()
+    return nullcontext()

@@ -1,0 +1,249 @@
+"""`registry`: lists and searches of a registry of any size, by the use case that the API calls."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import random
+import subprocess
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from statistics import quantiles
+from typing import Any, Final
+
+from camera_registry.domain import Channel, DeviceClass, Scope
+from camera_registry.feed import ChangeFeed
+from camera_registry.pinyin import readings
+from camera_registry.secret import Secret
+from camera_registry.service import Registry
+from camera_registry.store import SqlStore, open_store
+from camera_registry.vault import open_vault
+from streamhub.access.facts_cache import FactsCache
+
+from . import registry_places as places
+from .machine import ROOT, rss_bytes
+from .processes import BenchError
+
+BATCH: Final = 10_000
+SEED: Final = 17
+SINGLE: Final = 300
+WARM_UP: Final = 100
+SAMPLE_EVERY: Final = 97
+PAGE: Final = 50
+_SELF: Final = "self"
+# What a server of 8 GB would have; durable, as those that are not throw-away.
+SETTINGS: Final = (
+    "shared_buffers=1GB",
+    "effective_cache_size=4GB",
+    "random_page_cost=1.1",
+    "maintenance_work_mem=256MB",
+    "fsync=on",
+    "full_page_writes=on",
+    "max_wal_size=4GB",
+)
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Question:
+    kind: str
+    scope_kind: str
+    q: str | None
+    scope: Scope | None
+    device_class: str | None
+    deep: bool
+
+
+def questions(count: int, channels: int, sample: list[Channel]) -> Iterator[Question]:
+    """A seeded mix. What is asked for is a part of some channel's, so that it can be found; one
+    in ten is of none."""
+    rng = random.Random(SEED)  # noqa: S311  (no secret)
+    kinds = list(_KINDS)
+    for number in range(count):
+        channel = rng.choice(sample)
+        kind = kinds[number % len(kinds)]
+        scope_kind = rng.choice(("everything", "everything", "street", "grid", "single"))
+        of = channel if rng.random() < 0.7 else rng.choice(sample)  # a scope of elsewhere, too
+        single = map(places.channel_id, rng.sample(range(channels), SINGLE))
+        scope = {
+            "everything": None,
+            "street": Scope(frozenset({of.area_id.rsplit("_", 2)[0]})),
+            "grid": Scope(frozenset({of.area_id})),
+            "single": Scope(frozenset(), frozenset(single)),
+        }[scope_kind]
+        # One in eight of a class alone, most often a rare one.
+        of_class = rng.choice(tuple(DeviceClass)).value if rng.random() < 0.125 else None
+        q = _KINDS[kind](rng, channel)
+        yield Question(kind, scope_kind, q, scope, of_class, rng.random() < 0.3)
+
+
+def _part(rng: random.Random, text: str, chars: int) -> str:
+    at = rng.randrange(max(1, len(text) - chars))
+    return text[at : at + chars]
+
+
+def _rare(rng: random.Random, _channel: Channel) -> str:
+    return rng.choice(("驿站", "没有这里", "zzqq", "999999999", "龘"))
+
+
+_KINDS: Final[dict[str, Callable[[random.Random, Channel], str | None]]] = {
+    "none": lambda rng, channel: None,
+    "one_character": lambda rng, channel: _part(rng, channel.name, 1),
+    "two_characters": lambda rng, channel: _part(rng, channel.name, 2),
+    "four_characters": lambda rng, channel: _part(rng, channel.name, 4),
+    "pinyin": lambda rng, channel: _part(rng, readings(channel.name)[0][0], 11),
+    "initials": lambda rng, channel: _part(rng, readings(channel.name)[0][1], 4),
+    "two_initials": lambda rng, channel: _part(rng, readings(channel.name)[0][1], 2),
+    "code_tail": lambda rng, channel: channel.code[-6:],
+    "address": lambda rng, channel: channel.facts["address"],
+    "street": lambda rng, channel: channel.facts["address"][:2],
+    "two_words": lambda rng, channel: f"{_part(rng, channel.name, 2)} {channel.name[-4:]}",
+    "common": lambda rng, channel: rng.choice(("路口", "路", "lukou", "lk", "1101")),
+    "rare": _rare,
+}
+
+
+def registry_row(channels: int, *, postgresql: bool, count: int, say: Callable[[str], None]) -> Row:
+    """[`search_ms`, `cpu_ms`, `kind_ms`, `scope_ms`, `deep_ms`, `class_ms`, `facts_load_s`,
+    `facts_bytes`, `seeded_s`]."""
+    with tempfile.TemporaryDirectory(prefix="streamhub-bench-") as folder:
+        if not postgresql:
+            return asyncio.run(_measure(Path(folder) / "registry.db", channels, count, say))
+        with _server(Path(folder)) as url:
+            return asyncio.run(_measure(url, channels, count, say))
+
+
+@contextmanager
+def _server(folder: Path) -> Iterator[Secret]:
+    script = ROOT / "scripts" / "postgres"
+    if not script.exists():
+        raise BenchError("--postgres needs a checkout of StreamHub: scripts/postgres is not here.")
+    folder.chmod(0o711)  # the server runs as another user
+    words = [str(script), "start", str(folder / "pg"), *SETTINGS]
+    started = subprocess.run(words, capture_output=True, text=True)  # noqa: S603
+    if started.returncode != 0:
+        raise BenchError(f"No PostgreSQL: {started.stderr.strip()}")
+    try:
+        yield Secret(started.stdout.strip())
+    finally:
+        subprocess.run([str(script), "stop", str(folder / "pg")], check=True)  # noqa: S603
+
+
+@asynccontextmanager
+async def _registry(place: Path | Secret) -> AsyncIterator[tuple[SqlStore, ChangeFeed, Registry]]:
+    store = await open_store(place)
+    feed = ChangeFeed(store)
+    with tempfile.TemporaryDirectory() as keys:
+        registry = Registry(store, await open_vault(store, Path(keys) / "secret.key"), feed)
+        await feed.start()
+        await registry.start()
+        try:
+            yield store, feed, registry
+        finally:
+            await registry.stop()
+            await feed.stop()
+            await store.close()
+
+
+async def _measure(
+    place: Path | Secret, channels: int, count: int, say: Callable[[str], None]
+) -> Row:
+    began = time.perf_counter()
+    sample = await _seed(place, channels, say)
+    seeded_s = time.perf_counter() - began
+    async with _registry(place) as (store, feed, registry):
+        asked = list(questions(count, channels, sample))
+        for each in asked[:WARM_UP]:
+            await _ask(registry, each)
+        say(f"{count} questions")
+        gc.collect()
+        gc.freeze()  # a collection of the questions themselves would take 30 ms, here and there
+        times = [(each, *await _ask(registry, each)) for each in asked]
+        before, began = rss_bytes(_SELF), time.perf_counter()
+        facts = FactsCache(store, feed)
+        await facts.start()
+        facts_s = time.perf_counter() - began
+        facts_bytes = rss_bytes(_SELF) - before
+        await facts.stop()
+    return {
+        "store": "sqlite" if isinstance(place, Path) else "postgresql",
+        "channels": channels,
+        "queries": count,
+        "search_ms": _spread([ms for _, ms, _ in times]),
+        # Of this process alone: on SQLite that is all of it, whatever else the machine does.
+        "cpu_ms": _spread([ms for _, _, ms in times]),
+        "kind_ms": {
+            kind: _spread([ms for each, ms, _ in times if each.kind == kind]) for kind in _KINDS
+        },
+        "scope_ms": {
+            kind: _spread([ms for each, ms, _ in times if each.scope_kind == kind])
+            for kind in ("everything", "street", "grid", "single")
+        },
+        "deep_ms": _spread([ms for each, ms, _ in times if each.deep]),
+        "class_ms": _spread([ms for each, ms, _ in times if each.device_class]),
+        "seeded_s": round(seeded_s, 1),
+        "facts_load_s": round(facts_s, 2),
+        "facts_bytes": facts_bytes,
+    }
+
+
+async def _seed(place: Path | Secret, channels: int, say: Callable[[str], None]) -> list[Channel]:
+    """Makes the registry; gives some of its channels."""
+    store = await open_store(place)
+    async with store.write() as tx:
+        await tx.bulk_add(areas=places.areas())
+    sample: list[Channel] = []
+    done, rows = 0, places.cameras(channels)
+    while batch := list(islice(rows, BATCH)):
+        async with store.write() as tx:
+            await tx.bulk_add(
+                devices=[(device, None) for device, _ in batch if device is not None],
+                channels=[channel for _, channel in batch],
+            )
+        sample += [channel for _, channel in batch[::SAMPLE_EVERY]]
+        done += len(batch)
+        if done % (10 * BATCH) == 0:
+            say(f"{done} of {channels} channels")
+    await store.close()
+    if isinstance(place, Secret):
+        # What the server does by itself within minutes of a bulk import.
+        await asyncio.to_thread(_vacuum, place)
+    return sample
+
+
+def _vacuum(url: Secret) -> None:
+    words = ["vacuumdb", "--analyze", "--quiet", f"--dbname={url.reveal()}"]
+    subprocess.run(words, check=True)  # noqa: S603
+
+
+async def _ask(registry: Registry, each: Question) -> tuple[float, float]:
+    """Milliseconds of one page, and those of our own processor time; a deep one is some pages
+    behind the first, which are not timed."""
+    ask = partial(
+        registry.list_channels, q=each.q, scope=each.scope, device_class=each.device_class
+    )
+    cursor = None
+    for _ in range(3 if each.deep else 0):
+        page = await ask(limit=PAGE * 10, cursor=cursor)
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+    began, worked = time.perf_counter(), time.process_time()
+    await ask(limit=PAGE, cursor=cursor)
+    return (time.perf_counter() - began) * 1000, (time.process_time() - worked) * 1000
+
+
+def _spread(times_ms: list[float]) -> dict[str, float]:
+    cuts = quantiles(times_ms, n=100, method="inclusive")
+    return {
+        "p50": round(cuts[49], 2),
+        "p99": round(cuts[98], 2),
+        "max": round(max(times_ms), 2),
+    }

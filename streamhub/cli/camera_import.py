@@ -1,0 +1,348 @@
+"""`streamhub camera import|imports|apply-import|undo-import|discard-import|templates|export|lint|
+new-code|versions|undo`: cameras by the thousand."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+from .area import area_by
+from .camera import app, channel_by
+from .control import LONG_S, Api, AsJson, CliError, run
+from .output import print_json, say, show_object, show_rows
+
+__all__ = ["app"]  # the commands of `camera` and these
+
+POLL_S = 0.2
+IMPORTS = "/api/v1/imports"
+# Lines of a terminal that somebody still reads; the workbook has them all.
+MAX_LINES = 200
+
+
+@app.command("import")
+def import_cameras(
+    file: Annotated[Path, typer.Argument(help="CSV, XLSX, JSON, or a foreign configuration.")],
+    template: Annotated[
+        str, typer.Option(help="A form (`streamhub camera templates`), or `foreign`.")
+    ] = "full",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what it would do, and forget it.")
+    ] = False,
+    apply: Annotated[bool, typer.Option("--apply", help="Carry it out when all is well.")] = False,
+    without_refused: Annotated[
+        bool, typer.Option("--without-refused", help="Leave rows with errors out.")
+    ] = False,
+    area: Annotated[str | None, typer.Option(help="Code of the area of new cameras.")] = None,
+    device_class: Annotated[str, typer.Option("--class", help="Of new cameras.")] = "police_hd",
+    vendor: Annotated[
+        str | None, typer.Option(help="Whose addresses cameras without a URL have.")
+    ] = None,
+    datum: Annotated[
+        str, typer.Option(help="Of the positions: wgs84, gcj02 or bd09; kept is WGS-84.")
+    ] = "wgs84",
+    mint: Annotated[
+        str | None,
+        typer.Option(help="Make missing codes: industry, type and network, e.g. 001321."),
+    ] = None,
+    clear_empty: Annotated[
+        bool, typer.Option("--clear-empty", help="An empty cell takes the value away.")
+    ] = False,
+    filing: Annotated[
+        str, typer.Option(help="Of new cameras: draft, or filed where no second person is wanted.")
+    ] = "draft",
+    report: Annotated[
+        Path | None, typer.Option(help="Write the workbook with its errors here (.xlsx).")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Import cameras from a file: check every row, show what would change, and apply it.
+
+    Exit code 1: rows were refused, or the file was.
+    """
+    if dry_run and apply:
+        raise CliError("Choose --dry-run or --apply, not both.", exit_code=2)
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise CliError(f"{file} can't be read ({error.strerror}).", exit_code=2) from None
+    params = {
+        "name": file.name,
+        "template": template,
+        "area": area,
+        "device_class": device_class,
+        "vendor": vendor,
+        "datum": datum,
+        "mint": mint,
+        "clear_empty": clear_empty,
+        "filing": filing,
+    }
+
+    async def work(api: Api) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        job = await api.upload(IMPORTS, content, params=params)
+        path = f"{IMPORTS}/{job['id']}"
+        job = await _checked(api, path, quiet=as_json)
+        rows = await _rows(api, path)
+        if report is not None and job["state"] == "checked":
+            report.write_bytes(await api.download(f"{path}/workbook"))
+        if apply and job["state"] == "checked":
+            body = {"without_refused": without_refused}
+            if without_refused or not job["counts"]["refused"]:
+                job = await api.call("POST", f"{path}/apply", body=body, timeout_s=LONG_S)
+        if dry_run or job["state"] == "refused":
+            await api.call("DELETE", path)
+        return job, rows
+
+    job, rows = run(work)
+    refused = job["state"] == "refused" or bool(job["counts"].get("refused"))
+    if as_json:
+        print_json({**job, "rows": rows})
+    else:
+        _tell(job, rows, kept=not dry_run, report=report)
+    if refused and not (job["state"] == "applied" and without_refused):
+        raise typer.Exit(1)
+
+
+async def _checked(api: Api, path: str, *, quiet: bool) -> dict[str, Any]:
+    """Waits for the check, with a line of progress on stderr."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
+    console = Console(stderr=True, quiet=quiet)
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("checking", total=None)
+        while True:
+            job: dict[str, Any] = await api.call("GET", path)
+            progress.update(task, description=f"checking, {job['rows_done']} rows")
+            if job["state"] != "checking":
+                return job
+            await asyncio.sleep(POLL_S)
+
+
+async def _rows(api: Api, path: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    after: int | None = 0
+    while after is not None:
+        page = await api.call("GET", f"{path}/rows", params={"after": after, "limit": 500})
+        rows += page["items"]
+        after = page["next_after"]
+    return rows
+
+
+def _tell(
+    job: dict[str, Any], rows: list[dict[str, Any]], *, kept: bool, report: Path | None
+) -> None:
+    if job["state"] == "refused":
+        say(f"refused: {job['sentence']}")
+        return
+    lines = [
+        f"row {row['row']}  {finding['column'] or '-'}  {finding['code']}  {finding['sentence']}"
+        for severity in ("error", "warning")
+        for row in rows
+        for finding in row["findings"]
+        if finding["severity"] == severity
+    ]
+    for line in lines[:MAX_LINES]:
+        say(line)
+    if len(lines) > MAX_LINES:
+        say(f"… and {len(lines) - MAX_LINES} more; --report FILE.xlsx has them all.")
+    counts = job["counts"]
+    say(
+        f"{job['rows_done']} rows: {counts['add']} to add, {counts['change']} to change, "
+        f"{counts['same']} as they are, {counts['refused']} refused; {counts['warnings']} warnings."
+    )
+    for row in rows if job["state"] == "checked" else ():
+        for change in row["changes"]:
+            say(
+                f"row {row['row']}  {row['code']}  {change['field']}: "
+                f"{change['before'] or '-'} -> {change['after'] or '-'}"
+            )
+    if report is not None:
+        say(f"The workbook with its errors: {report}")
+    if job["state"] == "applied":
+        say(f"Applied. To take it back: streamhub camera undo-import {job['id']}")
+        if job["options"]["filing"] == "draft":
+            say(
+                "What it added are drafts, which operators do not see. A second person: "
+                f"streamhub camera review --import {job['id']}, then file."
+            )
+    elif kept and counts["refused"]:
+        say(
+            "Nothing is changed yet. Correct these rows and import the file again; or, without "
+            f"them: streamhub camera apply-import {job['id']} --without-refused"
+        )
+    elif kept:
+        say(f"Nothing is changed yet. To apply it: streamhub camera apply-import {job['id']}")
+    else:
+        say("Nothing is changed.")
+
+
+@app.command("imports")
+def imports(
+    import_id: Annotated[
+        str | None, typer.Argument(help="Show what this one would do, row by row.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1)] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """List imports, newest first; or look at one."""
+    if import_id is None:
+        rows = run(lambda api: api.all(IMPORTS, limit=limit))
+        show_rows(rows, ("id", "created_at", "created_by", "file_name", "state"), as_json=as_json)
+        return
+
+    async def work(api: Api) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        path = f"{IMPORTS}/{import_id}"
+        return await _checked(api, path, quiet=as_json), await _rows(api, path)
+
+    job, found = run(work)
+    if as_json:
+        print_json({**job, "rows": found})
+    else:
+        _tell(job, found, kept=True, report=None)
+
+
+@app.command("apply-import")
+def apply_import(
+    import_id: str,
+    without_refused: Annotated[
+        bool, typer.Option("--without-refused", help="Leave rows with errors out.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Carry a checked import out, in one transaction."""
+    body = {"without_refused": without_refused}
+    path = f"{IMPORTS}/{import_id}/apply"
+    show_object(
+        run(lambda api: api.call("POST", path, body=body, timeout_s=LONG_S)), as_json=as_json
+    )
+
+
+@app.command("undo-import")
+def undo_import(import_id: str, as_json: AsJson = False) -> None:
+    """Take an applied import back: every camera becomes what it was."""
+    path = f"{IMPORTS}/{import_id}/undo"
+    show_object(run(lambda api: api.call("POST", path, timeout_s=LONG_S)), as_json=as_json)
+
+
+@app.command("discard-import")
+def discard_import(import_id: str) -> None:
+    """Throw an import away with its file; what it applied stays."""
+    run(lambda api: api.call("DELETE", f"{IMPORTS}/{import_id}"))
+    say(f"discarded {import_id}")
+
+
+@app.command("templates")
+def templates(as_json: AsJson = False) -> None:
+    """List the forms that files can be read and written by."""
+    rows = run(lambda api: api.call("GET", "/api/v1/import-templates"))
+    show_rows(rows, ("name", "title", "title_en", "columns"), as_json=as_json)
+
+
+@app.command("export")
+def export(
+    file: Annotated[Path, typer.Argument(help="Where to write; .xlsx, .csv or .json.")],
+    template: Annotated[str, typer.Option(help="A form.")] = "full",
+    area: Annotated[str | None, typer.Option(help="Id, code or name; with all below.")] = None,
+    language: Annotated[str, typer.Option(help="Of the headings: zh or en.")] = "zh",
+) -> None:
+    """Write cameras into a form. Passwords are never in it."""
+    kind = file.suffix.lower().removeprefix(".")
+    if kind not in ("xlsx", "csv", "json"):
+        raise CliError("Name the file .xlsx, .csv or .json.", exit_code=2)
+
+    async def work(api: Api) -> bytes:
+        area_id = None if area is None else (await area_by(api, area))["id"]
+        params = {"template": template, "kind": kind, "language": language, "area_id": area_id}
+        return await api.download("/api/v1/channel-export", params=params)
+
+    content = run(work)
+    try:
+        file.write_bytes(content)
+    except OSError as error:
+        raise CliError(f"{file} can't be written ({error.strerror}).") from None
+    say(f"wrote {file}")
+
+
+@app.command("lint")
+def lint(
+    area: Annotated[str | None, typer.Option(help="Id, code or name; with all below.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run the import's rules over the registry. Exit code 1: there are errors."""
+
+    async def work(api: Api) -> dict[str, Any]:
+        area_id = None if area is None else (await area_by(api, area))["id"]
+        found: dict[str, Any] = await api.call(
+            "GET", "/api/v1/channel-lint", params={"area_id": area_id}, timeout_s=LONG_S
+        )
+        return found
+
+    found = run(work)
+    if as_json:
+        print_json(found)
+    errors = 0
+    for item in found["items"]:
+        for finding in item["findings"]:
+            errors += finding["severity"] == "error"
+            if not as_json:
+                field = finding["column"] or "-"
+                say(f"{item['code']}  {field}  {finding['code']}  {finding['sentence']}")
+    if not as_json:
+        say(f"{found['looked_at']} cameras, {len(found['items'])} with findings, {errors} errors.")
+    if errors:
+        raise typer.Exit(1)
+
+
+@app.command("new-code")
+def new_code(
+    division: Annotated[str, typer.Argument(help="6 digits, or 8 with the basic unit.")],
+    industry: Annotated[str, typer.Option(help="2 digits.")] = "00",
+    type_: Annotated[str, typer.Option("--type", help="3 digits.")] = "132",
+    network: Annotated[str, typer.Option(help="1 digit.")] = "1",
+    count: Annotated[int, typer.Option(min=1, max=1000)] = 1,
+) -> None:
+    """Print the next free 20-digit codes; nobody else is given them."""
+    body = {
+        "division": division,
+        "industry": industry,
+        "type": type_,
+        "network": network,
+        "count": count,
+    }
+    for code in run(lambda api: api.call("POST", "/api/v1/codes", body=body))["codes"]:
+        say(code)
+
+
+@app.command("versions")
+def versions(
+    camera: Annotated[str, typer.Argument(help="Id or code.")],
+    limit: Annotated[int, typer.Option(min=1)] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """Show who changed a camera, when and how."""
+
+    async def work(api: Api) -> list[dict[str, Any]]:
+        channel = await channel_by(api, camera)
+        return await api.all(f"/api/v1/channels/{channel['id']}/versions", limit=limit)
+
+    rows = run(work)
+    if not as_json:
+        for row in rows:
+            row["changes"] = ", ".join(
+                f"{each['field']}: {each['before'] or '-'} -> {each['after'] or '-'}"
+                for each in row["changes"]
+            )
+    show_rows(rows, ("version", "at", "by", "act", "changes"), as_json=as_json)
+
+
+@app.command("undo")
+def undo(
+    version: Annotated[int, typer.Argument(help="Of `streamhub camera versions`; the newest.")],
+    as_json: AsJson = False,
+) -> None:
+    """Put a camera back to what it was before its newest version."""
+    path = f"/api/v1/channel-versions/{version}/undo"
+    show_object(run(lambda api: api.call("POST", path)), as_json=as_json)

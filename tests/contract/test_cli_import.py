@@ -1,0 +1,130 @@
+"""`streamhub camera import` and its neighbours, as an integrator types them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from openpyxl import load_workbook
+
+from streamhub import cli
+
+HEADINGS = "设备编码,设备名称,所属区域编码,主码流地址,设备用户名,设备口令"
+GOOD = "11011200111310000001,东门,110112001,rtsp://192.0.2.9/main,ops,s3cret-word"
+BAD = "12345,西门,110112999,rtsp://192.0.2.10/main,,"
+
+
+@dataclass(frozen=True)
+class Done:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+class Commands:
+    """The command line in this process: starting one for each command takes a second."""
+
+    def __init__(self, type_: Callable[..., Done]) -> None:
+        self.run = type_
+
+    def ok(self, *arguments: str) -> str:
+        done = self.run(*arguments)
+        assert done.returncode == 0, f"{arguments}: {done.stderr}"
+        return done.stdout
+
+    def json(self, *arguments: str) -> Any:
+        return json.loads(self.ok(*arguments, "--json"))
+
+
+@pytest.fixture
+def command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Commands:
+    monkeypatch.setenv("STREAMHUB_DATA_DIR", str(tmp_path / "data"))
+
+    def type_(*arguments: str) -> Done:
+        monkeypatch.setattr("sys.argv", ["streamhub", *arguments])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        out, err = capsys.readouterr()
+        code = left.value.code
+        return Done(code if isinstance(code, int) else 0, out, err)
+
+    made = Commands(type_)
+    made.ok("area", "add", "110112", "通州区", "--kind", "district")
+    made.ok("area", "add", "110112001", "永顺镇", "--kind", "street", "--parent", "110112")
+    return made
+
+
+def test_a_dry_run_names_each_bad_row_and_the_corrected_file_is_applied(
+    command: Commands, tmp_path: Path
+) -> None:
+    file, report = tmp_path / "cameras.csv", tmp_path / "errors.xlsx"
+    file.write_text("\n".join((HEADINGS, GOOD, BAD)), encoding="gb18030")
+    tried = command.run("camera", "import", str(file), "--dry-run", "--report", str(report))
+    assert tried.returncode == 1
+    lines = tried.stdout.splitlines()
+    assert [line.split("  ")[:3] for line in lines[:2]] == [
+        ["row 3", "设备编码", "code_not_20_digits"],
+        ["row 3", "所属区域编码", "area_unknown"],
+    ]
+    assert "1 to add, 0 to change, 0 as they are, 1 refused" in tried.stdout
+    assert lines[-1] == "Nothing is changed."
+    assert load_workbook(report).active is not None
+    assert command.json("camera", "list") == []
+    assert command.json("camera", "imports") == []
+
+    file.write_text("\n".join((HEADINGS, GOOD)), encoding="utf-8")
+    applied = command.json("camera", "import", str(file), "--apply")
+    assert applied["state"] == "applied"
+    assert [each["name"] for each in command.json("camera", "list")] == ["东门"]
+    again = command.json("camera", "import", str(file), "--dry-run")
+    assert again["counts"]["same"] == 1
+
+    out = tmp_path / "out.csv"
+    command.ok("camera", "export", str(out), "--language", "en")
+    assert "s3cret-word" not in out.read_text(encoding="utf-8-sig")
+    assert "rtsp://192.0.2.9/main" in out.read_text(encoding="utf-8-sig")
+    assert command.run("camera", "lint").returncode == 0
+    assert command.json("camera", "undo-import", applied["id"])["state"] == "undone"
+    assert command.json("camera", "list") == []
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "The file is empty"),
+        (b"a,b\n1,2\n", "lacks columns"),
+        (b"PK\x03\x04" + b"\0" * 100, "damaged"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600, ".xlsx"),
+    ],
+)
+def test_a_broken_file_is_a_sentence_and_changes_nothing(
+    command: Commands, tmp_path: Path, content: bytes, says: str
+) -> None:
+    file = tmp_path / "broken"
+    file.write_bytes(content)
+    done = command.run("camera", "import", str(file), "--apply")
+    assert done.returncode in (1, 2)
+    assert "Traceback" not in done.stdout + done.stderr
+    assert says in done.stdout + done.stderr
+    assert command.json("camera", "list") == []
+
+
+def test_codes_templates_and_versions_are_told(command: Commands) -> None:
+    first = command.ok("camera", "new-code", "110112", "--count", "2").split()
+    second = command.ok("camera", "new-code", "110112").split()
+    assert first + second == [f"110112000013210000{n:02d}" for n in (1, 2, 3)]
+    names = [each["name"] for each in command.json("camera", "templates")]
+    assert names == ["archive-27", "archive-73", "full"]
+    command.ok(
+        "camera", "add", first[0], "东门", "--area", "永顺镇", "--url", "rtsp://192.0.2.9/main"
+    )
+    [version] = command.json("camera", "versions", first[0])
+    assert version["act"] == "channel_create"
+    assert command.json("camera", "undo", str(version["version"]))["exists"] is False
+    assert command.json("camera", "list") == []

@@ -1,0 +1,155 @@
+"""A sweep over simulated ONVIF devices: found, described, imported with what served."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from camera_registry.secret import Secret
+from streamhub.farm_onvif.auth import Credentials
+from support.http_kit import Running, a_service, problem
+from support.onvif_client import devices, serving
+
+PORT = 18_099
+ONE, TWO, WRONG = ("admin", "first-w0rd"), ("viewer", "sec0nd-word"), ("root", "wr0ng-word")
+
+
+def a_set(user: str, word: str) -> dict[str, str]:
+    return {"name": user, "username": user, "password": word}
+
+
+def simulated(network: str, **options: Any) -> Any:
+    sets = tuple(Credentials(user, Secret(word)) for user, word in (ONE, TWO))
+    return serving(devices(network, port=PORT, credentials=sets, **options))
+
+
+async def swept(running: Running, client: httpx.AsyncClient, **body: Any) -> dict[str, Any]:
+    answer = await client.post("/api/v1/sweeps", json={"ports": [PORT], **body})
+    assert answer.status_code == 202, answer.text
+    sweep_id = answer.json()["id"]
+    await running.services.finder().ended(sweep_id)
+    sweep: dict[str, Any] = (await client.get(f"/api/v1/sweeps/{sweep_id}")).json()
+    return sweep
+
+
+async def test_cameras_of_a_network_are_found_described_and_imported(tmp_path: Path) -> None:
+    async with (
+        simulated("127.78.0.0/28", devices=10) as server,
+        a_service(tmp_path) as running,
+        running.as_("admin") as client,
+    ):
+        assert server is not None
+        sets = [a_set(*WRONG), a_set(*ONE), a_set(*TWO)]
+        sweep = await swept(running, client, networks=["127.78.0.0/28"], credentials=sets)
+        assert (sweep["state"], sweep["total"], sweep["done"]) == ("done", 14, 14)
+        path = f"/api/v1/sweeps/{sweep['id']}"
+        found = (await client.get(f"{path}/devices")).json()["items"]
+        assert (sweep["found"], sweep["described"], len(found)) == (10, 10, 10)
+        assert {each["state"] for each in found} == {"described"}
+        assert {each["credential_set"] for each in found} == {"admin", "viewer"}
+        assert len({each["serial"] for each in found}) == 10
+        assert all(
+            each["channels"][0]["main"]["uri"].startswith(f"rtsp://{each['host']}")
+            for each in found
+        )
+
+        answer = await client.post(f"{path}/import", json={"area": "110112001"})
+        job_id = answer.json()["id"]
+        job = await running.services.imports.checked(job_id)
+        assert dict(job.counts)["add"] == 10, await running.services.imports.rows(job_id)
+        await client.post(f"/api/v1/imports/{job_id}/apply", json={})
+        page = (await client.get("/api/v1/channels", params={"q": "127.78"})).json()
+        assert page["total"] == 10
+        camera = (await client.get(f"/api/v1/channels/{page['items'][0]['id']}")).json()
+        assert camera["facts"]["protocol"] == "ONVIF"
+        assert camera["sub_url"].startswith("rtsp://127.78.0.")
+        address = await running.services.registry.spec_for(camera["id"], "main")
+        assert (address.username, address.password) in [
+            (user, Secret(word)) for user, word in (ONE, TWO)
+        ]
+
+        again = await swept(running, client, networks=["127.78.0.0/28"], credentials=sets)
+        assert again["found"] == 10
+        path = f"/api/v1/sweeps/{again['id']}"
+        found = (await client.get(f"{path}/devices")).json()["items"]
+        assert all(each["registered"] for each in found)
+        assert problem(await client.post(f"{path}/import", json={})) == (422, "nothing_found")
+
+
+async def test_a_device_that_lets_nobody_in_is_told_with_the_next_step(tmp_path: Path) -> None:
+    async with (
+        simulated("127.78.1.0/29", devices=2) as server,
+        a_service(tmp_path) as running,
+        running.as_("admin") as client,
+    ):
+        assert server is not None
+        sweep = await swept(
+            running, client, networks=["127.78.1.0/29"], credentials=[a_set(*WRONG)]
+        )
+        found = (await client.get(f"/api/v1/sweeps/{sweep['id']}/devices")).json()["items"]
+        assert [(each["state"], each["code"]) for each in found] == [("refused", "auth_failed")] * 2
+        assert all("password" in each["sentence"] for each in found)
+
+
+async def test_passwords_of_a_sweep_are_nowhere_in_the_open(tmp_path: Path) -> None:
+    async with (
+        simulated("127.78.2.0/29", devices=2) as server,
+        a_service(tmp_path) as running,
+        running.as_("admin") as client,
+    ):
+        assert server is not None
+        sets = [a_set(*ONE), a_set(*TWO)]
+        sweep = await swept(running, client, networks=["127.78.2.0/29"], credentials=sets)
+        path = f"/api/v1/sweeps/{sweep['id']}"
+        job = (await client.post(f"{path}/import", json={"area": "110112001"})).json()
+        await running.services.imports.checked(job["id"])
+        texts = [
+            (await client.get(path)).text,
+            (await client.get(f"{path}/devices")).text,
+            (await client.get(f"/api/v1/imports/{job['id']}/rows")).text,
+            (await client.get("/api/v1/audit", params={"limit": 100})).text,
+        ]
+    held = b"".join(await asyncio.to_thread(_contents, tmp_path))
+    for _, word in (ONE, TWO):
+        assert word not in "".join(texts)
+        assert word.encode() not in held
+
+
+def _contents(directory: Path) -> list[bytes]:
+    return [path.read_bytes() for path in directory.rglob("*") if path.is_file()]
+
+
+async def test_a_sweep_goes_on_after_a_restart_where_it_was(tmp_path: Path) -> None:
+    async with simulated("127.78.3.0/29", devices=5) as server:
+        assert server is not None
+        async with a_service(tmp_path) as running, running.as_("admin") as client:
+            body = {
+                "networks": ["127.78.3.0/29", "127.79.0.0/24"],
+                "ports": [PORT],
+                "credentials": [a_set(*ONE), a_set(*TWO)],
+            }
+            sweep_id = (await client.post("/api/v1/sweeps", json=body)).json()["id"]
+            second = await client.post("/api/v1/sweeps", json=body)
+            assert problem(second) == (409, "sweep_running")
+        async with a_service(tmp_path) as running, running.as_("admin") as client:
+            await running.services.finder().ended(sweep_id)
+            sweep = (await client.get(f"/api/v1/sweeps/{sweep_id}")).json()
+            assert (sweep["state"], sweep["done"]) == ("done", sweep["total"])
+            found = (await client.get(f"/api/v1/sweeps/{sweep_id}/devices")).json()["items"]
+            assert len(found) == 5
+
+
+async def test_a_sweep_is_stopped_taken_up_and_forgotten(tmp_path: Path) -> None:
+    async with a_service(tmp_path) as running, running.as_("admin") as client:
+        body = {"networks": ["127.80.0.0/24"], "ports": [PORT]}
+        sweep_id = (await client.post("/api/v1/sweeps", json=body)).json()["id"]
+        path = f"/api/v1/sweeps/{sweep_id}"
+        assert (await client.post(f"{path}/stop")).json()["state"] == "stopped"
+        assert (await client.post(f"{path}/go-on")).json()["state"] == "running"
+        assert (await client.delete(path)).status_code == 204
+        assert problem(await client.get(path)) == (404, "not_found")
+        for bad in ({}, {"networks": ["10.0.0.0/2"]}, {"networks": ["x"]}):
+            assert problem(await client.post("/api/v1/sweeps", json=bad))[0] == 422

@@ -1,0 +1,60 @@
+"""Rows of the bench, small ones: all that a figure is made of fits together."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+from support.district import ROOT
+
+
+def bench(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "streamhub.cli", "bench", *words, "--no-pin", "--json"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+
+
+def test_ingest_tells_the_delay_of_the_same_run() -> None:
+    done = bench("ingest", "--cameras", "40", "--runs", "1")
+    assert done.returncode == 0, done.stderr
+    [row] = json.loads(done.stdout)["rows"]
+    assert (row["live"], row["lost"], row["sources_lost"]) == (40, 0, {})
+    assert (row["viewers_playing"], row["viewers_lost"], row["viewers_unplaced"]) == (20, 0, 0)
+    # 15 pictures a second to 20 viewers for 10 s, keyframes apart.
+    assert 2_000 < row["added_ms"]["n"] < 4_000
+    assert 0 < row["added_ms"]["p50"] <= row["added_ms"]["p999"] < 10_000
+    assert row["units_unknown"] == 0
+    assert 0 < row["cores"] < 1
+    assert 0 < row["cores_watched"] < 1
+
+
+def test_an_inspection_tells_the_good_from_the_dead() -> None:
+    done = bench("inspect", "--channels", "20", "--dead", "0.2", "--profile", "sub")
+    assert done.returncode == 0, done.stderr
+    [row] = json.loads(done.stdout)["rows"]
+    assert (row["channels"], row["dead"], row["wrong"]) == (20, 4, 0)
+    assert row["counts"] == {"plays": 16, "fails": 4}
+    assert row["pictures"] == 16
+    # Two tries of 5 s for the dead, with a pause of 10 to 15 s between; the good are done before.
+    assert 20 < row["seconds"] < 60
+    assert row["good_done_s"] < row["seconds"] - 5
+    assert row["looking_cores"] > 0
+
+
+def test_a_soak_samples_the_service_and_says_when_it_was_too_short() -> None:
+    done = bench("soak", "--minutes", "0.2", "--viewers", "6", "--cameras", "2")
+    assert done.returncode == 1
+    assert "Too short" in done.stderr
+    row: dict[str, Any] = json.loads(done.stdout)["rows"][0]
+    assert (row["playing"], row["lost"], row["worker_faults"]) == (6, 0, 0)
+    assert row["viewers_steady"] == 4
+    assert row["rss_start_bytes"] > 20_000_000
+    assert row["open_files"]["start"] > 10
+    assert [sample["at_s"] > 0 for sample in row["samples"]][-1]

@@ -1,0 +1,96 @@
+"""`streamhub` as commands and as a service, in processes of their own, on one data directory."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+ROOT = Path(__file__).resolve().parents[2]
+START_TIMEOUT_S = 60.0
+
+
+class Command:
+    """`streamhub` on one data directory."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.data_dir = data_dir
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = int(probe.getsockname()[1])
+        self.environment = {
+            **os.environ,
+            "STREAMHUB_DATA_DIR": str(data_dir),
+            "STREAMHUB_HTTP__PORT": str(self.port),
+            "STREAMHUB_MEDIA__CORE": "fake",
+            "STREAMHUB_LOG__FORMAT": "json",
+            "STREAMHUB_LOG__LEVEL": "debug",
+        }
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def run(self, *arguments: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "streamhub.cli", *arguments],
+            cwd=ROOT,
+            env=self.environment,
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    def ok(self, *arguments: str, given: str | None = None) -> str:
+        done = self.run(*arguments, given=given)
+        assert done.returncode == 0, f"{arguments}: {done.stderr}"
+        return done.stdout
+
+    def json(self, *arguments: str, given: str | None = None) -> Any:
+        return json.loads(self.ok(*arguments, "--json", given=given))
+
+    @contextmanager
+    def serving(self) -> Iterator[subprocess.Popen[bytes]]:
+        with (self.data_dir.parent / "service.log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "streamhub.cli", "serve"],
+                cwd=ROOT,
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+            )
+        try:
+            deadline = time.monotonic() + START_TIMEOUT_S
+            while not self._healthy():
+                assert process.poll() is None, self.log()
+                assert time.monotonic() < deadline, self.log()
+                time.sleep(0.05)
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+            process.wait(10)
+
+    def _healthy(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/healthz", timeout=5).status_code == httpx.codes.OK
+        except httpx.TransportError:
+            return False
+
+    def log(self) -> str:
+        return (self.data_dir.parent / "service.log").read_text()
+
+    def token(self) -> str:
+        form = {"username": "operator", "password": "operator-pass"}
+        answer = httpx.post(f"{self.url}/api/v1/token", data=form, timeout=30)
+        return str(answer.json()["access_token"])

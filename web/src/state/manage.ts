@@ -1,0 +1,73 @@
+/**
+ * What the managers' views share: their door to the service, and the registry's words (fields, areas,
+ * forms, vendors), asked for each time the view is opened.
+ */
+import { computed, reactive, ref, shallowRef } from 'vue'
+import type { ApiError, Area, Result } from '../api'
+import { t } from '../i18n'
+import { ManageApi, type Fields, type ImportOptions, type Template, type Words } from '../manage/api'
+import { AssignApi } from '../manage/assign'
+import { FieldBook } from '../manage/fields'
+import { FilingApi } from '../manage/filing'
+import { InspectionApi } from '../manage/inspections'
+import { SweepApi } from '../manage/sweeps'
+import { api } from './signin'
+
+export const manageApi = new ManageApi(api)
+export const assignApi = new AssignApi(api)
+export const filingApi = new FilingApi(api)
+export const inspectionApi = new InspectionApi(api)
+export const sweepApi = new SweepApi(api)
+
+export const areas = shallowRef<readonly Area[]>([])
+export const templates = shallowRef<readonly Template[]>([])
+export const vendors = shallowRef<readonly (Words & { readonly name: string })[]>([])
+const fields = shallowRef<Fields | null>(null)
+/** Null until it is there. */
+export const book = computed(() => (fields.value === null ? null : new FieldBook(fields.value, areas.value)))
+export const wordsError = ref<ApiError | null>(null)
+
+/** What was chosen for the last file: the next one is likely to want the same. */
+export const importOptions = reactive<{ -readonly [K in keyof ImportOptions]: ImportOptions[K] }>({
+  template: 'archive-27', area: null, device_class: 'police_hd', vendor: null, datum: 'wgs84', mint: null, clear_empty: false,
+})
+
+export async function loadWords(): Promise<void> {
+  wordsError.value = null
+  // Who signed in before may have seen other areas.
+  fields.value = null
+  areas.value = []
+  const keep = <T>(result: Result<T>, take: (value: T) => void) => {
+    if (result.kind === 'success') take(result.value)
+    else if (result.kind === 'error') wordsError.value ??= result.error
+  }
+  await Promise.all([
+    api.areas().then((result) => keep(result, (value) => (areas.value = value.items))),
+    manageApi.fields().then((result) => keep(result, (value) => (fields.value = value))),
+    manageApi.templates().then((result) => keep(result, (value) => (templates.value = value))),
+    manageApi.vendors().then((result) => keep(result, (value) => (vendors.value = value))),
+  ])
+}
+
+/** An error as a sentence: the service's own where it has one. */
+export function sentenceOf(error: ApiError): string {
+  if (error.status === 0) return t('manage.no_answer')
+  return error.detail ?? error.code
+}
+
+export function areaPath(code: string): string | null {
+  const byId = new Map(areas.value.map((area) => [area.id, area]))
+  const names: string[] = []
+  let at = areas.value.find((area) => area.code === code)
+  if (at === undefined) return null
+  for (; at !== undefined; at = byId.get(at.parent_id ?? '')) names.unshift(at.name)
+  return names.join(' / ')
+}
+
+export function areaId(code: string): string | null {
+  return areas.value.find((area) => area.code === code)?.id ?? null
+}
+
+export function areaCode(id: string): string {
+  return areas.value.find((area) => area.id === id)?.code ?? ''
+}

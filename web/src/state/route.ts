@@ -1,0 +1,124 @@
+/**
+ * Which view of the page is shown, kept in the address's fragment, so that a reload, the back button
+ * and a link lead to the same place. `readRoute` and `fragmentOf` are pure and each other's inverse.
+ */
+import { ref } from 'vue'
+import type { Profile } from '../api'
+import type { Verdict } from '../manage/api'
+import { FILINGS, type Filing } from '../manage/filing'
+import { JUDGEMENTS, type Judgement } from '../manage/inspections'
+
+/** The table of cameras; `area` is a code, empty for all, and `profile` that of the verdict. */
+export interface AcceptRoute {
+  readonly view: 'accept'
+  readonly area: string
+  readonly filing: Filing | null
+  readonly verdict: Judgement | null
+  readonly profile: Profile
+}
+
+export const ACCEPT: AcceptRoute = { view: 'accept', area: '', filing: null, verdict: null, profile: 'main' }
+
+export type Route =
+  | { readonly view: 'wall' }
+  /** A camera's card, or none chosen yet. */
+  | { readonly view: 'cameras'; readonly id: string | null }
+  | { readonly view: 'imports' }
+  /** `after`: the rows behind this number. */
+  | { readonly view: 'import'; readonly id: string; readonly verdict: Verdict | null; readonly after: number }
+  | { readonly view: 'export' }
+  | AcceptRoute
+  | { readonly view: 'sweeps' }
+  | { readonly view: 'sweep'; readonly id: string }
+
+const VERDICTS: readonly string[] = ['add', 'change', 'same', 'refused'] satisfies Verdict[]
+
+/** Anything odd is the wall. */
+export function readRoute(fragment: string): Route {
+  const [path = '', search = ''] = fragment.replace(/^#/, '').split('?', 2)
+  const [view, rest] = path.split('/', 2)
+  const id = rest === undefined || rest === '' ? null : decoded(rest)
+  if (view === 'cameras') return { view, id }
+  if (view === 'export') return { view }
+  if (view === 'accept') return readAccept(new URLSearchParams(search))
+  if (view === 'find') return id === null ? { view: 'sweeps' } : { view: 'sweep', id }
+  if (view !== 'import') return { view: 'wall' }
+  if (id === null) return { view: 'imports' }
+  const query = new URLSearchParams(search)
+  const verdict = query.get('verdict')
+  const after = Number(query.get('after') ?? 0)
+  return {
+    view, id,
+    verdict: verdict !== null && VERDICTS.includes(verdict) ? (verdict as Verdict) : null,
+    after: Number.isSafeInteger(after) && after > 0 ? after : 0,
+  }
+}
+
+function readAccept(query: URLSearchParams): AcceptRoute {
+  return {
+    view: 'accept',
+    area: query.get('area') ?? '',
+    filing: FILINGS.find((each) => each === query.get('filing')) ?? null,
+    verdict: JUDGEMENTS.find((each) => each === query.get('verdict')) ?? null,
+    profile: query.get('profile') === 'sub' ? 'sub' : 'main',
+  }
+}
+
+export function fragmentOf(route: Route): string {
+  switch (route.view) {
+    case 'wall': return ''
+    case 'cameras': return route.id === null ? '#cameras' : `#cameras/${encodeURIComponent(route.id)}`
+    case 'imports': return '#import'
+    case 'export': return '#export'
+    case 'accept': {
+      const query = new URLSearchParams()
+      if (route.area !== '') query.set('area', route.area)
+      if (route.filing !== null) query.set('filing', route.filing)
+      if (route.verdict !== null) query.set('verdict', route.verdict)
+      if (route.profile === 'sub') query.set('profile', 'sub')
+      return `#accept${query.size > 0 ? `?${query.toString()}` : ''}`
+    }
+    case 'sweeps': return '#find'
+    case 'sweep': return `#find/${encodeURIComponent(route.id)}`
+    case 'import': {
+      const query = new URLSearchParams()
+      if (route.verdict !== null) query.set('verdict', route.verdict)
+      if (route.after > 0) query.set('after', String(route.after))
+      return `#import/${encodeURIComponent(route.id)}${query.size > 0 ? `?${query.toString()}` : ''}`
+    }
+  }
+}
+
+function decoded(part: string): string | null {
+  try {
+    return decodeURIComponent(part)
+  } catch {
+    return null
+  }
+}
+
+export const route = ref<Route>({ view: 'wall' })
+/** Answers whether the shown view may be left; set by a view that holds something unsaved. */
+let mayLeave: () => boolean = () => true
+
+export function guardLeaving(ask: (() => boolean) | null): void {
+  mayLeave = ask ?? (() => true)
+}
+
+/** Shows another view; `replace` where going back to the one before would be of no use. */
+export function go(to: Route, replace = false): void {
+  if (!mayLeave()) return
+  const address = `${location.pathname}${location.search}${fragmentOf(to)}`
+  if (replace) history.replaceState(null, '', address)
+  else history.pushState(null, '', address)
+  route.value = to
+}
+
+export function startRoute(): void {
+  route.value = readRoute(location.hash)
+  // Back, forward, links, and a fragment typed by hand.
+  window.addEventListener('hashchange', () => {
+    if (mayLeave()) route.value = readRoute(location.hash)
+    else history.pushState(null, '', `${location.pathname}${location.search}${fragmentOf(route.value)}`)
+  })
+}
