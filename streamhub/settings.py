@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -18,6 +18,7 @@ from pydantic import (
     PlainValidator,
     ValidationError,
     field_validator,
+    model_validator,
 )
 from pydantic_settings import (
     BaseSettings,
@@ -38,15 +39,25 @@ class SettingsError(Exception):
 
 
 class HttpSettings(BaseModel):
-    """Where the web API listens. Behind a proxy with TLS, list the proxy in `trusted_proxies`."""
+    """Where the web API listens, and with which certificate. Behind a proxy with TLS, list the
+    proxy in `trusted_proxies` instead."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65535)
+    # PEM files, the certificate with its chain; taken anew when they change.
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
     trusted_proxies: list[str] = []
     # Pages of other origins that may call /whep with a Bearer token; "*" is any.
     whep_origins: list[str] = ["*"]
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> Self:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key are given together")
+        return self
 
 
 def _database_url(value: object) -> Secret | None:

@@ -44,6 +44,8 @@ _SECURITY: Final = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "same-origin",
 }
+# A year: who came by TLS once comes by TLS again (RFC 6797).
+_HSTS: Final = "max-age=31536000"
 
 _log = structlog.get_logger("streamhub.http")
 
@@ -94,9 +96,12 @@ class OuterLayer:
         headers.setdefault("cache-control", "no-store")
         if scope["path"].startswith(WHEP_PREFIX):
             self._add_cors(Headers(scope=scope).get("origin"), headers)
+        https = scope["scheme"] == "https"
+        if https:
+            headers.setdefault("strict-transport-security", _HSTS)
         renew = scope.get(RENEW_SCOPE)
         if isinstance(renew, str):
-            headers.append("set-cookie", cookie_header(renew, secure=scope["scheme"] == "https"))
+            headers.append("set-cookie", cookie_header(renew, secure=https))
 
     def _add_cors(self, origin: str | None, headers: MutableHeaders) -> None:
         # Never with credentials: another origin needs a Bearer token, our cookie stays home.

@@ -16,6 +16,8 @@ import socket
 import stat
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -150,6 +152,38 @@ def check_http_port(settings: Settings) -> Finding:
     return _check_port("web port", socket.SOCK_STREAM, http.host, http.port, "STREAMHUB_HTTP__PORT")
 
 
+def check_certificate(settings: Settings) -> Finding:
+    from .tls import EXPIRES_SOON_DAYS, TlsFilesUnusable, context_of, expires_at
+
+    http = settings.http
+    if http.tls_certificate is None or http.tls_key is None:
+        if _is_loopback(http.host) or http.trusted_proxies:
+            return Finding("TLS", "ok", "none: this machine alone, or a proxy before it")
+        return Finding(
+            "TLS",
+            "warn",
+            f"none, on {http.host}",
+            "Set http.tls_certificate and http.tls_key, or list the proxy with TLS in "
+            "http.trusted_proxies: passwords travel here.",
+        )
+    try:
+        context_of(http.tls_certificate, http.tls_key)
+        days = (expires_at(http.tls_certificate) - datetime.now(UTC)).days
+    except (TlsFilesUnusable, OSError, ValueError) as error:
+        return Finding("TLS", "fail", str(error), "openssl x509 -noout -text -in CERTIFICATE")
+    if days < EXPIRES_SOON_DAYS:
+        found = f"the certificate ends in {days} days" if days >= 0 else "the certificate has ended"
+        return Finding("TLS", "warn", found, "Put a new pair into the files: no restart is needed.")
+    return Finding("TLS", "ok", f"the certificate is good for {days} days")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def check_udp_port(settings: Settings) -> Finding:
     if _running_service(settings):
         return Finding("media port", "ok", "the service is running")
@@ -219,6 +253,7 @@ def check_registry(settings: Settings) -> Finding:
 
 CHECKS: tuple[Callable[[Settings], Finding], ...] = (
     check_http_port,
+    check_certificate,
     check_udp_port,
     check_tcp_port,
     check_open_files,

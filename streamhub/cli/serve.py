@@ -60,7 +60,12 @@ async def run_service(settings: Settings) -> None:
     from streamhub.app import LocalOperatorApp, build_app, say_goodbye
 
     from .servers import ControlServer, PageServer
+    from .tls import ReloadingTls, TlsFilesUnusable
 
+    try:
+        tls = ReloadingTls.of(settings.http)
+    except TlsFilesUnusable as error:
+        raise CliError(f"{error}.") from None
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -72,21 +77,32 @@ async def run_service(settings: Settings) -> None:
     ):
         app = build_app(settings)
         async with app.router.lifespan_context(app):
-            page = PageServer(app, settings.http, requests_s=REQUESTS_S)
+            page = PageServer(
+                app, settings.http, requests_s=REQUESTS_S, tls=tls.context if tls else None
+            )
             local = ControlServer(LocalOperatorApp(app), requests_s=REQUESTS_S)
             tasks = {
                 asyncio.create_task(page.serve([listener]), name="http"),
                 asyncio.create_task(local.serve([control]), name="control"),
             }
+            following = {asyncio.create_task(tls.follow(), name="tls")} if tls else set()
             host, port = listener.getsockname()[:2]
             # What was made until here stays: collecting garbage need not walk it again, which takes
             # a tenth of a second of the loop each time.
             gc.collect()
             gc.freeze()
-            _log.info("listening", address=f"{host}:{port}", control=str(settings.control_socket))
+            scheme = "https" if tls else "http"
+            _log.info(
+                "listening",
+                address=f"{host}:{port}",
+                scheme=scheme,
+                control=str(settings.control_socket),
+            )
             sd_notify(READY)
-            await _until_stopped(stop, tasks)
+            await _until_stopped(stop, tasks | following)
             leaving()
+            for task in following:
+                task.cancel()
             sd_notify(STOPPING)
             _log.info("leaving")
             page.should_exit = local.should_exit = True

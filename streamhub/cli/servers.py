@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,17 +16,26 @@ from streamhub.settings import HttpSettings
 
 
 class PageServer(uvicorn.Server):
-    """For everybody, over TCP."""
+    """For everybody, over TCP; with TLS where there is a context for it."""
 
-    def __init__(self, app: ASGIApp, http: HttpSettings, *, requests_s: int) -> None:
-        super().__init__(
-            _config(
-                app,
-                requests_s,
-                proxy_headers=bool(http.trusted_proxies),
-                forwarded_allow_ips=http.trusted_proxies,
-            )
+    def __init__(
+        self,
+        app: ASGIApp,
+        http: HttpSettings,
+        *,
+        requests_s: int,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        config = _config(
+            app,
+            requests_s,
+            proxy_headers=bool(http.trusted_proxies),
+            forwarded_allow_ips=http.trusted_proxies,
         )
+        super().__init__(config)
+        if tls is not None:
+            config.load()
+            config.ssl = tls
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

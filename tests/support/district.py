@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -141,8 +142,18 @@ class Service:
     process: subprocess.Popen[bytes] | None = None
 
     @property
+    def certificate(self) -> str | None:
+        """The file with the certificate that it speaks TLS with."""
+        return self.environment.get("STREAMHUB_HTTP__TLS_CERTIFICATE")
+
+    @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.certificate else 'http'}://127.0.0.1:{self.port}"
+
+    @property
+    def trust(self) -> ssl.SSLContext | bool:
+        """For httpx's `verify`."""
+        return ssl.create_default_context(cafile=self.certificate) if self.certificate else True
 
     @property
     def log_path(self) -> Path:
@@ -173,7 +184,8 @@ class Service:
         assert self.process is not None
         assert self.process.poll() is None, self.log_path.read_text()[-4000:]
         try:
-            return httpx.get(f"{self.url}/healthz", timeout=1).status_code == httpx.codes.OK
+            answer = httpx.get(f"{self.url}/healthz", timeout=1, verify=self.trust)
+            return answer.status_code == httpx.codes.OK
         except httpx.TransportError:
             return False
 
