@@ -14,11 +14,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from aiortc import RTCPeerConnection
 
 from streamhub.access.guard import utc_now
 from streamhub.access.tokens import Tokens, load_key
-from support.aiortc_viewer import AiortcViewer
+from support.aiortc_viewer import AiortcViewer, new_peer
 from support.district import Farm, Service, copy_of, eventually
 from support.scripted_camera import ScriptedCamera, interleaved, scripted_camera
 from support.view_events import events_of
@@ -70,7 +69,7 @@ async def a_bystander(client: httpx.AsyncClient) -> AsyncIterator[AiortcViewer]:
 
 async def offer_without(codec: str) -> str:
     """A browser's kind of offer that does not have this codec."""
-    peer = RTCPeerConnection()
+    peer = new_peer()
     try:
         peer.addTransceiver("video", direction="recvonly")
         await peer.setLocalDescription(await peer.createOffer())

@@ -10,9 +10,14 @@ from typing import Any
 from urllib.parse import urljoin
 
 import httpx
-from aiortc import RTCPeerConnection, RTCSessionDescription
+from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError
 from aiortc.rtp import RtcpByePacket, RtcpSrPacket
+
+
+def new_peer() -> RTCPeerConnection:
+    """Without the STUN server somewhere outside that it would ask by itself, and wait for."""
+    return RTCPeerConnection(RTCConfiguration(iceServers=[]))
 
 
 @dataclass
@@ -53,7 +58,7 @@ class AiortcViewer:
     size: tuple[int, int] = (0, 0)
     byes: int = 0
     location: str = ""
-    peer: RTCPeerConnection = field(default_factory=RTCPeerConnection)
+    peer: RTCPeerConnection = field(default_factory=new_peer)
     _readers: list[asyncio.Task[None]] = field(default_factory=list)
 
     async def open(self) -> httpx.Response:

@@ -17,13 +17,15 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import uvicorn
-from aiortc import RTCPeerConnection, RTCSessionDescription
+from aiortc import RTCSessionDescription
 from aiortc.mediastreams import MediaStreamTrack
 from av import Packet
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+
+from support.aiortc_viewer import new_peer
 
 RTP_CLOCK = Fraction(1, 90_000)
 # A viewer that is further behind loses what it had.
@@ -104,7 +106,7 @@ def build(player: Player) -> Starlette:
 
     async def post(request: Request) -> Response:
         offer = (await request.body()).decode()
-        peer, track = RTCPeerConnection(), ClipTrack()
+        peer, track = new_peer(), ClipTrack()
         view = f"v{len(views) + 1}"
         views[view] = (peer, track)
         await peer.setRemoteDescription(RTCSessionDescription(offer, "offer"))
