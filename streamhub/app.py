@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from camera_registry.assignment import Assignment
 from camera_registry.feed import ChangeFeed
 from camera_registry.filing import Filings
+from camera_registry.first_start import FirstStart
 from camera_registry.imports import Imports, WorkerChecker
 from camera_registry.inspection.cases import InspectionCases
 from camera_registry.people import People
@@ -34,6 +35,7 @@ from streamhub.access.guard import Guard, Refusal, utc_now
 from streamhub.access.passwords import Passwords
 from streamhub.access.principal import Principal
 from streamhub.access.rate_limit import SignInLimiter
+from streamhub.access.setup import Setup
 from streamhub.access.sign_in import SignIns
 from streamhub.access.tokens import Tokens, load_key
 from streamhub.api.http import make_api
@@ -153,15 +155,19 @@ async def _build(
     guard = Guard(facts, on_refusal=refused)
     audit = AuditLog(store)
     passwords = Passwords()
+    limiter = SignInLimiter(time.monotonic)
     sign_ins = SignIns(
         store=store,
         facts=facts,
         passwords=passwords,
         tokens=Tokens(await asyncio.to_thread(load_key, settings.data_dir), utc_now),
-        limiter=SignInLimiter(time.monotonic),
+        limiter=limiter,
         now=utc_now,
     )
     facts.on_change(sign_ins.facts_changed)
+    setup = Setup(FirstStart(store, feed), passwords, limiter)
+    if with_media:
+        await setup.start()
 
     allow_local = settings.webhooks.allow_local
     webhooks = Webhooks(store, vault, feed, allow_local=allow_local)
@@ -213,6 +219,7 @@ async def _build(
         facts=facts,
         guard=guard,
         sign_ins=sign_ins,
+        setup=setup,
         passwords=passwords,
         audit=audit,
         metrics=metrics,

@@ -28,6 +28,7 @@ from . import (
     page,
     problems,
     rotation,
+    setup,
     sign_in,
     snapshot,
     subjects,
@@ -69,6 +70,7 @@ def make_api(*, lifespan: Lifespan, whep_origins: list[str]) -> FastAPI:
     for noun in (
         whep,
         sign_in,
+        setup,
         areas,
         devices,
         rotation,

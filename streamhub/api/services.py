@@ -23,6 +23,7 @@ from streamhub.access.audit import AuditLog
 from streamhub.access.facts import FactsSource
 from streamhub.access.guard import Guard
 from streamhub.access.passwords import Passwords
+from streamhub.access.setup import Setup
 from streamhub.access.sign_in import SignIns
 from streamhub.delivery import Delivery
 from streamhub.discovery import Discovery
@@ -54,6 +55,7 @@ class Services:
     facts: FactsSource
     guard: Guard
     sign_ins: SignIns
+    setup: Setup
     passwords: Passwords
     audit: AuditLog
     metrics: Metrics

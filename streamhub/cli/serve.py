@@ -12,6 +12,7 @@ import os
 import resource
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -98,6 +99,7 @@ async def run_service(settings: Settings) -> None:
                 scheme=scheme,
                 control=str(settings.control_socket),
             )
+            _tell_setup_code(app.state.services.setup.code, f"{scheme}://{host}:{port}/")
             sd_notify(READY)
             await _until_stopped(stop, tasks | following)
             leaving()
@@ -109,6 +111,17 @@ async def run_service(settings: Settings) -> None:
             # Beside each other: the servers wait for event streams, which end with their views.
             await asyncio.gather(say_goodbye(app), *tasks)
     _log.info("left")
+
+
+def _tell_setup_code(code: str | None, page: str) -> None:
+    """For the terminal (or the unit's journal), beside the log: it is worth nothing once used."""
+    if code is not None:
+        print(  # noqa: T201
+            f"Nobody can sign in yet. Open {page} and make the first administrator with the "
+            f"setup code {code}",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 async def _until_stopped(stop: asyncio.Event, tasks: set[asyncio.Task[None]]) -> None:

@@ -65,6 +65,8 @@ def test_only_these_routes_are_public() -> None:
     assert public == {
         ("POST", "/api/v1/token"),
         ("POST", "/api/v1/sign-in"),
+        ("GET", "/api/v1/setup"),
+        ("POST", "/api/v1/setup"),
         ("GET", "/api/v1/openapi.json"),
         ("OPTIONS", "/whep/{channel_id}"),
         ("OPTIONS", "/whep/{channel_id}/{rest:path}"),

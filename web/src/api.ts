@@ -38,6 +38,21 @@ export interface Me {
   readonly may_audit: boolean
 }
 
+/** Whether the first administrator is still to be made, and the district with it. */
+export interface SetupState {
+  readonly needed: boolean
+  readonly has_areas: boolean
+}
+
+export interface SetupDraft {
+  readonly code: string
+  readonly username: string
+  readonly display_name: string
+  readonly password: string
+  readonly area_code: string
+  readonly area_name: string
+}
+
 export interface Area {
   readonly id: string
   readonly parent_id: string | null
@@ -142,6 +157,14 @@ export class Api {
   /** Signs in; the service sets an HttpOnly cookie, the page never holds a secret. */
   async signIn(username: string, password: string): Promise<Result<null>> {
     return this.send('/api/v1/sign-in', { body: { username, password }, signIn: true })
+  }
+
+  async setupState(): Promise<Result<SetupState>> {
+    return this.get<SetupState>('/api/v1/setup')
+  }
+
+  async setUp(draft: SetupDraft): Promise<Result<null>> {
+    return this.send('/api/v1/setup', { body: draft, signIn: true })
   }
 
   async signOut(): Promise<Result<null>> {

@@ -2,11 +2,12 @@
  * Who is signed in. The cookie is HttpOnly: whether it still counts is known only by asking.
  */
 import { computed, ref } from 'vue'
-import { Api, type ApiError, type Me } from '../api'
+import { Api, type ApiError, type Me, type SetupDraft } from '../api'
 
 export type SignIn =
   | { readonly kind: 'checking' }
   | { readonly kind: 'unreachable'; readonly error: ApiError }
+  | { readonly kind: 'set-up'; readonly hasAreas: boolean }
   | { readonly kind: 'signed-out'; readonly expiredUsername: string | null }
   | { readonly kind: 'signed-in'; readonly me: Me }
 
@@ -29,7 +30,27 @@ export async function checkSignIn(): Promise<void> {
   if (result.kind === 'success') signIn.value = { kind: 'signed-in', me: result.value }
   else if (result.kind === 'error' && result.error.status !== 401) {
     signIn.value = { kind: 'unreachable', error: result.error }
+  } else if (result.kind === 'error') await checkSetup()
+}
+
+/** A new service has nobody who could sign in. */
+async function checkSetup(): Promise<void> {
+  const state = await api.setupState()
+  if (state.kind === 'success' && state.value.needed) {
+    signIn.value = { kind: 'set-up', hasAreas: state.value.has_areas }
   }
+}
+
+/** Null when the administrator was made and is signed in, else what went wrong. */
+export async function submitSetup(draft: SetupDraft): Promise<ApiError | null> {
+  const result = await api.setUp(draft)
+  if (result.kind !== 'success') return result.kind === 'error' ? result.error : null
+  return submitSignIn(draft.username, draft.password)
+}
+
+/** Somebody else was quicker, or it was done on the command line. */
+export function leaveSetup(): void {
+  signIn.value = { kind: 'signed-out', expiredUsername: null }
 }
 
 /** Null when signed in, else what went wrong. */
