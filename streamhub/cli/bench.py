@@ -321,6 +321,25 @@ def inspect(
 
 
 @app.command()
+def revoke(
+    viewers: Viewers = [500],  # noqa: B006
+    profile: Profile = "sub",
+    runs: Runs = 3,
+    as_json: Json = False,
+    pin: Pin = True,
+) -> None:
+    """One grant taken back under N viewers: from the commit to each one's last packet.
+
+    Exit code 1 when packets came to one for longer than a second."""
+    from streamhub.bench.revoke import revoke_row
+
+    with _bench("revoke", pin=pin, as_json=as_json) as bench:
+        rows = bench.run(runs, [partial(revoke_row, bench.workshop, n, profile) for n in viewers])
+    if any(row["last_packet_ms"]["max"] > 1000 for row in rows):
+        raise CliError("Packets came for longer than a second after the right had ended.")
+
+
+@app.command()
 def soak(
     minutes: Annotated[float, typer.Option(help="How long.", min=0.2)] = 10.0,
     viewers: Annotated[int, typer.Option("--viewers", "-n", min=2)] = 100,

@@ -58,3 +58,14 @@ def test_a_soak_samples_the_service_and_says_when_it_was_too_short() -> None:
     assert row["rss_start_bytes"] > 20_000_000
     assert row["open_files"]["start"] > 10
     assert [sample["at_s"] > 0 for sample in row["samples"]][-1]
+
+
+def test_a_revocation_ends_every_view() -> None:
+    done = bench("revoke", "--viewers", "20", "--runs", "1")
+    assert done.returncode == 0, done.stderr
+    [row] = json.loads(done.stdout)["rows"]
+    assert (row["viewers"], row["still_playing"]) == (20, 0)
+    late = row["last_packet_ms"]
+    assert late["p50"] <= late["p99"] <= late["max"] < 1000
+    # They watched until then: the last packets are those of the pictures right before it.
+    assert late["p50"] > -1000

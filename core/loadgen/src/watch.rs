@@ -153,7 +153,8 @@ fn summary(driver: &Driver) -> Value {
     })
 }
 
-/// Each viewer's course: which of the URLs it watches, and its silences in Unix milliseconds.
+/// Each viewer's course: which of the URLs it watches, its last packet and its silences in
+/// Unix milliseconds.
 fn rows(driver: &Driver, urls: usize) -> Value {
     let row = |(index, viewer): (usize, &Viewer)| {
         let silences = viewer.silences.iter();
@@ -163,6 +164,7 @@ fn rows(driver: &Driver, urls: usize) -> Value {
             "failure": viewer.failure,
             "packets": viewer.tally.counts().packets,
             "lost": viewer.tally.counts().lost,
+            "last_packet": ms(viewer.times.last_packet),
             "silences": silences.map(|(from, to)| (ms(*from), ms(*to))).collect::<Vec<_>>(),
         })
     };
