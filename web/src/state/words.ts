@@ -40,3 +40,11 @@ export function spanText(ms: number): string {
   if (seconds < 7200) return t('unit.minutes', { n: Math.floor(seconds / 60) })
   return t('unit.hours', { n: Math.floor(seconds / 3600) })
 }
+
+/** A moment as it stands on a picture: 2026-11-27 09:05:00, the viewer's clock. */
+export function stampText(atMs: number): string {
+  const at = new Date(atMs)
+  const two = (n: number) => String(n).padStart(2, '0')
+  const date = [at.getFullYear(), two(at.getMonth() + 1), two(at.getDate())].join('-')
+  return `${date} ${[at.getHours(), at.getMinutes(), at.getSeconds()].map(two).join(':')}`
+}
