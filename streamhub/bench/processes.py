@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import IO, Any
 
 BIN = Path(__file__).resolve().parents[1] / "_bin"
@@ -19,6 +20,20 @@ PR_SET_PDEATHSIG = 1
 
 class BenchError(Exception):
     """A bench can't go on; the message is for the user."""
+
+
+@contextmanager
+def ending_in_order() -> Iterator[None]:
+    """Within it SIGTERM ends us as Ctrl-C does: what was started is stopped on the way out."""
+
+    def interrupted(signum: int, _: FrameType | None) -> None:
+        raise KeyboardInterrupt(signal.Signals(signum).name)
+
+    before = signal.signal(signal.SIGTERM, interrupted)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def binary(name: str) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import itertools
 import random
 import subprocess
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -28,7 +29,7 @@ from streamhub.access.facts_cache import FactsCache
 
 from . import registry_places as places
 from .machine import ROOT, rss_bytes
-from .processes import BenchError
+from .processes import BenchError, ending_in_order
 
 BATCH: Final = 10_000
 SEED: Final = 17
@@ -110,30 +111,74 @@ _KINDS: Final[dict[str, Callable[[random.Random, Channel], str | None]]] = {
 }
 
 
-def registry_row(channels: int, *, postgresql: bool, count: int, say: Callable[[str], None]) -> Row:
-    """[`search_ms`, `cpu_ms`, `kind_ms`, `scope_ms`, `deep_ms`, `class_ms`, `facts_load_s`,
-    `facts_bytes`, `seeded_s`]."""
-    with tempfile.TemporaryDirectory(prefix="streamhub-bench-") as folder:
-        if not postgresql:
-            return asyncio.run(_measure(Path(folder) / "registry.db", channels, count, say))
-        with _server(Path(folder)) as url:
-            return asyncio.run(_measure(url, channels, count, say))
+@contextmanager
+def seeded_registry(
+    channels: int,
+    *,
+    postgresql: bool,
+    count: int,
+    say: Callable[[str], None],
+    keep: Path | None = None,
+) -> Iterator[Callable[[], Row]]:
+    """A registry, made once, and what asks it and gives a row: [`search_ms`, `cpu_ms`, `kind_ms`,
+    `scope_ms`, `deep_ms`, `class_ms`], with the first [`seeded_s`, `facts_load_s`, `facts_bytes`].
+
+    In `keep` it stays, and whatever an earlier run has made there is asked again.
+    """
+    with ending_in_order(), _folder(keep) as folder, _place(folder, postgresql, say) as place:
+        first: Row = {}
+        made = folder / f"made-{channels}"
+        if not made.exists():
+            began = time.perf_counter()
+            asyncio.run(_seed(place, channels, say))
+            first["seeded_s"] = round(time.perf_counter() - began, 1)
+            made.touch()
+        sample = _sample(channels)
+        runs = itertools.count()
+
+        def row() -> Row:
+            figures = asyncio.run(_measure(place, channels, count, sample))
+            return figures if next(runs) else figures | first | asyncio.run(_facts(place))
+
+        yield row
 
 
 @contextmanager
-def _server(folder: Path) -> Iterator[Secret]:
+def _folder(keep: Path | None) -> Iterator[Path]:
+    if keep is not None:
+        keep.mkdir(parents=True, exist_ok=True)
+        yield keep.resolve()
+        return
+    with tempfile.TemporaryDirectory(prefix="streamhub-bench-") as folder:
+        yield Path(folder)
+
+
+def _place(
+    folder: Path, postgresql: bool, say: Callable[[str], None]
+) -> AbstractContextManager[Path | Secret]:
+    return _server(folder, say) if postgresql else nullcontext(folder / "registry.db")
+
+
+@contextmanager
+def _server(folder: Path, say: Callable[[str], None]) -> Iterator[Secret]:
     script = ROOT / "scripts" / "postgres"
     if not script.exists():
         raise BenchError("--postgres needs a checkout of StreamHub: scripts/postgres is not here.")
     folder.chmod(0o711)  # the server runs as another user
     words = [str(script), "start", str(folder / "pg"), *SETTINGS]
-    started = subprocess.run(words, capture_output=True, text=True)  # noqa: S603
-    if started.returncode != 0:
-        raise BenchError(f"No PostgreSQL: {started.stderr.strip()}")
+    pipe = subprocess.PIPE
+    starting = subprocess.Popen(words, stdout=pipe, stderr=pipe, text=True)  # noqa: S603
     try:
-        yield Secret(started.stdout.strip())
+        url, said = starting.communicate()
+        if starting.returncode != 0:
+            raise BenchError(f"No PostgreSQL: {said.strip()}")
+        number = (folder / "pg" / "data" / "postmaster.pid").read_text().split("\n", 1)[0]
+        say(f"a PostgreSQL of its own is process {number}")
+        yield Secret(url.strip())
     finally:
-        subprocess.run([str(script), "stop", str(folder / "pg")], check=True)  # noqa: S603
+        # Interrupted while it starts, it has to be there before it can be stopped.
+        if starting.wait() == 0:
+            subprocess.run([str(script), "stop", str(folder / "pg")], check=True)  # noqa: S603
 
 
 @asynccontextmanager
@@ -152,26 +197,15 @@ async def _registry(place: Path | Secret) -> AsyncIterator[tuple[SqlStore, Chang
             await store.close()
 
 
-async def _measure(
-    place: Path | Secret, channels: int, count: int, say: Callable[[str], None]
-) -> Row:
-    began = time.perf_counter()
-    sample = await _seed(place, channels, say)
-    seeded_s = time.perf_counter() - began
-    async with _registry(place) as (store, feed, registry):
+async def _measure(place: Path | Secret, channels: int, count: int, sample: list[Channel]) -> Row:
+    async with _registry(place) as (_, _, registry):
         asked = list(questions(count, channels, sample))
         for each in asked[:WARM_UP]:
             await _ask(registry, each)
-        say(f"{count} questions")
         gc.collect()
         gc.freeze()  # a collection of the questions themselves would take 30 ms, here and there
         times = [(each, *await _ask(registry, each)) for each in asked]
-        before, began = rss_bytes(_SELF), time.perf_counter()
-        facts = FactsCache(store, feed)
-        await facts.start()
-        facts_s = time.perf_counter() - began
-        facts_bytes = rss_bytes(_SELF) - before
-        await facts.stop()
+        gc.unfreeze()
     return {
         "store": "sqlite" if isinstance(place, Path) else "postgresql",
         "channels": channels,
@@ -188,18 +222,27 @@ async def _measure(
         },
         "deep_ms": _spread([ms for each, ms, _ in times if each.deep]),
         "class_ms": _spread([ms for each, ms, _ in times if each.device_class]),
-        "seeded_s": round(seeded_s, 1),
-        "facts_load_s": round(facts_s, 2),
-        "facts_bytes": facts_bytes,
     }
 
 
-async def _seed(place: Path | Secret, channels: int, say: Callable[[str], None]) -> list[Channel]:
-    """Makes the registry; gives some of its channels."""
+async def _facts(place: Path | Secret) -> Row:
+    """What the decision's facts in memory take; asked once, as memory given back is used again."""
+    async with _registry(place) as (store, feed, _):
+        before, began = rss_bytes(_SELF), time.perf_counter()
+        facts = FactsCache(store, feed)
+        await facts.start()
+        figures = {
+            "facts_load_s": round(time.perf_counter() - began, 2),
+            "facts_bytes": rss_bytes(_SELF) - before,
+        }
+        await facts.stop()
+    return figures
+
+
+async def _seed(place: Path | Secret, channels: int, say: Callable[[str], None]) -> None:
     store = await open_store(place)
     async with store.write() as tx:
         await tx.bulk_add(areas=places.areas())
-    sample: list[Channel] = []
     done, rows = 0, places.cameras(channels)
     while batch := list(islice(rows, BATCH)):
         async with store.write() as tx:
@@ -207,7 +250,6 @@ async def _seed(place: Path | Secret, channels: int, say: Callable[[str], None])
                 devices=[(device, None) for device, _ in batch if device is not None],
                 channels=[channel for _, channel in batch],
             )
-        sample += [channel for _, channel in batch[::SAMPLE_EVERY]]
         done += len(batch)
         if done % (10 * BATCH) == 0:
             say(f"{done} of {channels} channels")
@@ -215,7 +257,11 @@ async def _seed(place: Path | Secret, channels: int, say: Callable[[str], None])
     if isinstance(place, Secret):
         # What the server does by itself within minutes of a bulk import.
         await asyncio.to_thread(_vacuum, place)
-    return sample
+
+
+def _sample(channels: int) -> list[Channel]:
+    """Some of its channels."""
+    return [channel for _, channel in islice(places.cameras(channels), 0, None, SAMPLE_EVERY)]
 
 
 def _vacuum(url: Secret) -> None:

@@ -383,17 +383,22 @@ def registry(
         bool, typer.Option("--postgres", help="On a throw-away PostgreSQL, not on SQLite.")
     ] = False,
     queries: Annotated[int, typer.Option(min=100)] = 2_600,
+    runs: Annotated[int, typer.Option(help="Runs over the one registry.", min=1)] = 3,
+    keep: Annotated[
+        Path | None, typer.Option(help="A folder for the registry, to be asked again later.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Lists and searches of a registry of N channels, by the use case that the API calls."""
-    from streamhub.bench.registry import registry_row
+    from streamhub.bench.registry import seeded_registry
 
     def say(line: str) -> None:
         Console(stderr=True).print(f"registry: {line}", style="dim", highlight=False)
 
-    make = partial(registry_row, channels, postgresql=postgres, count=queries, say=say)
+    made = seeded_registry(channels, postgresql=postgres, count=queries, say=say, keep=keep)
     try:
-        _Run("registry", Cores.choose(False), "none", as_json, {}).run(1, [make])
+        with made as ask:
+            _Run("registry", Cores.choose(False), "none", as_json, {}).run(runs, [ask])
     except BenchError as error:
         raise CliError(str(error)) from None
 

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from camera_registry.gb_code import check_camera, parse
@@ -13,16 +20,44 @@ from streamhub.cli.bench import app
 
 def test_a_small_registry_is_measured_and_told() -> None:
     result = CliRunner().invoke(
-        app, ["registry", "--channels", "1000", "--queries", "130", "--json"]
+        app, ["registry", "--channels", "1000", "--queries", "130", "--runs", "2", "--json"]
     )
     assert result.exit_code == 0, result.output
     told = json.loads(result.stdout)
-    [row] = told["rows"]
+    row, second = told["rows"]
+    assert row["facts_bytes"] > 0
+    assert "facts_bytes" not in second
     assert (row["store"], row["channels"], row["queries"]) == ("sqlite", 1_000, 130)
     assert 0 < row["search_ms"]["p50"] <= row["search_ms"]["p99"] <= row["search_ms"]["max"]
     assert set(row["scope_ms"]) == {"everything", "street", "grid", "single"}
     assert len(row["kind_ms"]) == 13
     assert told["machine"]["cores"] >= 1
+
+
+def test_ended_by_sigterm_it_leaves_no_server_and_no_folder() -> None:
+    # Not pytest's own folder: the server runs as another user, who can't go through that.
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o777)
+        # So many that it can't be done before it is ended.
+        words = ["bench", "registry", "--postgres", "--channels", "3000000"]
+        bench = subprocess.Popen(
+            [sys.executable, "-m", "streamhub.cli", *words],
+            env={**os.environ, "TMPDIR": folder},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert bench.stderr is not None
+        server = next(
+            (int(line.split()[-1]) for line in bench.stderr if "PostgreSQL" in line), None
+        )
+        assert server is not None, "it ended by itself"
+        os.kill(server, 0)  # it is there
+        bench.send_signal(signal.SIGTERM)
+        bench.communicate(timeout=60)
+        assert bench.returncode != 0
+        with pytest.raises(ProcessLookupError):
+            os.kill(server, 0)
+        assert list(Path(folder).iterdir()) == []
 
 
 def test_the_district_is_the_same_each_time_and_as_the_registry_wants_it() -> None:
