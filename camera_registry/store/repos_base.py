@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ..domain import ChangeKind, ChangeOp, Page
 from ..errors import RegistryError
 from . import schema
-from .dialect import constraint_guard
+from .dialect import POSTGRESQL, constraint_guard
 from .rows import cursor_of, keys_of
 
 T = TypeVar("T")
@@ -25,6 +25,7 @@ class Tx:
     def __init__(self, connection: AsyncConnection) -> None:
         self.connection = connection
         self.last_change_seq: int | None = None
+        self.is_postgresql = connection.dialect.name == POSTGRESQL
 
     async def one(self, statement: Executable) -> Row[Any] | None:
         return (await self.connection.execute(statement)).first()

@@ -7,13 +7,14 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, false, or_, select, tuple_
+from sqlalchemy import ColumnElement, and_, or_, select, tuple_
 
 from ..domain import Page
 from ..inspection.card import Card, Facts, Run, RunState, Verdict
 from . import schema
 from .chain import canonical_json
 from .contract_inspections import CardQuery
+from .dialect import among
 from .repos_base import Repo, first, newest_first, parts
 from .rows import AnyRow, cursor_of, keys_of
 
@@ -32,7 +33,7 @@ class SqlInspections(Repo):
         return _card_from(row) if row else None
 
     async def cards(self, query: CardQuery, *, limit: int, cursor: str | None) -> Page[Card]:
-        where = _conditions(query)
+        where = _conditions(query, self._tx.is_postgresql)
         statement = _CARDS.where(*where).order_by(_I.channel_id, _I.profile)
         if cursor is not None:
             statement = statement.where(
@@ -129,7 +130,15 @@ class SqlInspections(Repo):
         )
 
 
-def _conditions(query: CardQuery) -> list[ColumnElement[bool]]:
+def _conditions(query: CardQuery, postgresql: bool) -> list[ColumnElement[bool]]:
+    def within(column: ColumnElement[Any], ids: frozenset[str]) -> ColumnElement[bool]:
+        return among(column, sorted(ids), postgresql_=postgresql)
+
+    def in_areas(ids: frozenset[str]) -> ColumnElement[bool]:
+        """Of channels that are in these areas now."""
+        return _I.channel_id.in_(select(channels.id).where(within(channels.area_id, ids)))
+
+    channels = schema.channels.c
     where: list[ColumnElement[bool]] = []
     if query.verdict is not None:
         where.append(_I.verdict == query.verdict.value)
@@ -138,31 +147,20 @@ def _conditions(query: CardQuery) -> list[ColumnElement[bool]]:
     if query.run_id is not None:
         where.append(_I.run_id == query.run_id)
     if query.filing is not None:
-        channels = schema.channels.c
         in_state = select(channels.id).where(channels.filing == query.filing.value)
         where.append(_I.channel_id.in_(in_state))
     if query.channel_ids is not None:
-        where.append(_among(_I.channel_id, query.channel_ids))
+        where.append(within(_I.channel_id, query.channel_ids))
     if query.area_ids is not None:
-        where.append(_in_areas(query.area_ids))
+        where.append(in_areas(query.area_ids))
     if query.visible_area_ids is not None or query.visible_channel_ids is not None:
         where.append(
             or_(
-                _in_areas(query.visible_area_ids or frozenset()),
-                _among(_I.channel_id, query.visible_channel_ids or frozenset()),
+                in_areas(query.visible_area_ids or frozenset()),
+                within(_I.channel_id, query.visible_channel_ids or frozenset()),
             )
         )
     return where
-
-
-def _in_areas(area_ids: frozenset[str]) -> ColumnElement[bool]:
-    """Of channels that are in these areas now."""
-    channels = schema.channels.c
-    return _I.channel_id.in_(select(channels.id).where(_among(channels.area_id, area_ids)))
-
-
-def _among(column: ColumnElement[Any], ids: frozenset[str]) -> ColumnElement[bool]:
-    return column.in_(sorted(ids)) if ids else false()
 
 
 def _card_from(row: AnyRow) -> Card:

@@ -195,6 +195,10 @@ async def test_cards_are_listed_by_verdict_area_and_scope(
         targets[2].channel_id
     ]
     assert (await inspections.cards(scope=Scope())).total == 0
+    # More than either database takes as parameters of one statement.
+    many = frozenset(f"ch_{number}" for number in range(70_000))
+    wide = Scope(frozenset(f"ar_{number}" for number in range(70_000)), many | scope.channel_ids)
+    assert (await inspections.cards(scope=wide)).total == 1
     named = await inspections.cards(channel_ids=[targets[0].channel_id, "ch_none"], scope=scope)
     assert named.total == 0
     named = await inspections.cards(channel_ids=[targets[0].channel_id, "ch_none"])
