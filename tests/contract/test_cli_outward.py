@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from support.district import free_port
+from support.patience import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]
 CHILD = ROOT / "tests" / "support" / "cli_child.py"
@@ -49,7 +50,7 @@ class Command:
         )
 
     def end(self) -> None:
-        self._child.communicate("", 20)
+        self._child.communicate("", PATIENCE_S)
 
     def run(self, *arguments: str, given: str = "") -> tuple[int, str]:
         assert self._child.stdin is not None
@@ -70,7 +71,7 @@ class Command:
         path = self.data_dir.with_name("notify.sock")
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
             told.bind(str(path))
-            told.settimeout(60.0)
+            told.settimeout(PATIENCE_S)
             process = subprocess.Popen(
                 [sys.executable, "-m", "streamhub.cli", "serve"],
                 cwd=ROOT,
@@ -80,11 +81,13 @@ class Command:
             )
             try:
                 assert told.recv(100) == b"READY=1"
-                assert httpx.get(f"http://127.0.0.1:{self.port}/healthz").is_success
+                assert httpx.get(
+                    f"http://127.0.0.1:{self.port}/healthz", timeout=PATIENCE_S
+                ).is_success
                 yield told
             finally:
                 process.send_signal(signal.SIGTERM)
-                process.wait(20)
+                process.wait(PATIENCE_S)
             assert told.recv(100) == b"STOPPING=1"
 
 
@@ -120,7 +123,7 @@ def test_a_backup_beside_the_service_and_a_restore_without_it(
 
 
 def test_webhooks_by_the_command(command: Command) -> None:
-    nobody = f"http://127.0.0.1:{free_port()}/hook"
+    nobody = "http://127.0.0.1:1/hook"
     made = json.loads(command.ok("webhook", "add", nobody, "--kinds", "channel.online", "--json"))
     assert made["secret"].startswith("whsec_")
     listed = command.ok("webhook", "list")

@@ -19,6 +19,7 @@ from streamhub.events import hub as hubs
 from streamhub.router import RouteView
 from streamhub.router.route import RouteState
 from support.http_kit import Running, a_service, problem
+from support.patience import PATIENCE_S
 
 
 @dataclass
@@ -165,7 +166,7 @@ def lines(running: Running, username: str) -> AsyncGenerator[str, None]:
 
 
 async def next_events(stream: AsyncGenerator[str, None]) -> list[Event]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             events, _ = parsed(await anext(stream))
             if events:
@@ -185,7 +186,7 @@ async def test_what_happens_comes_at_once_and_a_right_that_ends_ends_it(tmp_path
             async with running.local() as admin:
                 assert (await admin.delete("/api/v1/grants/gr_lister")).status_code == 204
             await patch(running, "ch_y1", name="二")
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_S):
                 assert "".join([part async for part in stream]) == ""
         assert running.services.events.has_room_for("su_lister")
         assert not running.services.events._listeners
@@ -218,7 +219,7 @@ async def test_a_slow_listener_is_told_to_read_anew_and_closed(
             (listener,) = running.services.events._listeners
             for number in range(3):
                 await patch(running, "ch_y1", name=f"改{number}")
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_S):
                 while not listener.fell_behind:
                     await asyncio.sleep(0)
                 events, _ = parsed("".join([part async for part in stream]))
@@ -244,9 +245,10 @@ async def test_streams_end_with_the_service(tmp_path: Path) -> None:
         stream = lines(running, "lister")
         await anext(stream)  # the first words of a stream that listens
         rest = asyncio.create_task(_rest(stream))
-        while not running.services.events._listeners:
-            await asyncio.sleep(0)
-    async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
+            while not running.services.events._listeners:
+                await asyncio.sleep(0)
+    async with asyncio.timeout(PATIENCE_S):
         await rest
 
 

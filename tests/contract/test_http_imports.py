@@ -13,14 +13,14 @@ from openpyxl import load_workbook
 
 from camera_registry.importers.fields import fields
 from support.http_kit import a_service, problem
+from support.patience import PATIENCE_S
 
 HEADINGS = "设备编码,设备名称,所属区域编码,主码流地址,设备用户名,设备口令,安装地址,颜色"
 FILE = f"""{HEADINGS}
-11011200111310000001,路口一,110112001,rtsp://127.0.0.1:8554/cam/1/main,,,新华大街1号,红
+11011200111310000001,路口一,110112001,rtsp://127.0.0.1:1/cam/1/main,,,新华大街1号,红
 11011200111310000099,新路口,110112001,rtsp://192.0.2.9/main,ops,s3cret-word,,
 1234,坏,110112001,rtsp://192.0.2.10/main,,,,
 """
-PATIENCE_S = 30
 
 
 async def send(client: httpx.AsyncClient, file: str, **params: Any) -> dict[str, Any]:

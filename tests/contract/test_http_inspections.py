@@ -15,6 +15,7 @@ from camera_registry.domain import Actor
 from camera_registry.inspection.card import Card, Facts, Verdict
 from camera_registry.inspection.cases import Result
 from support.http_kit import OFFER, SDP, Running, a_service, problem
+from support.patience import PATIENCE_S
 
 RUNS = "/api/v1/inspections"
 CARDS = "/api/v1/channel-inspections"
@@ -28,7 +29,7 @@ async def running(tmp_path: Path) -> AsyncIterator[Running]:
 
 async def over(client: httpx.AsyncClient, run: dict[str, Any]) -> dict[str, Any]:
     """Waits for it through the API, as a page would."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         while run["state"] == "running":
             await asyncio.sleep(0.05)
             run = (await client.get(f"{RUNS}/{run['id']}")).json()

@@ -10,10 +10,11 @@ import httpx
 
 from camera_registry.secret import Secret
 from streamhub.farm_onvif.auth import Credentials
+from support.district import free_port
 from support.http_kit import Running, a_service, problem
 from support.onvif_client import devices, serving
 
-PORT = 18_099
+PORT = free_port()
 ONE, TWO, WRONG = ("admin", "first-w0rd"), ("viewer", "sec0nd-word"), ("root", "wr0ng-word")
 
 

@@ -22,6 +22,8 @@ from streamhub.media.contract import SourceLost
 from streamhub.media.fake import FakeCore
 from streamhub.settings import MediaSettings, Settings, WebhookSettings
 from support.http_kit import OFFER, SDP, Running, a_service, problem, seed
+from support.patience import PATIENCE_S
+from support.serving import serving
 
 
 @dataclass
@@ -38,25 +40,20 @@ class Hook:
         return f"http://127.0.0.1:{self.port}/hook"
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while True:
-                head = (await reader.readuntil(b"\r\n\r\n")).decode()
-                pairs = [line.split(": ", 1) for line in head.split("\r\n")[1:] if line]
-                headers = {name.lower(): value for name, value in pairs}
-                body = await reader.readexactly(int(headers["content-length"]))
-                async with self.came:
-                    self.requests.append((headers, body))
-                    self.came.notify_all()
-                writer.write(f"HTTP/1.1 {self.status} X\r\nContent-Length: 0\r\n\r\n".encode())
-                await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
+        while True:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            pairs = [line.split(": ", 1) for line in head.split("\r\n")[1:] if line]
+            headers = {name.lower(): value for name, value in pairs}
+            body = await reader.readexactly(int(headers["content-length"]))
+            async with self.came:
+                self.requests.append((headers, body))
+                self.came.notify_all()
+            writer.write(f"HTTP/1.1 {self.status} X\r\nContent-Length: 0\r\n\r\n".encode())
+            await writer.drain()
 
     async def until(self, number: int) -> list[dict[str, Any]]:
         """Bodies, once there are so many."""
-        async with asyncio.timeout(10), self.came:
+        async with asyncio.timeout(PATIENCE_S), self.came:
             await self.came.wait_for(lambda: len(self.requests) >= number)
         return [json.loads(body) for _, body in self.requests]
 
@@ -64,12 +61,8 @@ class Hook:
 @asynccontextmanager
 async def a_hook() -> AsyncIterator[Hook]:
     hook = Hook()
-    server = await asyncio.start_server(hook.serve, "127.0.0.1", 0)
-    hook.port = server.sockets[0].getsockname()[1]
-    try:
+    async with serving(hook.serve) as hook.port:
         yield hook
-    finally:
-        server.close()
 
 
 @asynccontextmanager
@@ -169,7 +162,7 @@ async def test_the_dead_are_listed_and_sent_again(
         path = f"/api/v1/webhooks/{made['id']}"
         await admin.patch("/api/v1/channels/ch_y1", json={"name": "新"})
         await hook.until(2)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while not (await admin.get(path)).json()["dead"]:
                 await asyncio.sleep(0)
         dead = (await admin.get(f"{path}/dead")).json()

@@ -12,6 +12,7 @@ import pytest
 from streamhub.app import say_goodbye
 from streamhub.settings import HttpSettings
 from support.http_kit import OFFER, SDP, Running, a_service, problem
+from support.patience import PATIENCE_S
 
 
 async def _open(client: httpx.AsyncClient, channel: str = "ch_y1") -> str:
@@ -228,7 +229,7 @@ async def _follow(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(views, "watch", noticed)
         following = asyncio.create_task(client.get(f"{location}/events"))
-        await asyncio.wait_for(watched.wait(), 10)
+        await asyncio.wait_for(watched.wait(), PATIENCE_S)
     return following
 
 
@@ -238,13 +239,13 @@ async def test_events_tell_the_steps_and_end_with_the_view(tmp_path: Path) -> No
         following = await _follow(running, client, location)
         view_id = location.rsplit("/", 1)[1]
         # The core's events come when the loop gets to them: a view that ends sooner has no dial.
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             async for event in running.services.doors().views.watch(view_id):
                 if event.data.get("step") == "dial":
                     break
         async with running.as_("warden") as warden:
             assert (await warden.delete(f"/api/v1/views/{view_id}")).status_code == 204
-        answer = await asyncio.wait_for(following, 10)
+        answer = await asyncio.wait_for(following, PATIENCE_S)
         assert answer.headers["content-type"].startswith("text/event-stream")
         assert answer.headers["access-control-allow-origin"] == "*"
         events = _events(answer.text)
@@ -263,8 +264,8 @@ async def test_goodbye_ends_views_and_their_events(tmp_path: Path) -> None:
         async with running.as_("yongshun") as client:
             location = await _open(client)
             following = await _follow(running, client, location)
-            await asyncio.wait_for(say_goodbye(running.app), 5)
-            events = _events((await asyncio.wait_for(following, 5)).text)
+            await asyncio.wait_for(say_goodbye(running.app), PATIENCE_S)
+            events = _events((await asyncio.wait_for(following, PATIENCE_S)).text)
             assert events[-1][1]["reason"] == "shutdown"
             refused = await client.post("/whep/ch_y1", content=OFFER, headers=SDP)
             assert problem(refused) == (503, "shutting_down")

@@ -24,6 +24,7 @@ from streamhub.media.contract import (
 from support.aiortc_viewer import AiortcViewer, gaps, unwrap
 from support.core_bench import CORES, PATIENCE_S, REAL_CORES, STREAM, Bench, a_bench, spec
 from support.district import eventually
+from support.patience import HeldUp
 
 # In this order; a core may not be able to know them all.
 STREAM_ORDER = [
@@ -144,7 +145,7 @@ async def test_a_cached_keyframe_is_given_at_once(bench: Bench) -> None:
     bench.core.take_keyframe("r2", STREAM)
     taken = [await bench.heard(KeyframeTaken, times=n) for n in (1, 2)]
     assert [(each.request_id, each.stream_id) for each in taken] == [("r1", STREAM), ("r2", STREAM)]
-    assert all(0 <= each.age_ms <= 10_000 for each in taken)
+    assert all(0 <= each.age_ms <= PATIENCE_S * 1000 for each in taken)
     assert (taken[0].width, taken[0].height) == (640, 360)
     if bench.fake is None:
         types = nal_types(taken[0].annexb)
@@ -188,8 +189,10 @@ async def test_a_viewer_connects_is_sent_to_and_closed_with_its_figures(bench: B
 
 async def test_a_viewer_that_leaves_is_closed(bench: Bench) -> None:
     bench.dial()
-    await bench.connect("v1")
+    viewer = await bench.connect("v1")
     await bench.step("v1", "first_sent")
+    if viewer is not None:
+        await viewer.wait_packets()  # its own handshake may end after the core's
     await bench.leave("v1")
     assert (await bench.closed("v1")).cause == "closed_by_peer"
     assert bench.core.stats().viewers == 0
@@ -227,18 +230,19 @@ def bench_has_one_view(bench: Bench) -> bool:
 
 async def test_the_last_packet_leaves_with_the_lease(real: Bench) -> None:
     real.dial()
-    lease_s = 2.0
-    until = time.time() + lease_s
-    viewer = await real.connect("v1", lease_s)
+    viewer = await real.connect("v1")
     kept = await real.connect("v2")
     assert viewer is not None
     assert kept is not None
     await viewer.wait_packets(1, PATIENCE_S)
+    until, held_up = time.time() + 1.0, HeldUp()
+    real.core.renew_viewers([("v1", until)])
     closed = await real.closed("v1")
+    assert time.time() > until - 0.1
     await viewer.wait_goodbye(PATIENCE_S)
     last = viewer.packets[-1].at + (time.time() - time.monotonic())
     assert closed.cause == "lease_expired"
-    assert -0.5 < last - until < 0.5
+    assert last - until < 0.5 + held_up.seconds()
     await kept.wait_packets(len(kept.packets) + 20, PATIENCE_S)
     assert_uninterrupted(kept)
 
@@ -299,9 +303,8 @@ async def test_a_shutdown_says_goodbye(real: Bench) -> None:
     viewer = await real.connect("v1")
     assert viewer is not None
     await viewer.wait_packets(20, PATIENCE_S)
-    began = time.monotonic()
-    await real.core.shutdown(2000)
-    assert time.monotonic() - began < PATIENCE_S
+    async with asyncio.timeout(PATIENCE_S):
+        await real.core.shutdown(2000)
     assert (await real.closed("v1")).cause == "shutdown"
     await viewer.wait_goodbye(PATIENCE_S)
     async with asyncio.timeout(PATIENCE_S):

@@ -17,11 +17,11 @@ from camera_registry.secret import Secret
 from streamhub.events.sender import Sender
 from support.http_kit import OFFER, Running, a_service
 from support.openapi_cases import Case, Cases
+from support.patience import PATIENCE_S
 
 SEED = 20_261_126
 EXAMPLES = 20  # of each operation, and seven broken bodies where there is one
 # Reading first, deleting last; so that there is something to read and to change.
-ANSWER_S = 20.0  # a still without a camera takes five
 ORDER = ("get", "head", "options", "post", "put", "patch", "delete")
 
 
@@ -109,7 +109,7 @@ def described(document: Any, path: str, method: str, status: int) -> set[str]:
 
 
 async def ask(client: httpx.AsyncClient, case: Case) -> httpx.Response:
-    async with asyncio.timeout(ANSWER_S):
+    async with asyncio.timeout(PATIENCE_S):
         return await client.request(
             case.method,
             f"http://testserver{case.path}",

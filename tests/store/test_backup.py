@@ -122,14 +122,19 @@ async def test_it_is_one_moment_though_much_is_written(
     files: DataFiles, registry: Registry, by: Actor, tmp_path: Path, store: SqlStore
 ) -> None:
     await filled(registry, by)
-    stop = asyncio.Event()
+    stop, written = asyncio.Event(), asyncio.Event()
 
     async def write() -> None:
         while not stop.is_set():
             await store.append_audit(AuditEntry("busy", "ok"))
+            written.set()
 
     writing = asyncio.create_task(write())
-    sources = [await backed_up(files, tmp_path / f"{n}.backup", by) for n in range(4)]
+    sources = []
+    for n in range(4):
+        sources.append(await backed_up(files, tmp_path / f"{n}.backup", by))
+        written.clear()
+        await written.wait()
     stop.set()
     await writing
     rows = []

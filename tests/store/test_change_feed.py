@@ -12,6 +12,8 @@ from camera_registry import feed as feed_module
 from camera_registry.domain import AuditEntry, Change, Subject, SubjectKind, new_id
 from camera_registry.feed import ChangeFeed
 from camera_registry.store import SqlStore, open_store, repos_audit
+from support.district import eventually
+from support.patience import PATIENCE_S
 
 from .conftest import Place, Spawn
 
@@ -44,7 +46,7 @@ async def test_order_and_completeness_across_two_processes(
     for number in range(50):
         await add_subject(store, f"own{number}")
     assert await asyncio.to_thread(child.wait) == 0
-    assert await feed.wait_caught_up(100, timeout_ms=10_000)
+    assert await feed.wait_caught_up(100, timeout_ms=PATIENCE_S * 1000)
     for follower in followers:
         assert follower.seen == list(range(1, 101))
 
@@ -55,7 +57,7 @@ async def test_a_commit_of_ones_own_does_not_wait_for_the_poll(store: SqlStore) 
     follower = Follower()
     feed.subscribe(follower, since=0)
     seq = await add_subject(store, "ada")
-    assert await feed.wait_caught_up(seq, timeout_ms=10_000)
+    assert await feed.wait_caught_up(seq, timeout_ms=PATIENCE_S * 1000)
     assert follower.seen == [1]
     await feed.stop()
 
@@ -67,7 +69,7 @@ async def test_another_processs_commit_is_seen_soon(
     feed.subscribe(follower, since=0)
     assert await asyncio.to_thread(spawn(place, "subjects", "1", "child").wait) == 0
     left = time.monotonic()
-    assert await feed.wait_caught_up(1, timeout_ms=10_000)
+    assert await feed.wait_caught_up(1, timeout_ms=PATIENCE_S * 1000)
     print(f"\nseen {max(0.0, follower.times[0] - left) * 1000:.0f} ms after the process had left")
 
 
@@ -86,12 +88,12 @@ async def test_a_slow_follower_delays_nobody_and_loses_nothing(
     quick_subscription = feed.subscribe(quick, since=0, name="quick")
     for number in range(20):
         await add_subject(store, f"user{number}")
-    assert not await feed.wait_caught_up(20, timeout_ms=300)  # the slow one is not there yet
-    assert quick_subscription.seq == 20
+    await eventually("the quick one is there", lambda: quick_subscription.seq == 20)
+    assert not await feed.wait_caught_up(20, timeout_ms=50)  # the slow one is not
     assert quick.seen == list(range(1, 21))
     assert slow_subscription.seq == 0
     gate.set()
-    assert await feed.wait_caught_up(20, timeout_ms=10_000)
+    assert await feed.wait_caught_up(20, timeout_ms=PATIENCE_S * 1000)
     assert slow_seen == list(range(1, 21))
 
 
@@ -107,7 +109,7 @@ async def test_a_follower_that_fails_gets_the_batch_again(
 
     feed.subscribe(flaky, since=0, name="flaky")
     await add_subject(store, "ada")
-    assert await feed.wait_caught_up(1, timeout_ms=10_000)
+    assert await feed.wait_caught_up(1, timeout_ms=PATIENCE_S * 1000)
     assert batches == [[1], [1], [1]]
     assert "follower 'flaky' failed" in caplog.text
 
@@ -123,7 +125,7 @@ async def test_a_cache_loaded_in_a_snapshot_misses_nothing_that_follows(
     follower = Follower()
     feed.subscribe(follower, since=since)
     await add_subject(store, "after")
-    assert await feed.wait_caught_up(3, timeout_ms=10_000)
+    assert await feed.wait_caught_up(3, timeout_ms=PATIENCE_S * 1000)
     assert (loaded, follower.seen) == ({"before"}, [2, 3])
 
 
@@ -132,7 +134,7 @@ async def test_audit_rows_alone_are_no_changes(store: SqlStore, feed: ChangeFeed
     feed.subscribe(follower, since=0)
     await store.append_audit(AuditEntry("sign_in", "ok"))
     seq = await add_subject(store, "ada")
-    assert await feed.wait_caught_up(seq, timeout_ms=10_000)
+    assert await feed.wait_caught_up(seq, timeout_ms=PATIENCE_S * 1000)
     assert (seq, follower.seen) == (1, [1])
 
 
@@ -145,7 +147,7 @@ async def test_a_closed_follower_is_not_called_nor_waited_for(
     subscription = feed.subscribe(stuck, since=0)
     seq = await add_subject(store, "ada")
     assert not await feed.wait_caught_up(seq, timeout_ms=50)
-    waiting = asyncio.create_task(feed.wait_caught_up(seq, timeout_ms=10_000))
+    waiting = asyncio.create_task(feed.wait_caught_up(seq, timeout_ms=PATIENCE_S * 1000))
     await asyncio.sleep(0)
     await subscription.close()
     assert await waiting
@@ -156,13 +158,13 @@ async def test_a_feed_started_again_goes_on_where_a_follower_was(store: SqlStore
     await first.start()
     follower = Follower()
     subscription = first.subscribe(follower, since=0)
-    await first.wait_caught_up(await add_subject(store, "ada"), timeout_ms=10_000)
+    await first.wait_caught_up(await add_subject(store, "ada"), timeout_ms=PATIENCE_S * 1000)
     await first.stop()
     await add_subject(store, "bob")
     second = ChangeFeed(store)
     await second.start()
     second.subscribe(follower, since=subscription.seq)
-    assert await second.wait_caught_up(2, timeout_ms=10_000)
+    assert await second.wait_caught_up(2, timeout_ms=PATIENCE_S * 1000)
     assert follower.seen == [1, 2]
     await second.stop()
 

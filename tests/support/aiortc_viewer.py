@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -13,6 +14,11 @@ import httpx
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError
 from aiortc.rtp import RtcpByePacket, RtcpSrPacket
+
+from support.patience import PATIENCE_S
+
+RECEIVE_BUFFER_BYTES = 8 << 20
+SO_RCVBUFFORCE = 33  # socket(7): past the limit of the system, for root
 
 
 def new_peer() -> RTCPeerConnection:
@@ -101,6 +107,7 @@ class AiortcViewer:
             self._readers.append(asyncio.create_task(read(track)))
 
         await self.peer.setLocalDescription(await self.peer.createOffer())
+        self._widen(receiver)
         answer = await self.client.post(
             f"/whep/{self.channel_id}",
             params={"profile": self.profile},
@@ -111,6 +118,15 @@ class AiortcViewer:
             self.location = urljoin(str(answer.url), answer.headers["Location"])
             await self.peer.setRemoteDescription(RTCSessionDescription(answer.text, "answer"))
         return answer
+
+    def _widen(self, receiver: Any) -> None:
+        """Nothing is lost on the way to a test that does not get a core for some seconds."""
+        for protocol in receiver.transport.transport._connection._protocols:
+            to = protocol.transport.get_extra_info("socket")
+            try:
+                to.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER_BYTES)
+            except PermissionError:
+                to.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
 
     def _add_sound(self) -> None:
         receiver: Any = self.peer.addTransceiver("audio", direction="recvonly").receiver
@@ -137,7 +153,7 @@ class AiortcViewer:
         except MediaStreamError:
             return
 
-    async def wait_sound(self, packets: int, timeout_s: float = 20.0) -> None:
+    async def wait_sound(self, packets: int, timeout_s: float = PATIENCE_S) -> None:
         deadline = time.monotonic() + timeout_s
         while len(self.sound_packets) < packets:
             if time.monotonic() > deadline:
@@ -155,7 +171,7 @@ class AiortcViewer:
         except MediaStreamError:
             return
 
-    async def wait_pictures(self, count: int, timeout_s: float = 10.0) -> None:
+    async def wait_pictures(self, count: int, timeout_s: float = PATIENCE_S) -> None:
         deadline = time.monotonic() + timeout_s
         while self.pictures < count:
             if time.monotonic() > deadline:
@@ -165,7 +181,7 @@ class AiortcViewer:
                 )
             await asyncio.sleep(0.02)
 
-    async def wait_packets(self, count: int = 1, timeout_s: float = 20.0) -> None:
+    async def wait_packets(self, count: int = 1, timeout_s: float = PATIENCE_S) -> None:
         deadline = time.monotonic() + timeout_s
         while len(self.packets) < count:
             if time.monotonic() > deadline:
@@ -175,7 +191,7 @@ class AiortcViewer:
                 )
             await asyncio.sleep(0.01)
 
-    async def wait_goodbye(self, timeout_s: float = 20.0) -> None:
+    async def wait_goodbye(self, timeout_s: float = PATIENCE_S) -> None:
         """RTCP BYE came, and DTLS close_notify ended the connection."""
         deadline = time.monotonic() + timeout_s
         while not (self.byes and self.peer.connectionState == "closed"):

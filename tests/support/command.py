@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -15,8 +14,10 @@ from typing import Any
 
 import httpx
 
+from support.district import free_port
+from support.patience import PATIENCE_S
+
 ROOT = Path(__file__).resolve().parents[2]
-START_TIMEOUT_S = 60.0
 
 
 class Command:
@@ -24,9 +25,7 @@ class Command:
 
     def __init__(self, data_dir: Path) -> None:
         self.data_dir = data_dir
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = free_port()
         self.environment = {
             **os.environ,
             "STREAMHUB_DATA_DIR": str(data_dir),
@@ -48,7 +47,7 @@ class Command:
             input=given,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=2 * PATIENCE_S,
         )
 
     def ok(self, *arguments: str, given: str | None = None) -> str:
@@ -70,7 +69,7 @@ class Command:
                 stderr=log,
             )
         try:
-            deadline = time.monotonic() + START_TIMEOUT_S
+            deadline = time.monotonic() + PATIENCE_S
             while not self._healthy():
                 assert process.poll() is None, self.log()
                 assert time.monotonic() < deadline, self.log()
@@ -79,7 +78,7 @@ class Command:
         finally:
             if process.poll() is None:
                 process.kill()
-            process.wait(10)
+            process.wait(PATIENCE_S)
 
     def _healthy(self) -> bool:
         try:
@@ -92,5 +91,5 @@ class Command:
 
     def token(self) -> str:
         form = {"username": "operator", "password": "operator-pass"}
-        answer = httpx.post(f"{self.url}/api/v1/token", data=form, timeout=30)
+        answer = httpx.post(f"{self.url}/api/v1/token", data=form, timeout=PATIENCE_S)
         return str(answer.json()["access_token"])

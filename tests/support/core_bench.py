@@ -25,6 +25,7 @@ from streamhub.media.native import NativeCore
 from streamhub.media.pycore import open_pycore
 from support.aiortc_viewer import AiortcViewer
 from support.delivery_kit import Kit, a_room
+from support.patience import PATIENCE_S
 from support.scripted_camera import ScriptedCamera, scripted_camera
 
 FINGERPRINT = ":".join(["AB"] * 32)
@@ -37,8 +38,6 @@ OFFER = (
     f"a=rtcp-mux\r\na=rtcp-rsize\r\na=rtpmap:96 {CODEC}\r\n"
 )
 STREAM = "ch_1/sub"
-# Generous: a shard wakes within milliseconds, a busy test machine does not.
-PATIENCE_S = 10.0
 REAL_CORES = ["python", *(["native"] if hasattr(_core, "Core") else [])]
 CORES = ["fake", *REAL_CORES]
 E = TypeVar("E")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import shutil
 import signal
 import socket
@@ -20,25 +21,28 @@ from pathlib import Path
 import httpx
 
 from streamhub.cli.demo import FARM_USERNAME, demo_password, farm_password, prepare
+from support.patience import PATIENCE_S, HeldUp
 
 ROOT = Path(__file__).resolve().parents[2]
-START_TIMEOUT_S = 60.0
 
 
 def free_port(*kinds: socket.SocketKind) -> int:
-    """A number that is free for every one of `kinds` at once (none given: TCP)."""
-    for _ in range(64):
-        port = 0
+    """A number that is free for every one of `kinds` at once (none given: TCP); none of those that
+    the kernel gives to connections, which might take it before it is used."""
+    for port in random.sample(range(10_000, _first_ephemeral()), 64):
         with ExitStack() as held:
             try:
                 for kind in kinds or (socket.SOCK_STREAM,):
                     taken = held.enter_context(socket.socket(socket.AF_INET, kind))
                     taken.bind(("127.0.0.1", port))
-                    port = taken.getsockname()[1]
             except OSError:
                 continue
             return port
     raise AssertionError("no port is free")
+
+
+def _first_ephemeral() -> int:
+    return int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
 
 
 def free_media_port() -> int:
@@ -46,7 +50,7 @@ def free_media_port() -> int:
     return free_port(socket.SOCK_DGRAM, socket.SOCK_STREAM)
 
 
-def wait_until(what: str, check: Callable[[], bool], timeout_s: float = 10.0) -> None:
+def wait_until(what: str, check: Callable[[], bool], timeout_s: float = PATIENCE_S) -> None:
     """Poll `check`; the deadline is a failure, never the way a test goes on."""
     deadline = time.monotonic() + timeout_s
     while not check():
@@ -55,7 +59,14 @@ def wait_until(what: str, check: Callable[[], bool], timeout_s: float = 10.0) ->
         time.sleep(0.02)
 
 
-async def eventually(what: str, check: Callable[[], bool], timeout_s: float = 10.0) -> None:
+def has_left(process: subprocess.Popen[bytes] | None, held_up: HeldUp) -> bool:
+    """Whether it is gone; what it waits for a core until then is looked at each time."""
+    assert process is not None
+    held_up.seconds()
+    return process.poll() is not None
+
+
+async def eventually(what: str, check: Callable[[], bool], timeout_s: float = PATIENCE_S) -> None:
     """As `wait_until`, without holding the loop."""
     deadline = time.monotonic() + timeout_s
     while not check():
@@ -128,7 +139,7 @@ def running_farm(password: str, cameras: int = 3000, options: Sequence[str] = ()
             yield Farm(process, port)
         finally:
             process.terminate()
-            process.wait(10)
+            process.wait(PATIENCE_S)
 
 
 @dataclass
@@ -156,6 +167,10 @@ class Service:
         return ssl.create_default_context(cafile=self.certificate) if self.certificate else True
 
     @property
+    def pids(self) -> tuple[int, ...]:
+        return () if self.process is None else (self.process.pid,)
+
+    @property
     def log_path(self) -> Path:
         return self.data_dir / "service.log"
 
@@ -178,19 +193,19 @@ class Service:
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
-        wait_until("the service is healthy", self._healthy, START_TIMEOUT_S)
+        wait_until("the service is healthy", self._healthy)
 
     def _healthy(self) -> bool:
         assert self.process is not None
         assert self.process.poll() is None, self.log_path.read_text()[-4000:]
         try:
-            answer = httpx.get(f"{self.url}/healthz", timeout=1, verify=self.trust)
+            answer = httpx.get(f"{self.url}/healthz", timeout=5, verify=self.trust)
             return answer.status_code == httpx.codes.OK
         except httpx.TransportError:
             return False
 
     def stop(self) -> float:
-        """SIGTERM; returns the seconds it took to leave."""
+        """SIGTERM; returns the seconds it took to leave, without those it waited for a core."""
         return self._end(signal.SIGTERM)
 
     def kill(self) -> None:
@@ -199,11 +214,11 @@ class Service:
     def _end(self, signum: int) -> float:
         if self.process is None:
             return 0.0
-        started = time.monotonic()
+        held_up, started = HeldUp(self.process.pid), time.monotonic()
         self.process.send_signal(signum)
-        self.process.wait(20)
+        wait_until("the service is gone", lambda: has_left(self.process, held_up))
         self.process = None
-        return time.monotonic() - started
+        return time.monotonic() - started - held_up.seconds()
 
     def cli(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run `streamhub …` on this service's data directory."""
@@ -214,13 +229,14 @@ class Service:
             capture_output=True,
             text=True,
             check=check,
-            timeout=60,
+            timeout=2 * PATIENCE_S,
         )
 
     def token(self, username: str) -> str:
         answer = httpx.post(
             f"{self.url}/api/v1/token",
             data={"username": username, "password": demo_password(username)},
+            timeout=PATIENCE_S,
         )
         answer.raise_for_status()
         token: str = answer.json()["access_token"]
@@ -229,7 +245,9 @@ class Service:
     @asynccontextmanager
     async def client(self, username: str) -> AsyncIterator[httpx.AsyncClient]:
         headers = {"Authorization": f"Bearer {self.token(username)}"}
-        async with httpx.AsyncClient(base_url=self.url, headers=headers, timeout=15) as client:
+        async with httpx.AsyncClient(
+            base_url=self.url, headers=headers, timeout=PATIENCE_S
+        ) as client:
             yield client
 
 

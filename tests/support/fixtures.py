@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, async_playwright, expect
 
 from support.district import (
     Farm,
@@ -18,6 +18,7 @@ from support.district import (
     running_service,
     seed_template,
 )
+from support.patience import PATIENCE_S
 from support.postgres import Cluster, running_cluster
 
 CHROMIUM = "/usr/bin/chromium"
@@ -31,6 +32,8 @@ CHROMIUM_ARGS = [
     "--disable-sync",
     "--no-first-run",
 ]
+
+expect.set_options(timeout=PATIENCE_S * 1000)
 
 
 @pytest.fixture(scope="session")

@@ -61,7 +61,7 @@ def areas() -> list[Area]:
 
 def channels() -> list[Channel]:
     def one(number: int, channel_id: str, area_id: str, *, enabled: bool = True) -> Channel:
-        url = f"rtsp://127.0.0.1:8554/cam/{number}"
+        url = f"rtsp://127.0.0.1:1/cam/{number}"
         return Channel(
             id=channel_id,
             device_id="de_1",

@@ -14,6 +14,7 @@ from streamhub.bench.processes import binary
 from streamhub.cli.farm import CLIPS_DIR
 from streamhub.farm_clips import ClipUnit, ensure_clips, read_index
 from support.district import ROOT, free_port
+from support.patience import PATIENCE_S
 
 PICTURES_NEEDED = 50
 
@@ -75,4 +76,4 @@ def logged_farm(camera: int, log: Path) -> Iterator[LoggedFarm]:
             yield LoggedFarm(port, log, clips)
         finally:
             process.terminate()
-            process.wait(10)
+            process.wait(PATIENCE_S)

@@ -88,7 +88,10 @@ class OnvifDevice:
     # --- HTTP -------------------------------------------------------------------------------------
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._connections.add(asyncio.create_task(self._serve(reader, writer)))
+        task = asyncio.create_task(self._serve(reader, writer))
+        # One that is cancelled before its first step closes nothing by itself.
+        task.add_done_callback(lambda done: writer.transport.abort() if done.cancelled() else None)
+        self._connections.add(task)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from streamhub.bench.processes import binary
+from support.patience import PATIENCE_S
 
 
 class Relay:
@@ -19,14 +20,14 @@ class Relay:
         self._process = process
 
     def end(self) -> dict[str, Any]:
-        out, _ = self._process.communicate(timeout=10)  # its input ends, and so does it
+        out, _ = self._process.communicate(timeout=PATIENCE_S)  # its input ends, and so does it
         counts: dict[str, Any] = json.loads(out)
         return counts
 
 
 @contextmanager
 def running_relay(
-    to_port: int, *, loss: float, seed: int, port: int, seconds: int = 120
+    to_port: int, *, loss: float, seed: int, port: int, seconds: int = 3_600
 ) -> Iterator[Relay]:
     """By UDP: datagrams are lost."""
     words = ["--loss", str(loss), "--seed", str(seed), "--seconds", str(seconds)]
@@ -45,7 +46,7 @@ def running_tcp_relay(
     stall_ms: int = 0,
     stall_every_ms: int = 0,
     cut_after_ms: int = 0,
-    seconds: int = 120,
+    seconds: int = 3_600,
 ) -> Iterator[Relay]:
     """By TCP: bytes are late, few at a time, held up; connections are reset. 0 is none of it."""
     words = ["--tcp", "--seed", str(seed), "--seconds", str(seconds)]

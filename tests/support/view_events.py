@@ -12,6 +12,8 @@ from typing import Any
 
 import httpx
 
+from support.patience import PATIENCE_S
+
 
 @dataclass
 class ViewEvents:
@@ -32,7 +34,7 @@ class ViewEvents:
         self,
         what: str,
         wanted: Callable[[dict[str, Any]], bool],
-        timeout_s: float = 30.0,
+        timeout_s: float = PATIENCE_S,
         *,
         since: int = 0,
     ) -> dict[str, Any]:

@@ -11,9 +11,8 @@ from typing import Any
 import httpx
 
 from support.aiortc_viewer import AiortcViewer, gaps, unwrap
+from support.patience import PATIENCE_S
 
-# A district of 3,000 on a loaded machine of 2 cores: no requirement, only a bound.
-PATIENCE_S = 45.0
 _serials = count(900_001)  # the demo's end at 3,000
 
 

@@ -11,6 +11,7 @@ from camera_registry.store.contract import Store
 from streamhub.access.audit import MAX_COUNTED_REFUSALS, RefusalLog, entry_for
 from streamhub.access.guard import Refusal
 from streamhub.access.principal import Action, Principal, channel
+from support.patience import PATIENCE_S
 
 WHO = Principal("su_1", "yongshun", "192.0.2.7", "bearer", 1)
 REFUSAL = Refusal(WHO, Action.LIVE, channel("ch_1"), "no_grant", "not_found")
@@ -49,7 +50,7 @@ async def test_the_first_is_written_at_once_and_the_rest_as_a_number() -> None:
     log.start()
     for _ in range(1_000):
         log.note(REFUSAL)
-    await asyncio.wait_for(rows.written.wait(), 5)
+    await asyncio.wait_for(rows.written.wait(), PATIENCE_S)
     assert len(rows.entries) == 1
     clock.now_s = 61
     log.close_windows(before=clock() - 60)
@@ -70,7 +71,7 @@ async def test_it_stops_though_a_refusal_comes_in_the_same_moment() -> None:
         log.note(REFUSAL)
         for _ in range(turns):
             await asyncio.sleep(0)
-        await asyncio.wait_for(log.stop(), 5)
+        await asyncio.wait_for(log.stop(), PATIENCE_S)
         assert len(rows.entries) == 1
 
 

@@ -16,6 +16,7 @@ from camera_registry.people import People
 from camera_registry.store import Store, open_store
 from streamhub.access.facts_cache import MAX_READS_BY_ID, FactsCache, FactsChange
 from support.http_kit import START, areas, channels, seed, subjects
+from support.patience import PATIENCE_S
 
 BY = Actor(None, "test")
 
@@ -35,7 +36,7 @@ class Kit:
     async def caught_up(self) -> None:
         seq = await self.store.latest_change_seq()
         self.feed.nudge()
-        assert await self.feed.wait_caught_up(seq, 5_000)
+        assert await self.feed.wait_caught_up(seq, PATIENCE_S * 1000)
 
 
 @asynccontextmanager
@@ -130,6 +131,6 @@ async def test_one_follower_that_fails_keeps_the_news_from_nobody(
         kit.facts.on_change(failing)
         async with kit.store.write() as tx:
             await tx.grants.revoke("gr_yongshun", datetime.now(START.tzinfo))
-        await asyncio.wait_for(tried.wait(), 5)
+        await asyncio.wait_for(tried.wait(), PATIENCE_S)
         assert len(kit.heard) == 2
         assert kit.facts.current.grants_of("su_yongshun") == ()

@@ -24,6 +24,7 @@ from gateways.decode import (
     Undecodable,
     WorkerDied,
 )
+from support.patience import PATIENCE_S
 
 
 def encoded_keyframe(width: int = 320, height: int = 180, encoder_name: str = "libx264") -> bytes:
@@ -70,7 +71,7 @@ async def test_a_keyframe_becomes_a_jpeg_of_the_same_picture(
     pool: DecodePool, codec: str, encoder: str
 ) -> None:
     keyframe = encoded_keyframe(encoder_name=encoder)
-    picture = await pool.decode(keyframe, codec=codec, timeout_s=20)
+    picture = await pool.decode(keyframe, codec=codec, timeout_s=PATIENCE_S)
     assert (picture.width, picture.height) == (320, 180)
     assert picture.jpeg[:2] == b"\xff\xd8"
     assert picture.jpeg[-2:] == b"\xff\xd9"
@@ -94,47 +95,47 @@ async def test_garbage_is_refused_and_the_worker_lives(pool: DecodePool, garbage
     await pool.start()
     before = pool.pids
     with pytest.raises(Undecodable):
-        await pool.decode(garbage, timeout_s=20)
+        await pool.decode(garbage, timeout_s=PATIENCE_S)
     assert pool.pids == before
-    assert (await pool.decode(KEYFRAME, timeout_s=20)).width == 320
+    assert (await pool.decode(KEYFRAME, timeout_s=PATIENCE_S)).width == 320
 
 
 async def test_a_killed_worker_is_replaced(pool: DecodePool) -> None:
-    await pool.decode(KEYFRAME, timeout_s=20)
+    await pool.decode(KEYFRAME, timeout_s=PATIENCE_S)
     (pid,) = pool.pids
     os.kill(pid, signal.SIGSTOP)
-    decoding = asyncio.create_task(pool.decode(KEYFRAME, timeout_s=20))
+    decoding = asyncio.create_task(pool.decode(KEYFRAME, timeout_s=PATIENCE_S))
     os.kill(pid, signal.SIGKILL)
     with pytest.raises(WorkerDied):
         await decoding
-    assert (await pool.decode(KEYFRAME, timeout_s=20)).width == 320
+    assert (await pool.decode(KEYFRAME, timeout_s=PATIENCE_S)).width == 320
     assert pool.pids != [pid]
     assert pool.replaced_total == 1
 
 
 async def test_a_worker_that_hangs_is_killed_at_the_deadline(pool: DecodePool) -> None:
-    await pool.decode(KEYFRAME, timeout_s=20)
+    await pool.decode(KEYFRAME, timeout_s=PATIENCE_S)
     (pid,) = pool.pids
     os.kill(pid, signal.SIGSTOP)
     with pytest.raises(DecodeTimedOut):
         await pool.decode(KEYFRAME, timeout_s=0.2)
     assert not runs(pid)
-    assert (await pool.decode(KEYFRAME, timeout_s=20)).width == 320
+    assert (await pool.decode(KEYFRAME, timeout_s=PATIENCE_S)).width == 320
 
 
 async def test_a_full_queue_says_busy_and_too_much_input_says_too_large() -> None:
     pool = DecodePool(DecodeSettings(max_waiting=1, max_input_bytes=len(KEYFRAME)))
     try:
-        await pool.decode(KEYFRAME, timeout_s=20)
+        await pool.decode(KEYFRAME, timeout_s=PATIENCE_S)
         os.kill(pool.pids[0], signal.SIGSTOP)
-        first = asyncio.create_task(pool.decode(KEYFRAME, timeout_s=20))
+        first = asyncio.create_task(pool.decode(KEYFRAME, timeout_s=PATIENCE_S))
         await asyncio.sleep(0)
         with pytest.raises(Busy):
-            await pool.decode(KEYFRAME, timeout_s=20)
+            await pool.decode(KEYFRAME, timeout_s=PATIENCE_S)
         os.kill(pool.pids[0], signal.SIGCONT)
         assert (await first).width == 320
         with pytest.raises(TooLarge):
-            await pool.decode(KEYFRAME + b"\x00", timeout_s=20)
+            await pool.decode(KEYFRAME + b"\x00", timeout_s=PATIENCE_S)
     finally:
         await pool.close()
 
@@ -144,18 +145,18 @@ async def test_workers_are_gone_after_close_and_take_no_secrets_along(
 ) -> None:
     monkeypatch.setenv("STREAMHUB_TEST_SECRET", "do not inherit")
     pool = DecodePool()
-    await pool.decode(KEYFRAME, timeout_s=20)
+    await pool.decode(KEYFRAME, timeout_s=PATIENCE_S)
     (pid,) = pool.pids
     assert b"STREAMHUB_TEST_SECRET" not in environment_of(pid)
     assert os.getpriority(os.PRIO_PROCESS, pid) >= 10
     await pool.close()
     assert not runs(pid)
     with pytest.raises(Busy):
-        await pool.decode(KEYFRAME, timeout_s=20)
+        await pool.decode(KEYFRAME, timeout_s=PATIENCE_S)
 
 
 async def test_a_codec_without_a_decoder_is_undecodable(pool: DecodePool) -> None:
     with pytest.raises(Undecodable):
-        await pool.decode(KEYFRAME, codec="MJPEG", timeout_s=20)
+        await pool.decode(KEYFRAME, codec="MJPEG", timeout_s=PATIENCE_S)
     with pytest.raises(Undecodable):
-        await pool.decode(KEYFRAME, codec="H265", timeout_s=20)
+        await pool.decode(KEYFRAME, codec="H265", timeout_s=PATIENCE_S)

@@ -36,6 +36,7 @@ from streamhub.media.fake import FakeCore
 from streamhub.media.pump import EventPump
 from streamhub.router import LocalPlacement, Router
 from support.delivery_kit import OFFER, FakeDecoder
+from support.patience import PATIENCE_S
 
 BY = Actor(None, "local:test")
 
@@ -64,7 +65,7 @@ class Room:
         return page.items
 
     async def dialled(self, times: int) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             while len(self.core.dials) < times:
                 await asyncio.sleep(0.001)
 

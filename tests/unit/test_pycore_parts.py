@@ -41,6 +41,7 @@ from streamhub.media.pycore.source import (
 )
 from streamhub.media.pycore.stream import MAX_GOP_UNITS, Stream, Timeline, Unit
 from streamhub.media.pycore.viewer import MAX_LAG_S, UnitTrack
+from support.patience import PATIENCE_S
 from support.scripted_camera import clip_units
 
 PICTURE = Picture(640, 360, "66")
@@ -121,7 +122,7 @@ class Watching:
         self.track.join(gop)
 
     async def take(self, count: int) -> list[int]:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             return [(await self.track.recv()).pts or 0 for _ in range(count)]
 
 
@@ -264,7 +265,7 @@ async def test_threads_wake_the_reader_and_nothing_is_lost_between() -> None:
     reading = asyncio.create_task(read())
     await asyncio.gather(*(asyncio.to_thread(push) for _ in range(3)))
     queue.close()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         assert await reading == 3 * count
 
 
@@ -303,7 +304,7 @@ class Door:
         return bytes(request)
 
     async def refused(self, count: int) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while self.totals.datagrams_refused < count:
                 await asyncio.sleep(0.001)
 
@@ -331,7 +332,7 @@ async def test_only_a_check_with_the_password_opens_the_way() -> None:
     assert not door.path.nominated.is_set()
     assert door.path.addresses == []
     door.stranger.sendto(good, door.address)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         await door.path.nominated.wait()
     answer = stun.parse_message(door.stranger.recv(2048))
     assert answer.message_class == stun.Class.RESPONSE
@@ -378,6 +379,10 @@ else:
     print(type(core).__name__)
 """
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=True,
     )
     assert ends in done.stdout, done.stdout + done.stderr

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
@@ -14,8 +13,11 @@ import pytest
 from camera_registry.secret import Secret
 from gateways.rtsp import CheckReport, check
 from gateways.rtsp.check import NEXT_STEP
+from support.patience import PATIENCE_S
+from support.serving import serving
 
 PASSWORD = "p@ss:w/ord"
+WAIT_S = 1.5  # for what does not come
 SDP = (
     "v=0\r\ns=cam\r\na=control:*\r\nm=audio 0 RTP/AVP 8\r\na=control:trackID=1\r\n"
     "m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"
@@ -103,26 +105,21 @@ class Camera:
         return fields["response"] == digest(f"{ha1}:{middle}:{ha2}")
 
 
-@asynccontextmanager
-async def on_port(camera: Camera) -> AsyncIterator[int]:
-    server = await asyncio.start_server(camera.serve, "127.0.0.1", 0)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
-        await server.wait_closed()
-
-
 async def checked(
-    camera: Camera, *, username: str | None = "admin", password: str = PASSWORD
+    camera: Camera,
+    *,
+    username: str | None = "admin",
+    password: str = PASSWORD,
+    wait_s: float = PATIENCE_S,
 ) -> CheckReport:
-    async with on_port(camera) as port:
+    """`wait_s`: for an answer, a packet, a keyframe; waited out where none comes."""
+    async with serving(camera.serve) as port:
         return await check(
             f"rtsp://127.0.0.1:{port}/live?channel=1&password={PASSWORD}",
             username=username,
             password=Secret(password),
-            timeout_s=0.5,
-            keyframe_wait_s=0.5,
+            timeout_s=wait_s,
+            keyframe_wait_s=wait_s,
         )
 
 
@@ -194,7 +191,8 @@ async def test_it_dials_where_it_was_told_not_where_the_camera_thinks_it_is() ->
 async def test_a_failure_names_its_step_and_what_to_do(
     camera: Camera, step: str, code: str
 ) -> None:
-    report = await checked(camera)
+    wait_s = WAIT_S if code in ("no_answer", "no_keyframe") else PATIENCE_S
+    report = await checked(camera, wait_s=wait_s)
     assert (report.failed_step, report.code) == (step, code), report.lines()
     assert report.sentence == NEXT_STEP[code]
     assert report.sentence in report.lines()[-1]
@@ -203,7 +201,7 @@ async def test_a_failure_names_its_step_and_what_to_do(
 async def test_a_camera_that_sends_nothing_is_told_from_one_without_keyframes() -> None:
     camera = Camera(password=None, media=b"$\x05\x00\x02hi" + rtp(b"audio", 8))
     camera_without_early_data = _without_early_data(camera)
-    report = await checked(camera_without_early_data)
+    report = await checked(camera_without_early_data, wait_s=WAIT_S)
     assert (report.failed_step, report.code) == ("first_packet", "no_packets")
     assert camera.requests[-1] == "TEARDOWN"  # its place is given back
 
@@ -233,9 +231,9 @@ async def test_without_a_password_it_asks_for_one_and_a_wrong_one_is_tried_once(
 
 
 async def test_an_address_that_nobody_listens_on() -> None:
-    async with on_port(Camera()) as port:
+    async with serving(Camera().serve) as port:
         pass
-    report = await check(f"rtsp://127.0.0.1:{port}/live", timeout_s=2)
+    report = await check(f"rtsp://127.0.0.1:{port}/live", timeout_s=PATIENCE_S)
     assert (report.failed_step, report.code) == ("connect", "connect_refused")
 
 

@@ -12,10 +12,12 @@ import pytest
 
 from gateways.rtsp.inspect import inspect
 from gateways.rtsp.inspect_worker import LENGTH, REPLY, serve
+from support.patience import PATIENCE_S, HeldUp
 from support.scripted_camera import interleaved, scripted_camera
 
 
 async def test_without_sender_reports_the_clock_is_the_date_headers() -> None:
+    held_up = HeldUp()
     hour_ahead = datetime.now(UTC) + timedelta(hours=1)
     async with scripted_camera(date=format_datetime(hour_ahead, usegmt=True)) as camera:
         looked = await inspect(camera.url, look_s=1.0)
@@ -23,9 +25,9 @@ async def test_without_sender_reports_the_clock_is_the_date_headers() -> None:
     facts = looked.facts
     assert facts.clock_source == "rtsp_date"
     assert facts.clock_skew_ms is not None
-    assert abs(facts.clock_skew_ms - 3_600_000) < 5_000
+    assert abs(facts.clock_skew_ms - 3_600_000) < 60_000
     assert (facts.failure, facts.width, facts.fps_measured) == (None, 640, 15.0)
-    assert facts.watched_ms < 2_500
+    assert facts.watched_ms < 1_500 + held_up.seconds() * 1000
 
 
 @pytest.mark.parametrize("date", ["", "yesterday", "Thu, 99 Nov 2026 25:61:00 GMT"])
@@ -47,7 +49,7 @@ async def test_packets_that_overtake_each_other_are_no_b_frames_and_no_losses() 
 async def test_what_is_no_packet_and_no_message_ends_the_look_with_what_was_seen() -> None:
     async with scripted_camera() as camera:
         looking = asyncio.create_task(inspect(camera.url))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while camera.playing == 0:
                 await asyncio.sleep(0.01)
         camera.inject(interleaved(b"\x80\xc9 a report of our own kind", 1), b"\x00\xff rubbish")
@@ -81,7 +83,7 @@ async def test_a_fault_of_ours_at_one_camera_leaves_the_others_alone(
     fine = {"url": "http://no", "username": None, "password": None}
     orders.feed_data(order(id=2, **fine, timeout_s=1.0, look_s=1.0))
     serving = asyncio.create_task(serve(orders, answers))  # type: ignore[arg-type]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         found = {1: await answers.next(), 2: await answers.next()}
     orders.feed_eof()
     await serving

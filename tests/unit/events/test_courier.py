@@ -23,6 +23,7 @@ from streamhub.events.courier import Courier
 from streamhub.events.couriers import Couriers
 from streamhub.events.outbox import RetryPolicy
 from streamhub.events.sender import Outcome, Sender
+from support.patience import PATIENCE_S
 
 BY = Actor(None, "local:test", "127.0.0.1")
 URL = "http://192.0.2.9/hook"
@@ -58,7 +59,7 @@ class Receiver(Sender):
         return outcome
 
     async def until(self, check: Callable[[], bool]) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while not check():
                 self.moved.clear()
                 await self.moved.wait()
@@ -88,7 +89,7 @@ class District:
 
     async def emptied(self, webhook_id: str) -> None:
         """Until nothing is queued: what arrived is written a moment after it arrived."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while (await self.webhooks.get(webhook_id)).queued:
                 await asyncio.sleep(0)
 
@@ -199,13 +200,14 @@ async def test_couriers_come_and_go_with_their_webhooks(district: District) -> N
     change = FactsChange(1, frozenset({"webhook"}), frozenset({webhook.id}))
     await district.camera("A0")
     await couriers.facts_changed(change)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while not (made and made[0].arrived):
             await asyncio.sleep(0)
     assert made[0].arrived == [("channel.added", "A0")]
+    await district.emptied(webhook.id)
     await district.webhooks.update(webhook.id, {"enabled": False}, BY)
     await couriers.facts_changed(change)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while couriers.figures()["webhooks"]:
             await asyncio.sleep(0)
     assert couriers.figures()["webhook_deliveries_total"] == 1

@@ -16,6 +16,7 @@ import pytest
 from camera_registry.secret import Secret
 from streamhub.events import sender as sending
 from streamhub.events.sender import MAX_ANSWER_BYTES, Outcome, Sender, resolve, signature
+from support.serving import serving
 
 SECRET = Secret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
 BODY = '{"type":"channel.online","name":"路口"}'
@@ -136,17 +137,11 @@ async def a_server(answer: Callable[[asyncio.StreamWriter], None]) -> AsyncItera
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         answer(writer)
-        try:
-            await writer.drain()
-            await reader.read()  # until the sender hangs up
-        except ConnectionError:
-            pass
-        finally:
-            writer.close()
+        await writer.drain()
+        await reader.read()  # until the sender hangs up
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        yield server.sockets[0].getsockname()[1]
+    async with serving(serve) as port:
+        yield port
 
 
 async def test_an_answer_without_end_is_cut() -> None:
@@ -160,11 +155,11 @@ async def test_an_answer_without_end_is_cut() -> None:
 
 
 async def test_a_receiver_that_is_silent_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sending, "TIMEOUT_S", 0.05)
+    monkeypatch.setattr(sending, "TIMEOUT_S", 0.3)
     async with a_server(lambda _: None) as port:
         sender = a_sender(f"http://127.0.0.1:{port}/", "127.0.0.1", allow_local=True)
         outcome = await send(sender)
-    assert outcome.error == "The receiver did not answer within 0.05 s."
+    assert outcome.error == "The receiver did not answer within 0.3 s."
 
 
 async def test_a_receiver_that_is_not_there_or_speaks_something_else() -> None:

@@ -16,6 +16,7 @@ from streamhub.farm_onvif.discovery_server import DiscoveryServer
 from streamhub.farm_onvif.server import FarmUnavailable
 from support.district import free_port
 from support.onvif_client import device, devices
+from support.patience import PATIENCE_S
 
 GROUP = "239.255.255.250"
 
@@ -89,7 +90,7 @@ async def heard(client: socket.socket, answers: int) -> dict[str, str]:
     """The next datagrams: the address each came from, and the address it tells."""
     loop = asyncio.get_running_loop()
     got: dict[str, str] = {}
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while len(got) < answers:
             data, (address, _) = await loop.sock_recvfrom(client, 65536)
             assert address not in got, "answered twice"

@@ -12,6 +12,7 @@ from streamhub.farm_onvif.device import Device
 from streamhub.farm_onvif.server import OnvifServer
 from support.district import eventually, free_port
 from support.onvif_client import devices, serving
+from support.patience import PATIENCE_S
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -78,7 +79,7 @@ async def test_a_reset_of_the_farm_is_the_clients_end() -> None:
         reader, writer = await connected(asked)
         _, farm_writer = await farm.accepted.get()
         farm_writer.transport.abort()
-        assert await asyncio.wait_for(reader.read(), 5) == b""
+        assert await asyncio.wait_for(reader.read(), PATIENCE_S) == b""
         await closed(writer)
 
 
@@ -102,7 +103,7 @@ async def test_without_the_farm_a_client_is_let_go() -> None:
     served = devices("127.77.24.0/30", port=free_port(), rtsp_port=free_port())
     async with serving(served, rtsp_farm=("127.0.0.1", free_port())):
         reader, writer = await connected(served[0])
-        assert await asyncio.wait_for(reader.read(), 5) == b""
+        assert await asyncio.wait_for(reader.read(), PATIENCE_S) == b""
         await closed(writer)
 
 
@@ -111,8 +112,8 @@ async def test_a_dead_devices_streams_end_and_are_refused() -> None:
         reader, writer = await connected(asked)
         farm_reader, farm_writer = await farm.accepted.get()
         await server.set_fault(1, "dead")
-        assert await asyncio.wait_for(reader.read(), 5) == b""
-        assert await asyncio.wait_for(farm_reader.read(), 5) == b""
+        assert await asyncio.wait_for(reader.read(), PATIENCE_S) == b""
+        assert await asyncio.wait_for(farm_reader.read(), PATIENCE_S) == b""
         with pytest.raises(ConnectionRefusedError):
             await connected(asked)
         await server.set_fault(1, "none")

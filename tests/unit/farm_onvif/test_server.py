@@ -13,6 +13,7 @@ from streamhub.farm_onvif.device import Device
 from streamhub.farm_onvif.server import MAX_CONNECTIONS_PER_DEVICE, FarmUnavailable
 from support.district import eventually, free_port
 from support.onvif_client import PASSWORD, USER, devices, request, serving, text_of, token
+from support.patience import PATIENCE_S
 
 INFORMATION = "<tds:GetDeviceInformation/>"
 NETWORK = "127.77.4.0/22"
@@ -35,7 +36,7 @@ async def test_a_thousand_devices_answer_in_one_process_each_its_own_serial() ->
     begun = time.monotonic()
     async with serving(served):
         up_s = time.monotonic() - begun
-        async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+        async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE_S) as client:
             told = [await serial(client, each) for each in served]
     print(f"{THOUSAND} devices listen after {up_s:.2f} s, told who they are after "
           f"{time.monotonic() - begun:.2f} s")  # fmt: skip

@@ -19,6 +19,7 @@ from gateways.onvif.soap import operation
 from gateways.onvif.transport import MAX_ANSWER_BYTES, HttpTransport, Timeouts
 from support import onvif_shapes as shapes
 from support.onvif_device import PASSWORD, OnvifDevice
+from support.patience import PATIENCE_S
 
 GOOD = CredentialSet("good", "admin", Secret(PASSWORD))
 BAD = [CredentialSet(f"bad{number}", "admin", Secret(f"wr0ng{number}")) for number in range(6)]
@@ -275,7 +276,7 @@ async def test_a_port_that_nobody_listens_on() -> None:
 async def test_a_slow_drip_ends_at_the_deadline() -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"
     with pytest.raises(Unreachable) as caught:
-        async with asyncio.timeout(10 * QUICK.total_s):
+        async with asyncio.timeout(PATIENCE_S):
             await asked(OnvifDevice(raw=head, drips=True), timeouts=QUICK)
     assert caught.value.code == "no_answer"
 

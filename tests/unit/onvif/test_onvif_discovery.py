@@ -154,7 +154,7 @@ async def camera_on_udp(group: str | None = None) -> AsyncIterator[tuple[Camera,
 async def test_one_host_is_asked_by_unicast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(discovery, "PROBE_EVERY_S", 0.02)
     async with camera_on_udp() as (camera, port):
-        [found] = await discover_host("localhost", port=port, collect_s=0.2)
+        [found] = await discover_host("localhost", port=port, collect_s=0.5)
     assert found.addresses == (DeviceAddress("127.0.0.1", path="/onvif/d"),)
     assert len(camera.heard) == 6  # three times, with and without types
     assert len(set(camera.heard)) == 6  # each with a MessageID of its own
@@ -164,7 +164,7 @@ async def test_an_interface_is_probed_by_multicast(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(discovery, "PROBE_EVERY_S", 0.02)
     group = discovery.MULTICAST_GROUP
     async with camera_on_udp(group) as (camera, port):
-        found = await discover(["127.0.0.1"], collect_s=0.2, group=(group, port))
+        found = await discover(["127.0.0.1"], collect_s=0.5, group=(group, port))
     assert [one.endpoint for one in found] == [f"urn:uuid:{ENDPOINT}"]
     assert len(camera.heard) == 6
 

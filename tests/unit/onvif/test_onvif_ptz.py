@@ -27,6 +27,7 @@ from gateways.onvif.ptz import Position, Preset, absolute_move, continuous_move,
 from gateways.onvif.soap import body_of
 from support import onvif_shapes as shapes
 from support.onvif_device import PASSWORD, OnvifDevice, Request
+from support.patience import PATIENCE_S
 
 LEFT, RIGHT = Velocity(pan=-0.5, tilt=0.0), Velocity(pan=0.5, tilt=0.0)
 GOOD = CredentialSet("good", "admin", Secret(PASSWORD))
@@ -206,7 +207,7 @@ class Steered:
         return tell
 
     async def next(self) -> Request:
-        return await asyncio.wait_for(self.told.get(), 5)
+        return await asyncio.wait_for(self.told.get(), PATIENCE_S)
 
     def client(self, http: HttpTransport) -> tuple[DeviceClient, str]:
         address = DeviceAddress("127.0.0.1", self.device.port)
@@ -216,7 +217,7 @@ class Steered:
 async def test_a_caller_that_falls_silent_does_not_leave_a_camera_turning(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(machine, "HOLD_S", 0.05)
+    monkeypatch.setattr(machine, "HOLD_S", 0.5)
     steered = Steered()
     async with (
         steered.device.listening(),
@@ -283,7 +284,7 @@ async def test_what_a_camera_refuses_is_told(monkeypatch: pytest.MonkeyPatch) ->
         client, url = steered.client(http)
         async with PtzControl(client, url, "main", on_error=errors.put_nowait) as ptz:
             ptz.hold(LEFT)
-            error = await asyncio.wait_for(errors.get(), 5)
+            error = await asyncio.wait_for(errors.get(), PATIENCE_S)
     assert "motor jammed" in str(error)
     assert steered.device.operations[-1] == "Stop"
 
