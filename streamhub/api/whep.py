@@ -109,7 +109,7 @@ async def close_view(services: Provided, access: ThisView) -> Response:
 @router.get(
     "/{channel_id}/{view_id}/events",
     response_class=StreamingResponse,
-    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+    responses={200: {"content": {"text/event-stream": {}}}},
 )
 async def events(services: Provided, access: ThisView) -> StreamingResponse:
     """`step` and `state` events; ends after the state `ended`."""
