@@ -7,6 +7,7 @@ what becomes of what was found (registry). May be called by: `app`, and through 
     discover           who answers to a multicast probe; `discover_host` asks one host
     sweep              who answers in whole networks, past the borders of multicast
     describe           a device as it describes itself, with its channels and stream addresses
+    find_ptz           which profile of a device is steered
     PtzControl         steers one profile, and stops it when whoever steers falls silent
     listen             a device's events, by one subscription that is always given back
     CredentialSet      passwords to try; a `TryLedger` keeps accounts from being locked
@@ -36,8 +37,10 @@ from gateways.onvif.errors import (
     Unreachable,
 )
 from gateways.onvif.events import Event, listen
-from gateways.onvif.hold_to_move import Velocity
-from gateways.onvif.ptz import Position, Preset, PtzControl
+from gateways.onvif.find_ptz import NoPtz, PtzProfile, find_ptz
+from gateways.onvif.hold_to_move import HOLD_S, Velocity
+from gateways.onvif.ptz import PtzControl
+from gateways.onvif.ptz_wire import Position, Preset, PtzStatus
 from gateways.onvif.services import Services
 from gateways.onvif.subscription import Notification
 from gateways.onvif.sweep import SweepHit, SweepProgress, sweep
@@ -45,6 +48,7 @@ from gateways.onvif.sweep_plan import SweepCursor, SweepPaceSettings, SweepPlan
 from gateways.onvif.transport import HttpTransport, Timeouts
 
 __all__ = [
+    "HOLD_S",
     "AddressInvalid",
     "AuthRefused",
     "BadAnswer",
@@ -57,12 +61,15 @@ __all__ = [
     "Faulted",
     "HttpTransport",
     "Match",
+    "NoPtz",
     "Note",
     "Notification",
     "OnvifError",
     "Position",
     "Preset",
     "PtzControl",
+    "PtzProfile",
+    "PtzStatus",
     "Services",
     "StreamDescription",
     "SweepCursor",
@@ -78,6 +85,7 @@ __all__ = [
     "describe",
     "discover",
     "discover_host",
+    "find_ptz",
     "find_services",
     "listen",
     "sweep",

@@ -147,6 +147,31 @@ async def find_services(client: DeviceClient) -> Services:
     return services.read_capabilities(answer, client.address)
 
 
+async def list_sources(
+    client: DeviceClient, found: Services
+) -> tuple[list[media.SourceProfiles], bool]:
+    """The device's channels, and whether both media services answered: one may fail.
+
+    Raises `OnvifError` when none tells of any.
+    """
+    listed: dict[str, list[media.MediaProfile]] = {"media2": [], "media": []}
+    failed: OnvifError | None = None
+    for name in listed:
+        url = found.url(name)
+        if url is None:
+            continue
+        request = media.GET_PROFILES_2 if name == "media2" else media.GET_PROFILES
+        try:
+            answer = await client.ask(url, request)
+        except (Faulted, BadAnswer, Unreachable) as error:
+            failed = error
+            continue
+        listed[name] = media.read_profiles(answer, media2=name == "media2")
+    if failed is not None and not any(listed.values()):
+        raise failed
+    return media.by_source(listed["media"], listed["media2"]), failed is None
+
+
 class _Description:
     """One run over one device."""
 
@@ -198,25 +223,10 @@ class _Description:
         return mac
 
     async def _sources(self, found: Services) -> list[media.SourceProfiles]:
-        """Both services are asked; one may fail."""
-        listed: dict[str, list[media.MediaProfile]] = {"media2": [], "media": []}
-        failed: OnvifError | None = None
-        for name in listed:
-            url = found.url(name)
-            if url is None:
-                continue
-            request = media.GET_PROFILES_2 if name == "media2" else media.GET_PROFILES
-            try:
-                answer = await self.client.ask(url, request)
-            except (Faulted, BadAnswer, Unreachable) as error:
-                failed = error
-                continue
-            listed[name] = media.read_profiles(answer, media2=name == "media2")
-        if failed is not None:
-            if not any(listed.values()):
-                raise failed
+        sources, whole = await list_sources(self.client, found)
+        if not whole:
             self._note("media_failed")
-        return media.by_source(listed["media"], listed["media2"])
+        return sources
 
     async def _channel(self, source: media.SourceProfiles, found: Services) -> ChannelDescription:
         return ChannelDescription(

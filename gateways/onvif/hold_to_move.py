@@ -63,6 +63,16 @@ class HoldToMove:
     def over(self) -> bool:
         return self._closed and not self._may_move and self._under_way is None
 
+    @property
+    def is_still(self) -> bool:
+        """Nothing is wanted and nothing is to be stopped."""
+        return self._wanted is None and not self._may_move and self._under_way is None
+
+    @property
+    def told(self) -> Velocity | None:
+        """How the camera moves, as far as it has taken what it was told."""
+        return self._told
+
     def hold(self, now: float, velocity: Velocity) -> None:
         """Somebody holds the key, still or anew."""
         if self._closed:

@@ -16,14 +16,24 @@ from gateways.onvif import (
     DeviceAddress,
     DeviceClient,
     HttpTransport,
+    NoPtz,
     OnvifError,
     PtzControl,
+    PtzStatus,
     Velocity,
+    find_ptz,
 )
 from gateways.onvif import hold_to_move as machine
 from gateways.onvif.errors import Fault
 from gateways.onvif.hold_to_move import HOLD_S, STOP_AGAIN_S, STOP_TRIES, HoldToMove
-from gateways.onvif.ptz import Position, Preset, absolute_move, continuous_move, read_presets
+from gateways.onvif.ptz_wire import (
+    Position,
+    Preset,
+    absolute_move,
+    continuous_move,
+    read_presets,
+    read_status,
+)
 from gateways.onvif.soap import body_of
 from support import onvif_shapes as shapes
 from support.onvif_device import PASSWORD, OnvifDevice, Request
@@ -303,3 +313,90 @@ async def test_presets_are_kept_and_gone_to() -> None:
             await ptz.remove_preset("9")
             await ptz.absolute(Position(pan=0.1, tilt=-0.1, zoom=0.5))
     assert device.operations[-1] == "AbsoluteMove"  # nothing to stop
+
+
+async def test_the_first_move_waits_for_what_the_camera_says() -> None:
+    refuses = (500, shapes.fault("ter:NoPTZ", "motor jammed"))
+    steered = Steered(ContinuousMove=refuses)
+    stood = asyncio.Event()
+    async with (
+        steered.device.listening(),
+        HttpTransport() as http,
+        PtzControl(*steered.client(http), "main", on_still=stood.set) as ptz,
+    ):
+        with pytest.raises(OnvifError, match="motor jammed"):
+            await ptz.begin(LEFT)
+        await asyncio.wait_for(stood.wait(), 5)
+        steered.device.answers["ContinuousMove"] = shapes.envelope("<tptz:ContinuousMoveResponse/>")
+        await ptz.begin(LEFT)
+        await ptz.settle()
+        assert not ptz.moves
+    assert steered.device.operations[-1] == "Stop"
+
+
+async def test_a_stop_is_said_even_if_it_was_not_us_who_moved_it() -> None:
+    steered = Steered()
+    async with (
+        steered.device.listening(),
+        HttpTransport() as http,
+        PtzControl(*steered.client(http), "main") as ptz,
+    ):
+        await ptz.stop()
+        await ptz.begin(RIGHT)
+        await ptz.stop()
+    signed = [one.operation for one in steered.device.requests if one.value("Username")]
+    assert signed == ["Stop", "ContinuousMove", "Stop"]
+
+
+@pytest.mark.parametrize(
+    ("told", "position", "moving"),
+    [
+        (
+            '<tt:Position><tt:PanTilt x="-0.5" y=" 0.25 "/><tt:Zoom x="nan"/></tt:Position>'
+            "<tt:MoveStatus><tt:PanTilt>MOVING</tt:PanTilt><tt:Zoom>IDLE</tt:Zoom></tt:MoveStatus>",
+            Position(-0.5, 0.25, None),
+            True,
+        ),
+        (
+            "<tt:MoveStatus><tt:PanTilt>UNKNOWN</tt:PanTilt><tt:Zoom>IDLE</tt:Zoom>"
+            "</tt:MoveStatus>",
+            Position(),
+            False,
+        ),
+        ("", Position(), None),
+    ],
+)
+def test_a_status_says_no_more_than_the_camera(
+    told: str, position: Position, moving: bool | None
+) -> None:
+    answer = body_of(
+        shapes.envelope(
+            f"<tptz:GetStatusResponse><tptz:PTZStatus>{told}</tptz:PTZStatus>"
+            "</tptz:GetStatusResponse>"
+        )
+    )
+    assert not isinstance(answer, Fault)
+    assert read_status(answer) == PtzStatus(position, moving)
+
+
+@pytest.mark.parametrize(
+    ("services", "number", "found"),
+    [
+        (("media", "ptz"), None, "main"),
+        (("media", "ptz"), 1, "main"),
+        (("media", "ptz"), 2, "which_channel"),
+        (("media",), None, "no_ptz_service"),
+        (("media2", "ptz"), None, "no_ptz_profile"),
+    ],
+)
+async def test_which_profile_is_steered(
+    services: tuple[str, ...], number: int | None, found: str
+) -> None:
+    device = OnvifDevice(service_names=services)
+    async with device.listening(), HttpTransport() as http:
+        client = DeviceClient(DeviceAddress("127.0.0.1", device.port), http, [GOOD])
+        if found == "main":
+            assert (await find_ptz(client, number)).token == "main"
+        else:
+            with pytest.raises(NoPtz, match=found):
+                await find_ptz(client, number)
