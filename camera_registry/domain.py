@@ -17,7 +17,7 @@ from typing import Any, Final, Generic, TypeVar
 from .secret import Secret
 
 ID_BODY_CHARS: Final = 20  # 100 bits of base32: unguessable, and short enough for a URL
-ACTIONS: Final = frozenset({"list", "live", "snapshot", "manage", "audit"})
+ACTIONS: Final = frozenset({"list", "live", "snapshot", "ptz", "manage", "audit"})
 """The actions a grant may name at v1; what they mean is decided in `streamhub.access`."""
 PROFILES: Final = ("main", "sub")
 

@@ -12,6 +12,7 @@ from . import validation as check
 from .area_tree import AreaTree
 from .areas import AreaCases
 from .channel_facts import merged
+from .control import ControlCases
 from .devices import credentials
 from .domain import (
     PROFILES,
@@ -51,7 +52,7 @@ __all__ = [
 ]
 
 
-class Registry(ExportCases, RotationCases):
+class Registry(ExportCases, RotationCases, ControlCases):
     """Areas, devices and channels. `start()` once before use, `stop()` at the end."""
 
     async def get_channel(self, channel_id: str) -> Channel:

@@ -53,6 +53,7 @@ from streamhub.media.pump import EventPump
 from streamhub.media.pycore import open_pycore
 from streamhub.router import LocalPlacement, Router, RouterSettings
 from streamhub.settings import Settings
+from streamhub.steering import Steering
 
 # Of the 3 s in which the service leaves, viewers and the core get this; the rest is for requests
 # under way, the decode worker and the store.
@@ -174,7 +175,7 @@ async def _build(
     couriers = Couriers(webhooks, facts, sender_maker(allow_local=allow_local))
     events = EventHub(store, facts)
 
-    delivery = discovery = None
+    delivery = discovery = steering = None
     if with_media:
         discovery = Discovery(store, vault, imports)
         await discovery.start()
@@ -190,6 +191,9 @@ async def _build(
             audit=audit,
             events=events,
         )
+        steering = Steering(book=registry, guard=guard, facts=facts, audit=audit)
+        stack.push_async_callback(steering.stop_all)
+        facts.on_change(steering.facts_changed)
         await _tell_outward(stack, facts, events, couriers)
         metrics.add_figures(couriers.figures)
         metrics.add_figures(delivery.figures)
@@ -225,6 +229,7 @@ async def _build(
         metrics=metrics,
         delivery=delivery,
         discovery=discovery,
+        steering=steering,
         now=utc_now,
         forms_dir=forms_dir,
     )

@@ -28,8 +28,8 @@ __all__ = [
     "scope",
 ]
 
-# A channel that was switched off can be listed and managed, but gives no pictures.
-PICTURE_ACTIONS = frozenset({Action.LIVE, Action.SNAPSHOT})
+# A channel that was switched off can be listed and managed, but gives no pictures and stands still.
+PICTURE_ACTIONS = frozenset({Action.LIVE, Action.SNAPSHOT, Action.PTZ})
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ class Action(StrEnum):
     LIST = "list"
     LIVE = "live"
     SNAPSHOT = "snapshot"
+    PTZ = "ptz"
     MANAGE = "manage"
     AUDIT = "audit"
 

@@ -34,6 +34,8 @@ _PROBLEM: Final = {
         },
         "reason": {"type": "string"},
         "codec": {"type": "string"},
+        "held_by": {"type": "string", "description": "Who steers the camera."},
+        "held_until": {"type": "string", "format": "date-time"},
     },
 }
 _ERROR: Final = {

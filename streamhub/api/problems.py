@@ -21,6 +21,7 @@ from streamhub.access import errors as access
 from streamhub.access.passwords import PasswordTooWeak
 from streamhub.delivery import errors as delivery
 from streamhub.media import contract as media
+from streamhub.steering import errors as steering
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -85,6 +86,8 @@ def problem_of(error: Exception) -> Problem:
             return _of_registry(error)
         case media.MediaError() | delivery.DeliveryError():
             return _of_media(error)
+        case steering.SteeringError():
+            return _of_steering(error)
         case PasswordTooWeak():
             return Problem(422, "password_too_weak", str(error), extra={"field": "password"})
         case RequestValidationError():
@@ -117,6 +120,7 @@ def install(app: FastAPI) -> None:
         registry.RegistryError,
         media.MediaError,
         delivery.DeliveryError,
+        steering.SteeringError,
         PasswordTooWeak,
         RequestValidationError,
         HTTPException,
@@ -174,6 +178,19 @@ def _of_media(error: media.MediaError | delivery.DeliveryError) -> Problem:
     if codec is not None:
         extra["codec"] = str(codec)
     return Problem(status, error.code, str(error), headers=headers, extra=extra)
+
+
+def _of_steering(error: steering.SteeringError) -> Problem:
+    extra = {} if error.reason is None else {"reason": error.reason}
+    match error:
+        case steering.PtzHeld():
+            extra |= {"held_by": error.held_by, "held_until": error.held_until.isoformat()}
+            return Problem(409, error.code, str(error), extra=extra)
+        case steering.PtzUnsupported():
+            return Problem(409, error.code, str(error), extra=extra)
+        case steering.DeviceUnreachable() | steering.DeviceRefused():
+            return Problem(502, error.code, str(error), extra=extra)
+    return Problem(503, error.code, str(error), headers={"Retry-After": "5"})
 
 
 def _of_validation(error: RequestValidationError) -> Problem:

@@ -30,6 +30,7 @@ from streamhub.discovery import Discovery
 from streamhub.events.couriers import Couriers
 from streamhub.events.hub import EventHub
 from streamhub.inspection import Inspector
+from streamhub.steering import Steering
 
 from .idempotency import Idempotency
 from .metrics import Metrics
@@ -61,6 +62,7 @@ class Services:
     metrics: Metrics
     delivery: Delivery | None
     discovery: Discovery | None
+    steering: Steering | None
     now: Callable[[], datetime]
     forms_dir: Path | None = None  # the site's own templates and vendors
     idempotency: Idempotency = field(default_factory=Idempotency)
@@ -76,6 +78,12 @@ class Services:
         if self.discovery is None:
             raise Problem(503, "no_service", "No service runs; start `streamhub serve`.")
         return self.discovery
+
+    def helm(self) -> Steering:
+        """What steers cameras. Raises Problem 503 when no service runs."""
+        if self.steering is None:
+            raise Problem(503, "no_service", "No service runs; start `streamhub serve`.")
+        return self.steering
 
 
 async def services_of(connection: HTTPConnection) -> Services:

@@ -31,6 +31,7 @@ def build() -> typer.Typer:
         camera_discover,
         camera_filing,
         camera_inspect,
+        camera_ptz,
         device,
         grant,
         serve,
@@ -48,7 +49,7 @@ def build() -> typer.Typer:
     app.command("serve")(serve.serve)
     app.add_typer(area_assign.app, name="area")
     # One group, to which each of these files has added its commands.
-    [cameras] = {camera_discover.app, camera_filing.app, camera_inspect.app}
+    [cameras] = {camera_discover.app, camera_filing.app, camera_inspect.app, camera_ptz.app}
     app.add_typer(cameras, name="camera")
     app.add_typer(device.app, name="device")
     app.add_typer(grant.app, name="grant")

@@ -37,7 +37,7 @@ from streamhub.settings import HttpSettings, LogSettings, MediaSettings, Setting
 OFFER = "v=0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\na=rtpmap:96 H264/90000\r\n"
 SDP = {"Content-Type": "application/sdp"}
 START = datetime(2026, 1, 1, tzinfo=UTC)
-EVERYTHING = frozenset({"list", "live", "snapshot", "manage", "audit"})
+EVERYTHING = frozenset({"list", "live", "snapshot", "ptz", "manage", "audit"})
 CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 GRANTS: dict[str, tuple[str, frozenset[str]] | None] = {
