@@ -11,6 +11,7 @@ from camera_registry.secret import Secret
 from gateways.onvif import CredentialSet
 from streamhub.access.permit import Permit
 from streamhub.access.principal import Action
+from streamhub.discovery.interfaces import interfaces
 from streamhub.discovery.settings import USUAL_PORTS, SweepOrder
 
 from .imports import ImportOut, job_out
@@ -94,7 +95,18 @@ class FoundOut(BaseModel):
     has_ptz: bool = False
     has_events: bool = False
     channels: list[FoundChannelOut]
-    notes: list[str] = []
+    notes: list[str] = Field(default=[], description="What was odd, as sentences.")
+    note_codes: list[str] = Field(default=[], description="Of the notes, in their order.")
+
+
+class InterfaceOut(BaseModel):
+    name: str
+    address: str = Field(description="Give it in `interfaces` of a sweep.")
+    network: str
+
+
+class InterfaceList(BaseModel):
+    items: list[InterfaceOut]
 
 
 class FoundList(BaseModel):
@@ -131,6 +143,18 @@ async def list_sweeps(
     page = await services.finder().list_sweeps(limit=limit, cursor=cursor)
     return SweepList(
         items=[_out(each) for each in page.items], next_cursor=page.next_cursor, total=page.total
+    )
+
+
+@router.get("/interfaces")
+async def list_interfaces(services: Provided, permit: MaySweep) -> InterfaceList:
+    """This machine's, from which cameras can be probed by multicast."""
+    services.finder()  # they are the running service's
+    return InterfaceList(
+        items=[
+            InterfaceOut(name=each.name, address=each.address, network=each.network)
+            for each in interfaces()
+        ]
     )
 
 

@@ -46,6 +46,7 @@ def described(device: DeviceDescription, *, registered: bool) -> FoundDevice:
             for channel in device.channels
         ],
         "notes": [note.sentence for note in device.notes],
+        "note_codes": [note.code for note in device.notes],
     }
     return FoundDevice(device.address.host, device.address.port, payload)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -33,6 +33,7 @@ from gateways.onvif import (
     sweep,
 )
 from streamhub.discovery import found
+from streamhub.discovery.interfaces import require_ours
 from streamhub.discovery.settings import SweepOrder
 
 log = structlog.get_logger(__name__)
@@ -87,6 +88,7 @@ class Discovery:
     ) -> Sweep:
         """Begin a sweep. Raises ValidationFailed, Conflict("sweep_running")."""
         order.check(credentials)
+        require_ours(order.interfaces)
         async with self._beginning:
             self._require_room()
             return await self._create(order, credentials, by)
@@ -235,7 +237,11 @@ class Discovery:
             for match in await discover(order.interfaces) if order.interfaces else ():
                 for address in match.addresses[:1]:
                     await asking.ask(address)
-            if plan is not None:
+                    asking.heard.add((address.host, address.port))
+            if plan is None:
+                progress["found"] = len(asking.heard)
+                await self._keep_progress(job, progress)
+            else:
                 progress = await self._addresses(job, plan, asking, progress)
             await asking.settled()
         finally:
@@ -249,15 +255,19 @@ class Discovery:
         reached = job.progress.get("cursor")
         cursor = None if reached is None else SweepCursor.from_json(reached)
         async for hit in sweep(plan, asking.http, cursor=cursor, on_progress=told.append):
-            await asking.ask(hit.address)
+            at = (hit.address.host, hit.address.port)
+            if at in asking.heard:
+                asking.heard.remove(at)  # it is counted by the sweep, and has been asked
+            else:
+                await asking.ask(hit.address)
             if told:
-                progress = _progress(told[-1])
+                progress = _progress(told[-1], asking.heard)
                 told.clear()
                 # What lies before the cursor is written down: a restart asks nothing twice, and
                 # misses nothing.
                 await asking.settled()
                 await self._keep_progress(job, {**progress, "described": asking.described})
-        return _progress(told[-1]) if told else progress
+        return _progress(told[-1], asking.heard) if told else progress
 
     async def _keep_progress(self, job: Sweep, progress: dict[str, Any]) -> None:
         async with self._store.write() as tx:
@@ -293,6 +303,7 @@ class _Asking:
         hosts: set[str],
     ) -> None:
         self.http = http
+        self.heard: set[tuple[str, int]] = set()  # by multicast, and not met by the sweep so far
         self.described = 0
         self._owner = owner
         self._sweep_id = sweep_id
@@ -329,11 +340,11 @@ class _Asking:
         self.described += 1
 
 
-def _progress(told: SweepProgress) -> dict[str, Any]:
+def _progress(told: SweepProgress, heard: Collection[tuple[str, int]]) -> dict[str, Any]:
     return {
         "total": told.total,
         "done": told.done,
-        "found": told.found,
+        "found": told.found + len(heard),
         "cursor": told.cursor.as_json(),
     }
 

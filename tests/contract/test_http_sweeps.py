@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from camera_registry.secret import Secret
+from gateways.onvif.discovery import MULTICAST_GROUP, discover
+from streamhub.discovery import service as discovery_service
 from streamhub.farm_onvif.auth import Credentials
+from streamhub.farm_onvif.discovery_server import DiscoveryServer
 from support.district import free_port
 from support.http_kit import Running, a_service, problem
 from support.onvif_client import devices, serving
 
 PORT = free_port()
+# Not the usual one: other simulated devices of this machine may hear that.
+DISCOVERY_PORT = free_port(socket.SOCK_DGRAM)
 ONE, TWO, WRONG = ("admin", "first-w0rd"), ("viewer", "sec0nd-word"), ("root", "wr0ng-word")
 
 
@@ -154,3 +164,70 @@ async def test_a_sweep_is_stopped_taken_up_and_forgotten(tmp_path: Path) -> None
         assert problem(await client.get(path)) == (404, "not_found")
         for bad in ({}, {"networks": ["10.0.0.0/2"]}, {"networks": ["x"]}):
             assert problem(await client.post("/api/v1/sweeps", json=bad))[0] == 422
+
+
+@asynccontextmanager
+async def heard(network: str, count: int, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+    """Devices that answer a probe by multicast, on the loopback interface."""
+    sets = tuple(Credentials(user, Secret(word)) for user, word in (ONE, TWO))
+    made = devices(network, port=PORT, credentials=sets, devices=count)
+    answering = DiscoveryServer(made, DISCOVERY_PORT)
+    group = (MULTICAST_GROUP, DISCOVERY_PORT)
+    monkeypatch.setattr(discovery_service, "discover", partial(discover, group=group))
+    async with serving(made) as server:
+        assert server is not None
+        assert await answering.start()
+        try:
+            yield
+        finally:
+            answering.stop()
+
+
+async def test_cameras_beside_an_interface_are_found_without_a_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with (
+        heard("127.78.4.0/29", 3, monkeypatch),
+        a_service(tmp_path) as running,
+        running.as_("admin") as client,
+    ):
+        ours = (await client.get("/api/v1/sweeps/interfaces")).json()["items"]
+        assert {"name": "lo", "address": "127.0.0.1", "network": "127.0.0.0/8"} in ours
+        sets = [a_set(*ONE), a_set(*TWO)]
+        sweep = await swept(running, client, interfaces=["127.0.0.1"], credentials=sets)
+        counts = (sweep["state"], sweep["total"], sweep["found"], sweep["described"])
+        assert counts == ("done", 0, 3, 3)
+        path = f"/api/v1/sweeps/{sweep['id']}"
+        found = (await client.get(f"{path}/devices")).json()["items"]
+        assert [each["host"] for each in found] == [f"127.78.4.{n}" for n in (1, 2, 3)]
+        assert all(len(each["note_codes"]) == len(each["notes"]) for each in found)
+        job = (await client.post(f"{path}/import", json={"area": "110112001"})).json()
+        assert dict((await running.services.imports.checked(job["id"])).counts)["add"] == 3
+
+
+async def test_a_device_that_is_heard_and_swept_is_counted_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with (
+        heard("127.78.5.0/29", 4, monkeypatch),
+        a_service(tmp_path) as running,
+        running.as_("admin") as client,
+    ):
+        sweep = await swept(
+            running,
+            client,
+            networks=["127.78.5.0/30"],  # two of the four
+            interfaces=["127.0.0.1"],
+            credentials=[a_set(*ONE), a_set(*TWO)],
+        )
+        counts = (sweep["state"], sweep["total"], sweep["found"], sweep["described"])
+        assert counts == ("done", 2, 4, 4)
+
+
+async def test_an_interface_that_is_not_ours_is_refused(tmp_path: Path) -> None:
+    async with a_service(tmp_path) as running, running.as_("admin") as client:
+        for address, code in (("203.0.113.9", "not_an_interface"), ("eth0", "not_an_address")):
+            answer = await client.post("/api/v1/sweeps", json={"interfaces": [address]})
+            assert problem(answer) == (422, code)
+        async with running.as_("yongshun") as operator:
+            assert (await operator.get("/api/v1/sweeps/interfaces")).status_code == 403
