@@ -31,7 +31,7 @@ _TOO_WIDE = """() => {
 @pytest.fixture
 def street() -> Iterator[Farm]:
     """Three ONVIF devices and the cameras behind them."""
-    onvif = {"": NETWORK, "-devices": DEVICES, "-port": ONVIF_PORT, "-discovery-port": 0}
+    onvif = {"": NETWORK, "-devices": DEVICES, "-port": ONVIF_PORT}
     options = [word for key, value in onvif.items() for word in (f"--onvif{key}", str(value))]
     with running_farm(PASSWORD, cameras=DEVICES, options=options) as farm:
         yield farm
@@ -124,6 +124,25 @@ async def reviewed_and_filed(page: Page, area_code: str) -> None:
     await expect(page.get_by_test_id("filing-done")).to_contain_text(f"Done: {DEVICES};")
 
 
+async def ruled(page: Page, names: list[str], area_code: str) -> None:
+    """Cameras of these names belong in the area; a rule that was a mistake goes again."""
+    await page.get_by_test_id("tab-rules").click()
+    await page.get_by_test_id("rules-none").wait_for()
+    await page.get_by_test_id("rule-kind").select_option("name_prefix")
+    await page.get_by_test_id("rule-area").fill(area_code)
+    for name in [*names, "a mistake"]:
+        await page.get_by_test_id("rule-text").fill(name)
+        await page.get_by_test_id("rule-add").click()
+        await expect(page.get_by_role("row").filter(has_text=name)).to_have_count(1)
+    await page.get_by_test_id("rule-kind").select_option("fact")
+    await expect(page.get_by_test_id("rule-add")).to_be_disabled()
+    mistake = page.get_by_role("row").filter(has_text="a mistake")
+    await mistake.get_by_role("button", name="Remove").click()
+    await mistake.get_by_role("button", name="Remove").click()
+    await expect(mistake).to_have_count(0)
+    assert not await page.evaluate(_TOO_WIDE), page.url
+
+
 async def is_seen(page: Page, channel: dict[str, Any], *, seen: bool) -> None:
     await page.get_by_test_id("search").fill("")
     await page.get_by_test_id("search").fill(channel["code"])
@@ -162,9 +181,8 @@ async def test_cameras_of_a_network_reach_the_operators_they_are_for(
         await walls[0].wait_decoding(timeout_s=PATIENCE_S)
 
         # They belong elsewhere: who would see what is said before anything moves.
-        for each in drafts:
-            rule = {"kind": "name_prefix", "text": each["name"], "area_id": areas[TO]["id"]}
-            (await admin.post("/api/v1/assignment-rules", json=rule)).raise_for_status()
+        await ruled(page, [each["name"] for each in drafts], areas[TO]["code"])
+        await page.get_by_test_id("tab-accept").click()
         await page.get_by_test_id("accept-filing").select_option("filed")
         await page.get_by_test_id("accept-area").fill(here)
         for each in drafts:
@@ -182,3 +200,37 @@ async def test_cameras_of_a_network_reach_the_operators_they_are_for(
         await is_seen(liyuan, drafts[0], seen=True)
         await is_seen(yongshun, drafts[0], seen=False)
     assert broken == []
+
+
+async def test_cameras_beside_the_machine_are_found_from_its_interface(
+    street: Farm, service: Service, browser: Browser
+) -> None:
+    page = await browser.new_page(locale="zh-CN", viewport=SCREEN)
+    await Wall(page, service).sign_in("admin")
+    await page.goto(f"{service.url}/#find")
+    await expect(page.get_by_test_id("find-send")).to_be_disabled()
+    await page.get_by_test_id("find-interface-127.0.0.1").check()
+    await page.get_by_test_id("find-username-0").fill("root")
+    await page.get_by_test_id("find-password-0").fill("wrong-word")
+    await page.get_by_test_id("find-send").click()
+    await state_is(page, "sweep-state", "done")
+    # Other simulated devices of this machine may answer, too. What each says is in Chinese.
+    for n in range(1, DEVICES + 1):
+        found = page.get_by_test_id(f"found-127.81.0.{n}")
+        await expect(found).to_contain_text("用户名或密码不正确")
+        await expect(found).to_contain_text("auth_failed")
+
+
+async def test_what_the_service_refuses_is_said_in_the_language_of_the_page(
+    service: Service, browser: Browser
+) -> None:
+    page = await browser.new_page(locale="zh-CN", viewport=SCREEN)
+    await Wall(page, service).sign_in("admin")
+    await page.goto(f"{service.url}/#find")
+    await page.get_by_test_id("find-networks").fill("10.0.0.0/2")
+    await page.get_by_test_id("find-send").click()
+    error = page.get_by_test_id("find-error")
+    await expect(error).to_contain_text("网段太大")
+    await page.get_by_test_id("lang").click()
+    await page.get_by_test_id("find-send").click()
+    await expect(error).to_contain_text("Split the networks")

@@ -7,6 +7,7 @@ import type { FoundDevice, Sweep, SweepOrder } from '../src/manage/sweeps'
 import { assignAnswer } from './assign.ts'
 import { filingAnswer, filingNote, settingsAnswer } from './filing.ts'
 import { cardsAnswer, inspectionAnswer, STILL } from './inspect.ts'
+import { rulesAnswer } from './rules.ts'
 import { AT, createImport, manageAnswer, ok, refuse, type Answer } from './manage.ts'
 
 interface MockedSweep { sweep: Sweep; looks: number }
@@ -19,16 +20,18 @@ const LOOKS = 4
 function device(host: string, more: Partial<FoundDevice>): FoundDevice {
   return {
     host, port: 80, state: 'described', registered: false, code: null, sentence: null, manufacturer: '海康威视', model: 'DS-2CD2T46', serial: host,
-    clock_offset_s: 0.2, credential_set: '1: admin', channels: [{ token: 'v1', name: 'Camera 01' }], notes: [], ...more,
+    clock_offset_s: 0.2, credential_set: '1: admin', channels: [{ token: 'v1', name: 'Camera 01' }], notes: [], note_codes: [], ...more,
   }
 }
 
 const refused = (host: string, code: string, sentence: string): FoundDevice =>
   device(host, { state: 'refused', code, sentence, manufacturer: null, model: null, credential_set: null, clock_offset_s: null, channels: [] })
 
+const INTERFACES = [{ name: 'lo', address: '127.0.0.1', network: '127.0.0.0/8' }, { name: 'eth0', address: '10.1.2.5', network: '10.1.2.0/24' }]
+
 const DEVICES: readonly FoundDevice[] = [
   device('10.1.2.11', {}),
-  device('10.1.2.12', { clock_offset_s: 3605, notes: ['The clock is 3605 s ahead; set it by NTP.'] }),
+  device('10.1.2.12', { clock_offset_s: 3605, notes: ['The device\'s clock is wrong; set its time server.'], note_codes: ['clock_off'] }),
   device('10.1.2.13', { registered: true, manufacturer: '大华', model: 'IPC-HFW1230' }),
   device('10.1.2.20', { manufacturer: '宇视', model: 'NVR302-16', channels: Array.from({ length: 16 }, (_, n) => ({ token: `v${n}`, name: `CH ${n + 1}` })), credential_set: '2: viewer', clock_offset_s: -90 }),
   refused('10.1.2.31', 'auth_required', 'The device wants a user name and a password; give a set that it knows.'),
@@ -41,6 +44,7 @@ export function acceptAnswer(method: string, url: URL, body: string): Answer | n
   if (noun === 'sweeps') return sweepAnswer(method, id, part, body)
   if (noun === 'inspections') return inspectionAnswer(method, id, part, body)
   if (noun === 'channel-inspections') return cardsAnswer(url.searchParams)
+  if (noun === 'assignment-rules') return rulesAnswer(method, id, body)
   if (noun === 'assignment') return assignAnswer(id, body)
   if (noun === 'channel-filing') return filingAnswer(body)
   if (noun === 'filing-settings') return settingsAnswer(method, body)
@@ -56,6 +60,7 @@ function withNote(id: string, answer: Answer | null): Answer | null {
 
 function sweepAnswer(method: string, id: string | undefined, part: string | undefined, body: string): Answer {
   if (id === undefined) return method === 'POST' ? begin(JSON.parse(body) as SweepOrder) : ok({ items: sweeps.map((each) => each.sweep).reverse(), next_cursor: null, total: sweeps.length })
+  if (id === 'interfaces') return ok({ items: INTERFACES })
   const found = sweeps.find((each) => each.sweep.id === id)
   if (found === undefined) return refuse(404, 'not_found', `There is no sweep '${id}'.`)
   if (part === undefined && method === 'DELETE') {
@@ -74,9 +79,9 @@ function sweepAnswer(method: string, id: string | undefined, part: string | unde
 function begin(order: SweepOrder): Answer {
   if (sweeps.some((each) => each.sweep.state === 'running')) return refuse(409, 'sweep_running', 'A sweep is under way; wait for its end, or stop it.')
   const wrong = order.networks.find((each) => !/^[\d.]+(\/\d+)?$/.test(each))
-  if (wrong !== undefined) return refuse(422, 'not_a_network', `'${wrong}' is no network; write it like 10.1.2.0/24.`, 'networks')
+  if (wrong !== undefined) return refuse(422, 'bad_sweep', `'${wrong}' is no network. Write networks as 10.1.0.0/22 and ports as numbers.`, 'networks')
   const sweep: Sweep = {
-    id: `sw_${sweeps.length + 1}`, created_at: AT, created_by: 'admin', networks: order.networks, ports: order.ports, interfaces: [],
+    id: `sw_${sweeps.length + 1}`, created_at: AT, created_by: 'admin', networks: order.networks, ports: order.ports, interfaces: order.interfaces,
     state: 'running', total: 0, done: 0, found: 0, described: 0,
   }
   sweeps.push({ sweep, looks: 0 })

@@ -7,6 +7,7 @@ import { AssignApi, effects } from '../src/manage/assign'
 import { asksReason, FilingApi, stepsFrom } from '../src/manage/filing'
 import { Follower, FOLLOW_MS, type Job } from '../src/manage/follow'
 import { factRows, InspectionApi, type CardFacts } from '../src/manage/inspections'
+import { draftOf, RuleApi } from '../src/manage/rules'
 import { duration, orderOf, SweepApi, SweepDesk, USUAL_PORTS } from '../src/manage/sweeps'
 import { adviceOf, CameraTable } from '../src/manage/table'
 import { fragmentOf, readRoute, type Route } from '../src/state/route'
@@ -66,20 +67,21 @@ describe('a job that is followed', () => {
 
 describe('a sweep', () => {
   it('is ordered from texts; a port that is none is not sent', () => {
-    const order = orderOf('10.1.2.0/24\n10.1.3.4，10.1.5.0/28', ' 80,8000 ', [
+    const order = orderOf('10.1.2.0/24\n10.1.3.4，10.1.5.0/28', [], ' 80,8000 ', [
       { username: ' admin ', password: ' a b ' }, { username: '', password: 'x' }, { username: 'admin', password: 'c' },
     ])
     expect(order).toEqual({
-      networks: ['10.1.2.0/24', '10.1.3.4', '10.1.5.0/28'], ports: [80, 8000],
+      networks: ['10.1.2.0/24', '10.1.3.4', '10.1.5.0/28'], interfaces: [], ports: [80, 8000],
       credentials: [{ name: '1: admin', username: 'admin', password: ' a b ' }, { name: '2: admin', username: 'admin', password: 'c' }],
     })
-    expect([orderOf('a', '0', []), orderOf('a', '80,x', []), orderOf('a', '70000', []), orderOf('a', ' ', [])]).toEqual([null, null, null, null])
-    expect(orderOf('a', USUAL_PORTS, [])?.ports).toEqual([80, 8000, 2020, 8899])
+    expect([orderOf('a', [], '0', []), orderOf('a', [], '80,x', []), orderOf('a', [], '70000', []), orderOf('a', [], ' ', [])]).toEqual([null, null, null, null])
+    expect(orderOf(' ', ['10.1.2.5'], USUAL_PORTS, [])).toMatchObject({ networks: [], interfaces: ['10.1.2.5'] })
+    expect(orderOf('a', [], USUAL_PORTS, [])?.ports).toEqual([80, 8000, 2020, 8899])
   })
 
   it('shows what it finds as it goes, stops, goes on, and becomes an import', async () => {
     const api = new SweepApi(door())
-    const order = orderOf('10.1.2.0/24', '80', [])
+    const order = orderOf('10.1.2.0/24', [], '80', [])
     if (order === null) throw new Error('no order')
     const begun = await api.begin(order)
     if (begun.kind !== 'success') throw new Error('not begun')
@@ -186,6 +188,30 @@ describe('assignment', () => {
   })
 })
 
+describe('rules of assignment', () => {
+  it('are sent with what their kind has, and not before they are whole', () => {
+    expect(draftOf('address_prefix', 'ar_1', 'police_station', ' 新华大街 ', '10')).toEqual({ kind: 'address_prefix', area_id: 'ar_1', field: null, text: '新华大街', priority: 10 })
+    expect(draftOf('fact', 'ar_1', 'police_station', '东关派出所', 100)).toMatchObject({ field: 'police_station', text: '东关派出所' })
+    expect(draftOf('polygon', 'ar_1', 'police_station', 'x', 0)).toEqual({ kind: 'polygon', area_id: 'ar_1', field: null, text: null, priority: 0 })
+    const unfinished = [draftOf('name_prefix', null, '', 'a', 1), draftOf('name_prefix', 'ar_1', '', ' ', 1), draftOf('fact', 'ar_1', '', 'a', 1)]
+    const order = ['', ' ', '-1', '1.5', 'x', 1_000_001].map((each) => draftOf('name_prefix', 'ar_1', '', 'a', each))
+    expect([...unfinished, ...order].every((each) => each === null)).toBe(true)
+  })
+
+  it('are listed in the order they are asked in, and go', async () => {
+    const api = new RuleApi(door())
+    const [later, first] = [draftOf('name_prefix', 'ar_0ss', '', '东', 50), draftOf('polygon', 'ar_0ss', '', '', 5)]
+    if (later === null || first === null) throw new Error('no draft')
+    const added = await api.add(later)
+    await api.add(first)
+    expect(await api.rules()).toMatchObject({ value: { items: [{ priority: 5, kind: 'polygon' }, { priority: 50, text: '东' }] } })
+    if (added.kind !== 'success') throw new Error('not added')
+    expect(await api.remove(added.value.id)).toMatchObject({ kind: 'success' })
+    expect(await api.remove(added.value.id)).toMatchObject({ error: { code: 'not_found' } })
+    expect(await api.rules()).toMatchObject({ value: { items: [{ kind: 'polygon' }] } })
+  })
+})
+
 describe('the table of cameras', () => {
   const everything = { areaId: null, q: '', filing: null, verdict: null, profile: 'main' } as const
   const street = 'ar_0ss'
@@ -223,7 +249,7 @@ describe('addresses of these views', () => {
   const routes: readonly Route[] = [
     { view: 'accept', area: '', filing: null, verdict: null, profile: 'main' },
     { view: 'accept', area: '110112001', filing: 'draft', verdict: 'fails', profile: 'sub' },
-    { view: 'sweeps' }, { view: 'sweep', id: 'sw_1/x' }]
+    { view: 'rules' }, { view: 'sweeps' }, { view: 'sweep', id: 'sw_1/x' }]
 
   it.each(routes)('lead back: %o', (route) => {
     expect(readRoute(fragmentOf(route))).toEqual(route)

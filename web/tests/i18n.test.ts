@@ -1,8 +1,10 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { format, hasKey, lang, pickLang, t } from '../src/i18n'
 import { en } from '../src/locales/en'
+import { saidZh } from '../src/locales/said.zh'
 import { zh } from '../src/locales/zh'
 import { STEPS, type PlayerState } from '../src/player/state'
+import { said } from '../src/state/said'
 import { reasonText, spanText, stateReason } from '../src/state/words'
 
 afterEach(() => void (lang.value = 'zh'))
@@ -54,6 +56,16 @@ describe('words', () => {
   it('names a code it has no words for', () => {
     lang.value = 'en'
     expect(reasonText('warp_core', true)).toContain('warp_core')
+  })
+
+  it('says in Chinese what the service says, with its own sentence where that knows more', () => {
+    const sentence = 'Row 7 has this code already; give this one its own.'
+    expect(said('not_a_table', 'The file is no table.')).toBe(saidZh.not_a_table)
+    expect(said('duplicate_code', sentence)).toContain(`（${sentence}）`)
+    expect(said('warp_core', sentence)).toBe(sentence)
+    expect(said('constructor', null)).toBe('constructor')
+    lang.value = 'en'
+    expect(said('not_a_table', 'The file is no table.')).toBe('The file is no table.')
   })
 
   it('shows spans at a glance', () => {

@@ -13,9 +13,12 @@ export const acceptEn: Record<keyof typeof acceptZh, string> = {
   'unit.h': '{n} h',
 
   'find.title': 'Find cameras in networks',
-  'find.intro': 'Every address is asked by ONVIF, beyond the VLAN too, at a gentle pace. What is found is listed here; nothing is registered by itself.',
+  'find.intro': 'Every address of the networks is asked by ONVIF, beyond the VLAN too, at a gentle pace; or cameras beside this machine are called from its interfaces. What is found is listed here; nothing is registered by itself.',
   'find.networks': 'Networks',
   'find.networks_hint': 'One a line, such as 10.1.2.0/24; a single address will do',
+  'find.interfaces': 'Interfaces',
+  'find.interfaces_hint': 'WS-Discovery from those that are ticked: quick, in their own network, and not past a router',
+  'find.heard_n': 'Answered: {found}.',
   'find.ports': 'ONVIF ports',
   'find.sets': 'Accounts',
   'find.sets_hint': 'Tried in order, each once on a device and three at most, so that no account is locked. Passwords are kept sealed, never shown again, and deleted with the record.',

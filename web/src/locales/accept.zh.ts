@@ -11,9 +11,12 @@ export const acceptZh = {
   'unit.h': '{n} 小时',
 
   'find.title': '在网段里查找摄像机',
-  'find.intro': '按 ONVIF 逐个询问地址，可跨 VLAN；速度温和，不影响网络。找到的设备先列出，不会自动登记。',
+  'find.intro': '填写网段，按 ONVIF 逐个询问地址，可跨 VLAN；速度温和，不影响网络。或从本机网卡询问同一网段。找到的设备先列出，不会自动登记。',
   'find.networks': '网段',
   'find.networks_hint': '每行一个，例如 10.1.2.0/24；单个地址也可以',
+  'find.interfaces': '本机网卡',
+  'find.interfaces_hint': '从勾选的网卡按 WS-Discovery 询问同一网段：快，但过不了路由器',
+  'find.heard_n': '应答 {found} 处。',
   'find.ports': 'ONVIF 端口',
   'find.sets': '设备账号',
   'find.sets_hint': '依次尝试；每台设备每个账号一次，最多三个，以免锁定。口令加密保存，不再显示，删除记录时一并删除。',

@@ -2,6 +2,7 @@
 import { acceptEn } from './accept.en'
 import { manageEn } from './manage.en'
 import { reasonsEn } from './reasons.en'
+import { rulesEn } from './rules.en'
 import type { Key } from './zh'
 
 export const en: Record<Key, string> = {
@@ -157,4 +158,5 @@ export const en: Record<Key, string> = {
   ...manageEn,
   ...acceptEn,
   ...reasonsEn,
+  ...rulesEn,
 }

@@ -106,7 +106,7 @@ export const manageEn: Record<keyof typeof manageZh, string> = {
   'export.done': '{name} is downloaded.',
 
   'area.none': 'No area has the code {code}',
-  'area.placeholder': 'Type a name or a code',
+  'area.placeholder': 'Area: name or code',
 
   'card.choose': 'Choose a camera on the left to see and change what is known of it.',
   'card.save': 'Save',

@@ -105,7 +105,7 @@ export const manageZh = {
   'export.done': '已下载 {name}。',
 
   'area.none': '没有编码为 {code} 的区域',
-  'area.placeholder': '输入名称或编码查找',
+  'area.placeholder': '区域名称或编码',
 
   'card.choose': '从左侧选择一台摄像机，查看和修改它的资料。',
   'card.save': '保存',

@@ -2,6 +2,7 @@
 import { acceptZh } from './accept.zh'
 import { manageZh } from './manage.zh'
 import { reasonsZh } from './reasons.zh'
+import { rulesZh } from './rules.zh'
 
 const pageZh = {
   'app.title': '视频汇聚与授权查看',
@@ -154,6 +155,6 @@ const pageZh = {
   'check.verdict.fail': '本机目前不能观看，请按上面的说明处理。',
 } as const
 
-export const zh = { ...pageZh, ...manageZh, ...acceptZh, ...reasonsZh } as const
+export const zh = { ...pageZh, ...manageZh, ...acceptZh, ...reasonsZh, ...rulesZh } as const
 
 export type Key = keyof typeof zh

@@ -41,6 +41,8 @@ export interface FoundDevice {
   readonly credential_set: string | null
   readonly channels: readonly { readonly token: string; readonly name: string }[]
   readonly notes: readonly string[]
+  /** The notes' codes, in their order. */
+  readonly note_codes: readonly string[]
 }
 
 export interface FoundPage {
@@ -55,8 +57,17 @@ export interface Login {
 
 export interface SweepOrder {
   readonly networks: readonly string[]
+  /** The service's own addresses to probe from by multicast (WS-Discovery). */
+  readonly interfaces: readonly string[]
   readonly ports: readonly number[]
   readonly credentials: readonly { readonly name: string; readonly username: string; readonly password: string }[]
+}
+
+/** One of the service's machine. */
+export interface NetworkInterface {
+  readonly name: string
+  readonly address: string
+  readonly network: string
 }
 
 export interface FoundChoice {
@@ -72,6 +83,10 @@ export class SweepApi {
 
   sweeps(limit: number): Promise<Result<Page<Sweep>>> {
     return this.door.get(`${SWEEPS}?limit=${limit}`)
+  }
+
+  interfaces(): Promise<Result<{ readonly items: readonly NetworkInterface[] }>> {
+    return this.door.get(`${SWEEPS}/interfaces`)
   }
 
   begin(order: SweepOrder): Promise<Result<Sweep>> {
@@ -105,12 +120,13 @@ export class SweepApi {
 }
 
 /** Null for a port that is none. Rows without a user name are left out. */
-export function orderOf(networks: string, ports: string, logins: readonly Login[]): SweepOrder | null {
+export function orderOf(networks: string, interfaces: readonly string[], ports: string, logins: readonly Login[]): SweepOrder | null {
   const numbers = words(ports).map(Number)
   if (numbers.length === 0 || numbers.some((each) => !Number.isInteger(each) || each < 1 || each > MAX_PORT)) return null
   const given = logins.filter((each) => each.username.trim() !== '')
   return {
     networks: words(networks),
+    interfaces,
     ports: numbers,
     // Numbered: the same user name may come with two passwords, and a set is known by its name.
     credentials: given.map(({ username, password }, index) => ({

@@ -10,13 +10,16 @@ import { AssignApi } from '../manage/assign'
 import { FieldBook } from '../manage/fields'
 import { FilingApi } from '../manage/filing'
 import { InspectionApi } from '../manage/inspections'
+import { RuleApi } from '../manage/rules'
 import { SweepApi } from '../manage/sweeps'
+import { said } from './said'
 import { api } from './signin'
 
 export const manageApi = new ManageApi(api)
 export const assignApi = new AssignApi(api)
 export const filingApi = new FilingApi(api)
 export const inspectionApi = new InspectionApi(api)
+export const ruleApi = new RuleApi(api)
 export const sweepApi = new SweepApi(api)
 
 export const areas = shallowRef<readonly Area[]>([])
@@ -49,10 +52,10 @@ export async function loadWords(): Promise<void> {
   ])
 }
 
-/** An error as a sentence: the service's own where it has one. */
+/** An error as a sentence in the page's language. */
 export function sentenceOf(error: ApiError): string {
   if (error.status === 0) return t('manage.no_answer')
-  return error.detail ?? error.code
+  return said(error.code, error.detail)
 }
 
 export function areaPath(code: string): string | null {

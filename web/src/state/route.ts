@@ -28,6 +28,7 @@ export type Route =
   | { readonly view: 'import'; readonly id: string; readonly verdict: Verdict | null; readonly after: number }
   | { readonly view: 'export' }
   | AcceptRoute
+  | { readonly view: 'rules' }
   | { readonly view: 'sweeps' }
   | { readonly view: 'sweep'; readonly id: string }
 
@@ -39,7 +40,7 @@ export function readRoute(fragment: string): Route {
   const [view, rest] = path.split('/', 2)
   const id = rest === undefined || rest === '' ? null : decoded(rest)
   if (view === 'cameras') return { view, id }
-  if (view === 'export') return { view }
+  if (view === 'export' || view === 'rules') return { view }
   if (view === 'accept') return readAccept(new URLSearchParams(search))
   if (view === 'find') return id === null ? { view: 'sweeps' } : { view: 'sweep', id }
   if (view !== 'import') return { view: 'wall' }
@@ -70,6 +71,7 @@ export function fragmentOf(route: Route): string {
     case 'cameras': return route.id === null ? '#cameras' : `#cameras/${encodeURIComponent(route.id)}`
     case 'imports': return '#import'
     case 'export': return '#export'
+    case 'rules': return '#rules'
     case 'accept': {
       const query = new URLSearchParams()
       if (route.area !== '') query.set('area', route.area)

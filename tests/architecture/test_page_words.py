@@ -1,0 +1,114 @@
+"""The page has a Chinese sentence for every code that the service says to it."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gateways.onvif.describe import NOTES
+from gateways.onvif.errors import NEXT_STEP
+
+ROOT = Path(__file__).resolve().parents[2]
+CATALOGUE = ROOT / "web" / "src" / "locales" / "said.zh.ts"
+CODE = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
+# What reaches the page: the rooms behind HTTP. The rest is the command line's.
+ROOMS = ("streamhub/api", "streamhub/access", "streamhub/delivery", "streamhub/discovery")
+FILES = ("streamhub/media/contract.py",)
+REGISTRY = "camera_registry"
+NOT_OF_THE_PAGE = ("backup", "demo", "bench")
+# Where the code stands among the positional arguments of what refuses or tells.
+CODE_AT = {
+    "ValidationFailed": 1,
+    "Conflict": 1,
+    "Problem": 1,
+    "FileRefused": 0,
+    "VendorRefused": 0,
+    "Unusable": 0,
+    "CellFault": 0,
+    "Duplicate": 1,
+    "fault": 1,
+    "_say": 2,
+    "skip": 2,
+    "_note": 2,
+}
+# Of the service's start and the command line, which no page meets.
+NEVER_SHOWN = {
+    "demo_refused",
+    "schema_missing",
+    "schema_too_new",
+    "store_unfit",
+    "vault_key_exposed",
+    "vault_key_missing",
+    "vault_key_wrong",
+    "backup_damaged",
+    "backup_error",
+    "passphrase_wrong",
+}
+
+
+def _sources() -> Iterator[Path]:
+    for room in (*ROOMS, REGISTRY):
+        for path in sorted((ROOT / room).rglob("*.py")):
+            if not path.name.startswith(NOT_OF_THE_PAGE) and "migrations" not in path.parts:
+                yield path
+    yield from (ROOT / name for name in FILES)
+
+
+def _codes_of(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call):
+            called = node.func
+            name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
+            said = [keyword.value for keyword in node.keywords if keyword.arg == "code"]
+            if name in CODE_AT:
+                said += node.args[CODE_AT[name] : CODE_AT[name] + 1]
+        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            said = [node.value] if node.targets[0].id in {"code", "default_code"} else []
+        else:
+            continue
+        for each in said:
+            code = each.value if isinstance(each, ast.Constant) else None
+            if isinstance(code, str) and CODE.fullmatch(code):
+                yield code
+
+
+def _documented() -> Iterator[str]:
+    """Codes that documents list: errors of the API, findings of an import."""
+    errors = (ROOT / "docs" / "api.md").read_text().partition("\n## Errors")[2]
+    for line in errors.splitlines():
+        if re.match(r"\| \d{3} \|", line):
+            yield from re.findall(r"`([a-z]+(?:_[a-z0-9]+)+)`", line)
+    for line in (ROOT / "docs" / "import-rules.md").read_text().splitlines():
+        if re.match(r"\| `", line):
+            yield from re.findall(r"`([a-z0-9_]+)`", line.split("|")[1])
+
+
+def _translated() -> dict[str, str]:
+    found = re.findall(r"^  ([a-z0-9_]+): '(.*)',$", CATALOGUE.read_text(), re.MULTILINE)
+    assert len(found) == len(dict(found)), "a code stands twice"
+    return dict(found)
+
+
+@pytest.mark.parametrize(
+    ("least", "codes"),
+    [
+        pytest.param(
+            150, {code for path in _sources() for code in _codes_of(path)}, id="in the code"
+        ),
+        pytest.param(80, set(_documented()), id="in the documents"),
+        pytest.param(30, NEXT_STEP.keys() | NOTES.keys(), id="of found devices"),
+    ],
+)
+def test_every_code_has_a_chinese_sentence(least: int, codes: set[str]) -> None:
+    assert len(codes) >= least, "the search has gone blind"
+    assert codes - _translated().keys() - NEVER_SHOWN == set()
+
+
+def test_the_sentences_are_chinese_and_whole() -> None:
+    for code, sentence in _translated().items():
+        assert re.search(r"[\u4e00-\u9fff]", sentence), code
+        assert sentence.endswith(("。", "（{detail}）")), code

@@ -1,0 +1,33 @@
+/** English words of the rules of assignment. */
+import type { rulesZh } from './rules.zh'
+
+export const rulesEn: Record<keyof typeof rulesZh, string> = {
+  'manage.rules': 'Area rules',
+  'rule.new': 'New rule of assignment',
+  'rule.intro': 'Rules say to which area a camera belongs; where none fits, the boundary that its position lies in. A rule moves nothing by itself: look at what would move under “Acceptance”, then move it.',
+  'rule.kind': 'By',
+  'rule.kind.address_prefix': 'how the address begins',
+  'rule.kind.name_prefix': 'how the name begins',
+  'rule.kind.fact': 'a field of the form',
+  'rule.kind.polygon': 'the area’s boundaries',
+  'rule.field': 'Field',
+  'rule.begins': 'Begins with',
+  'rule.is': 'Is',
+  'rule.area': 'Area',
+  'rule.area_polygon': 'Its boundary and those below it, before later rules',
+  'rule.priority': 'Order',
+  'rule.priority_hint': 'Asked from the lowest on; the first that fits says it',
+  'rule.add': 'Add the rule',
+  'rule.added': 'Added.',
+  'rule.list': 'Rules',
+  'rule.order': 'Asked from top to bottom; the first that fits says it.',
+  'rule.look': 'See what would move',
+  'rule.none': 'There is no rule yet: boundaries alone say where cameras belong.',
+  'rule.what': 'Rule',
+  'rule.says.address_prefix': 'The address begins with “{text}”',
+  'rule.says.name_prefix': 'The name begins with “{text}”',
+  'rule.says.fact': '{field} is “{text}”',
+  'rule.says.polygon': 'The position lies in a boundary',
+  'rule.remove': 'Remove',
+  'rule.remove_act': 'remove this rule',
+}
