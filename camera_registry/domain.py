@@ -12,13 +12,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
+from .grants import ACTIONS as ACTIONS
+from .grants import Condition as Condition
+from .grants import Effect as Effect
+from .grants import Grant as Grant
+from .grants import Op as Op
+from .grants import Purpose as Purpose
+from .grants import Role as Role
+from .grants import WeeklyWindow as WeeklyWindow
 from .secret import Secret
 
+if TYPE_CHECKING:
+    from .area_tree import AreaTree
+
 ID_BODY_CHARS: Final = 20  # 100 bits of base32: unguessable, and short enough for a URL
-ACTIONS: Final = frozenset({"list", "live", "snapshot", "ptz", "manage", "audit"})
-"""The actions a grant may name at v1; what they mean is decided in `streamhub.access`."""
 PROFILES: Final = ("main", "sub")
 
 T = TypeVar("T")
@@ -62,7 +71,9 @@ class ChangeKind(StrEnum):
     DEVICE = "device"
     CHANNEL = "channel"
     SUBJECT = "subject"
+    ROLE = "role"  # or who is in it
     GRANT = "grant"
+    PURPOSE = "purpose"
     SIGN_IN = "sign_in"
     WEBHOOK = "webhook"
     EVERYTHING = "everything"  # a bulk change (seed, import): followers reload all they hold
@@ -126,6 +137,7 @@ class Channel:
     # Every use case that makes one says which; whatever was there before states were is filed.
     filing: Filing = Filing.FILED
     filing_note: str | None = None  # why it was sent back
+    sensitive: bool = False  # whoever wants its picture says what for
 
     @property
     def is_filed(self) -> bool:
@@ -191,27 +203,6 @@ class Subject:
     kind: SubjectKind
     enabled: bool = True
     version: int = 1  # raised by each change; a token minted under an older version is void
-
-
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """A subject may do actions on an area (and all beneath) or on one channel, for a time."""
-
-    id: str
-    subject_id: str
-    actions: frozenset[str]
-    area_id: str | None  # exactly one of area_id and channel_id is set
-    channel_id: str | None
-    valid_from: datetime
-    valid_until: datetime | None
-    created_at: datetime
-    revoked_at: datetime | None = None
-
-    def active_at(self, now: datetime) -> bool:
-        """True when not revoked and `now` lies in [valid_from, valid_until)."""
-        if self.revoked_at is not None and self.revoked_at <= now:
-            return False
-        return self.valid_from <= now and (self.valid_until is None or now < self.valid_until)
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,17 +339,36 @@ class Delivery:
 class Scope:
     """What a caller may list: these areas **and all beneath them**, and these single channels.
 
-    Channels that are not filed only where they are in `unfiled` too (None: wherever the others
-    are). Passing None where a `Scope | None` is asked means everything.
+    `exact` areas stand for themselves alone. Of the areas in `class_areas` (exact, too) it is the
+    channels of that class. `except_ids` are left out wherever they are. Channels that are not
+    filed only where they are in `unfiled` too (None: wherever the others are). Passing None where
+    a `Scope | None` is asked means everything.
     """
 
     area_ids: frozenset[str] = frozenset()
     channel_ids: frozenset[str] = frozenset()
     unfiled: Scope | None = None
+    class_areas: Mapping[DeviceClass, frozenset[str]] = field(default_factory=dict)
+    except_ids: frozenset[str] = frozenset()
+    exact: bool = False
 
     @property
     def is_empty(self) -> bool:
-        return not self.area_ids and not self.channel_ids
+        return not self.area_ids and not self.channel_ids and not self.class_areas
+
+    def areas(self, tree: AreaTree) -> frozenset[str]:
+        """`area_ids` with those beneath."""
+        return self.area_ids if self.exact else tree.expand(self.area_ids)
+
+    def has(self, row: Channel, area_ids: frozenset[str]) -> bool:
+        """Whether the channel is in it, filed or not; `area_ids`: what `areas` gave."""
+        if row.id in self.except_ids:
+            return False
+        return (
+            row.area_id in area_ids
+            or row.id in self.channel_ids
+            or row.area_id in self.class_areas.get(row.device_class, ())
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypedDict
 
+from .domain import Condition, Effect, WeeklyWindow
 from .secret import Secret
 
 
@@ -62,6 +63,7 @@ class ChannelDraft:
     username: str | None = None
     password: Secret | None = None
     facts: Mapping[str, str | None] = field(default_factory=dict)
+    sensitive: bool = False
     filing: str | None = None  # draft or filed; None: as the site chose for what is added by hand
 
 
@@ -76,6 +78,7 @@ class ChannelChanges(TypedDict, total=False):
     lat: float | None
     enabled: bool
     facts: Mapping[str, str | None]  # merged; None takes one away
+    sensitive: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +96,20 @@ class SubjectChanges(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class GrantDraft:
-    subject_id: str
+    subject_id: str | None
     actions: Collection[str]
     area_id: str | None = None
     channel_id: str | None = None
     valid_from: datetime | None = None  # None: now
     valid_until: datetime | None = None  # None: until revoked
+    role_id: str | None = None  # instead of subject_id
+    effect: Effect = Effect.ALLOW
+    conditions: Sequence[Condition] = ()
+    windows: Sequence[WeeklyWindow] = ()
+    purpose_required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RoleDraft:
+    name: str
+    display_name: str

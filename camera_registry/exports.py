@@ -10,7 +10,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from .area_tree import AreaTree
 from .codes import CodeCases
 from .domain import AreaKind, Channel, Scope
 from .errors import Conflict
@@ -101,16 +100,12 @@ class ExportCases(CodeCases):
         if within is not None:
             channels = [channel for channel in channels if channel.area_id in within]
         if scope is not None:
-            channels = _among(channels, scope, tree)
-            if scope.unfiled is not None:
-                managed = {channel.id for channel in _among(channels, scope.unfiled, tree)}
-                channels = [each for each in channels if each.is_filed or each.id in managed]
+            areas, unfiled = scope.areas(tree), scope.unfiled
+            channels = [each for each in channels if scope.has(each, areas)]
+            if unfiled is not None:
+                areas = unfiled.areas(tree)
+                channels = [each for each in channels if each.is_filed or unfiled.has(each, areas)]
         return channels, {area.id: area.code for area in tree}, users
-
-
-def _among(channels: list[Channel], scope: Scope, tree: AreaTree) -> list[Channel]:
-    areas = tree.expand(scope.area_ids)
-    return [each for each in channels if each.area_id in areas or each.id in scope.channel_ids]
 
 
 def _as_row(number: int, values: dict[str, str], headings: dict[str, str]) -> CameraRow:

@@ -14,10 +14,12 @@ from typing import Any, Final
 import shapely
 
 from .area_tree import AreaTree
-from .domain import Area, AssignmentRule, Channel, RuleKind
+from .domain import Area, AssignmentRule, Channel, Condition, Op, RuleKind
 from .geo import on_earth
+from .matching import holds
 
-_ADDRESS: Final = "address"  # the fact's key
+# What rules by a beginning look at.
+_FIELDS: Final = {RuleKind.ADDRESS_PREFIX: "address", RuleKind.NAME_PREFIX: "name"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +108,6 @@ class Placer:
 
 
 def _fits(rule: AssignmentRule, channel: Channel) -> bool:
-    text = rule.text or ""
-    match rule.kind:
-        case RuleKind.ADDRESS_PREFIX:
-            return channel.facts.get(_ADDRESS, "").startswith(text)
-        case RuleKind.NAME_PREFIX:
-            return channel.name.startswith(text)
-        case RuleKind.FACT:
-            return channel.facts.get(rule.field or "") == text
-    return False
+    op = Op.EQ if rule.kind is RuleKind.FACT else Op.PREFIX
+    field = _FIELDS.get(rule.kind) or rule.field or ""
+    return holds(Condition(field, op, (rule.text or "",)), channel)

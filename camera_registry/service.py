@@ -118,6 +118,7 @@ class Registry(ExportCases, RotationCases, ControlCases):
                     lat=draft.lat,
                     enabled=draft.enabled,
                     facts=merged({}, draft.facts),
+                    sensitive=draft.sensitive,
                     filing=(await settings_of(tx)).by_hand_begins(draft.filing),
                 ),
                 draft.device_class,
@@ -164,6 +165,7 @@ class Registry(ExportCases, RotationCases, ControlCases):
                     lat=changes.get("lat", before.lat),
                     enabled=changes.get("enabled", before.enabled),
                     facts=merged(before.facts, changes.get("facts", {})),
+                    sensitive=changes.get("sensitive", before.sensitive),
                 ),
                 changes.get("device_class", before.device_class),
             )
@@ -240,22 +242,26 @@ def _narrowed(
     areas = tree.descendants(area_id) if area_id is not None else None
     if scope is None:
         return replace(query, area_ids=areas)
-    visible = tree.expand(scope.area_ids)
+    visible = scope.areas(tree)
+    query = replace(query, except_channel_ids=scope.except_ids)
     if scope.unfiled is not None:
         query = replace(
             query,
-            unfiled_area_ids=tree.expand(scope.unfiled.area_ids),
+            unfiled_area_ids=scope.unfiled.areas(tree),
             unfiled_channel_ids=scope.unfiled.channel_ids,
+            unfiled_class_areas=scope.unfiled.class_areas,
+            unfiled_except_ids=scope.unfiled.except_ids,
         )
     if (areas if areas is not None else tree.descendants_of_all()) <= visible:
         return replace(query, area_ids=areas)
-    if areas is not None and not scope.channel_ids:
+    if areas is not None and not scope.channel_ids and not scope.class_areas:
         return replace(query, area_ids=areas & visible)
     return replace(
         query,
         area_ids=areas,
         visible_area_ids=visible,
         visible_channel_ids=scope.channel_ids,
+        visible_class_areas=scope.class_areas,
     )
 
 

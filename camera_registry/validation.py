@@ -215,12 +215,17 @@ def boundary(
 
 
 def username(value: str) -> str:
+    return short_name("username", "A username", value)
+
+
+def short_name(field: str, what: str, value: str) -> str:
+    """As people type it at a prompt. Raises ValidationFailed, its code `<field>_malformed`."""
     clean = value.strip().lower()
     if not _USERNAME.fullmatch(clean):
         raise ValidationFailed(
-            "username",
-            "username_malformed",
-            "A username has 2 to 32 characters: a to z, 0 to 9, dot, hyphen, underscore.",
+            field,
+            f"{field}_malformed",
+            f"{what} has 2 to 32 characters: a to z, 0 to 9, dot, hyphen, underscore.",
         )
     return clean
 

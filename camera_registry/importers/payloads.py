@@ -36,6 +36,7 @@ def differences(
         old["device"], new["device"] = before.device_id, after.device_id
     for values, channel in ((old, before), (new, after)):
         values |= {"filing": channel.filing.value, "filing_note": channel.filing_note or ""}
+        values["sensitive"] = "true" if channel.sensitive else ""
     return [
         [key, old.get(key, ""), new.get(key, "")]
         for key in dict.fromkeys((*old, *new))
@@ -54,6 +55,7 @@ def channel_payload(channel: Channel) -> dict[str, Any]:
         _FACT: dict(channel.facts),
         "filing": channel.filing.value,
         "filing_note": channel.filing_note,
+        "sensitive": channel.sensitive,
     }
 
 

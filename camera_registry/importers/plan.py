@@ -207,6 +207,7 @@ class Planner:
             facts=facts,
             filing=before.filing if before else Filing(self._options.filing),
             filing_note=before.filing_note if before else None,
+            sensitive=before is not None and before.sensitive,
         )
         if before is not None and self._options.filing != Filing.FILED:
             each.after = sent_back(before, each.after)

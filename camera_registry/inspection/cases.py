@@ -228,8 +228,10 @@ class InspectionCases:
                 filing=filing,
                 channel_ids=None if channel_ids is None else frozenset(channel_ids),
                 area_ids=None if area_id is None else tree.descendants(area_id),
-                visible_area_ids=None if scope is None else tree.expand(scope.area_ids),
+                visible_area_ids=None if scope is None else scope.areas(tree),
                 visible_channel_ids=None if scope is None else scope.channel_ids,
+                visible_class_areas=None if scope is None else scope.class_areas,
+                except_channel_ids=frozenset() if scope is None else scope.except_ids,
             )
             return await tx.inspections.cards(query, limit=limit, cursor=cursor)
 

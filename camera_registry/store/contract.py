@@ -9,7 +9,7 @@ cursor that the page before gave; a cursor they did not give raises `ValidationF
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -41,6 +41,14 @@ from .contract_imports import (
     VersionRepo,
 )
 from .contract_inspections import InspectionReader, InspectionRepo
+from .contract_rights import (
+    GrantReader,
+    GrantRepo,
+    PurposeReader,
+    PurposeRepo,
+    RoleReader,
+    RoleRepo,
+)
 from .contract_webhooks import WebhookReader, WebhookRepo
 
 MAX_COUNT: Final = 10_000
@@ -48,6 +56,10 @@ MAX_COUNT: Final = 10_000
 MAX_FOUND_COUNT: Final = 1_000
 """And a search so many, or fewer of what is common: each has to be looked at, and nobody reads on
 to the thousandth."""
+
+
+ClassAreas = Mapping[DeviceClass, frozenset[str]]
+"""Of each class the areas where its channels are meant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +73,14 @@ class ChannelQuery:
     device_id: str | None = None
     visible_area_ids: frozenset[str] | None = None  # with visible_channel_ids: either suffices
     visible_channel_ids: frozenset[str] | None = None
+    visible_class_areas: ClassAreas | None = None  # and of these areas those of the class
+    except_channel_ids: frozenset[str] = frozenset()  # but none of these
     filing: Filing | None = None
     # What is not filed is left out, but for these areas and channels; None: nothing is.
     unfiled_area_ids: frozenset[str] | None = None
     unfiled_channel_ids: frozenset[str] | None = None
+    unfiled_class_areas: ClassAreas | None = None
+    unfiled_except_ids: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +88,7 @@ class AuditQuery:
     """A filter over audit rows; None means "any". Newest first.
 
     `area_ids` and `channel_ids`: rows about any of them (either suffices), as a scoped auditor
-    sees them.
+    sees them, but none about `except_channel_ids`.
     """
 
     act: str | None = None
@@ -80,6 +96,7 @@ class AuditQuery:
     channel_id: str | None = None
     area_ids: frozenset[str] | None = None
     channel_ids: frozenset[str] | None = None
+    except_channel_ids: frozenset[str] = frozenset()
 
 
 class AreaReader(Protocol):
@@ -207,33 +224,6 @@ class SubjectRepo(SubjectReader, Protocol):
         ...
 
 
-class GrantReader(Protocol):
-    async def get(self, grant_id: str) -> Grant | None: ...
-    async def all_unrevoked(self) -> list[Grant]:
-        """For caches that follow the feed; includes those not yet or no longer in their window."""
-        ...
-
-    async def page(
-        self,
-        *,
-        subject_id: str | None = None,
-        area_id: str | None = None,
-        channel_id: str | None = None,
-        include_revoked: bool = False,
-        limit: int,
-        cursor: str | None,
-    ) -> Page[Grant]:
-        """By (created_at, id)."""
-        ...
-
-
-class GrantRepo(GrantReader, Protocol):
-    async def add(self, grant: Grant) -> None: ...
-    async def revoke(self, grant_id: str, at: datetime) -> Grant | None:
-        """The grant as it now is; None when there is none. Revoking twice keeps the first time."""
-        ...
-
-
 class SignInReader(Protocol):
     async def get(self, id_hash: str) -> SignIn | None: ...
 
@@ -283,7 +273,11 @@ class ReadTx(Protocol):
     @property
     def subjects(self) -> SubjectReader: ...
     @property
+    def roles(self) -> RoleReader: ...
+    @property
     def grants(self) -> GrantReader: ...
+    @property
+    def purposes(self) -> PurposeReader: ...
     @property
     def sign_ins(self) -> SignInReader: ...
     @property
@@ -320,7 +314,11 @@ class WriteTx(Protocol):
     @property
     def subjects(self) -> SubjectRepo: ...
     @property
+    def roles(self) -> RoleRepo: ...
+    @property
     def grants(self) -> GrantRepo: ...
+    @property
+    def purposes(self) -> PurposeRepo: ...
     @property
     def sign_ins(self) -> SignInRepo: ...
     @property

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from ..domain import Filing, Page
+from ..domain import DeviceClass, Filing, Page
 from ..inspection.card import Card, Run, Verdict
 
 
@@ -15,7 +15,7 @@ from ..inspection.card import Card, Run, Verdict
 class CardQuery:
     """A filter over inspections; None means "any". Areas are taken as they are (no subtree).
 
-    `visible_area_ids` with `visible_channel_ids`: either suffices.
+    `visible_area_ids`, `visible_class_areas` and `visible_channel_ids`: either suffices.
     """
 
     verdict: Verdict | None = None
@@ -26,6 +26,8 @@ class CardQuery:
     area_ids: frozenset[str] | None = None
     visible_area_ids: frozenset[str] | None = None
     visible_channel_ids: frozenset[str] | None = None
+    visible_class_areas: Mapping[DeviceClass, frozenset[str]] | None = None
+    except_channel_ids: frozenset[str] = frozenset()
 
 
 class InspectionReader(Protocol):

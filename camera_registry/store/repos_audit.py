@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Row, String, func, or_, select, type_coerce
+from sqlalchemy import ColumnElement, Row, String, func, not_, or_, select, type_coerce
 
 from ..domain import AuditEntry, AuditRow, AuditVerification, Change, Page
 from . import schema
 from .chain import ZERO_HASH, canonical_json, chain_rows, row_hash
 from .contract import AuditQuery
+from .dialect import POSTGRESQL, among
 from .repos_base import Repo, Tx, first
 from .rows import audit_from, change_from, cursor_of, keys_of
 
@@ -62,13 +63,18 @@ class SqlAudit(Repo):
             where.append(_U.subject_id == query.subject_id)
         if query.channel_id is not None:
             where.append(_U.channel_id == query.channel_id)
+        is_postgresql = self._tx.connection.dialect.name == POSTGRESQL
+
+        def some(column: ColumnElement[Any], ids: frozenset[str] | None) -> ColumnElement[bool]:
+            return among(column, sorted(ids or ()), postgresql_=is_postgresql)
+
         if query.area_ids is not None or query.channel_ids is not None:
             where.append(
-                or_(
-                    _U.area_id.in_(sorted(query.area_ids or ())),
-                    _U.channel_id.in_(sorted(query.channel_ids or ())),
-                )
+                or_(some(_U.area_id, query.area_ids), some(_U.channel_id, query.channel_ids))
             )
+        if query.except_channel_ids:
+            denied = some(_U.channel_id, query.except_channel_ids)
+            where.append(or_(_U.channel_id.is_(None), not_(denied)))
         statement = select(schema.audit).where(*where).order_by(_U.seq.desc())
         if cursor is not None:
             statement = statement.where(_U.seq < keys_of(cursor, int)[0])

@@ -7,9 +7,9 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, or_, select, tuple_
+from sqlalchemy import ColumnElement, and_, not_, or_, select, tuple_
 
-from ..domain import Page
+from ..domain import DeviceClass, Page
 from ..inspection.card import Card, Facts, Run, RunState, Verdict
 from . import schema
 from .chain import canonical_json
@@ -33,7 +33,7 @@ class SqlInspections(Repo):
         return _card_from(row) if row else None
 
     async def cards(self, query: CardQuery, *, limit: int, cursor: str | None) -> Page[Card]:
-        where = _conditions(query, self._tx.is_postgresql)
+        where = _conditions(query, postgresql_=self._tx.is_postgresql)
         statement = _CARDS.where(*where).order_by(_I.channel_id, _I.profile)
         if cursor is not None:
             statement = statement.where(
@@ -130,13 +130,16 @@ class SqlInspections(Repo):
         )
 
 
-def _conditions(query: CardQuery, postgresql: bool) -> list[ColumnElement[bool]]:
-    def within(column: ColumnElement[Any], ids: frozenset[str]) -> ColumnElement[bool]:
-        return among(column, sorted(ids), postgresql_=postgresql)
+def _conditions(query: CardQuery, *, postgresql_: bool) -> list[ColumnElement[bool]]:
+    def some(column: ColumnElement[Any], ids: frozenset[str]) -> ColumnElement[bool]:
+        return among(column, sorted(ids), postgresql_=postgresql_)
 
-    def in_areas(ids: frozenset[str]) -> ColumnElement[bool]:
+    def in_areas(ids: frozenset[str], of_class: DeviceClass | None = None) -> ColumnElement[bool]:
         """Of channels that are in these areas now."""
-        return _I.channel_id.in_(select(channels.id).where(within(channels.area_id, ids)))
+        there = select(channels.id).where(some(channels.area_id, ids))
+        if of_class is not None:
+            there = there.where(channels.device_class == of_class.value)
+        return _I.channel_id.in_(there)
 
     channels = schema.channels.c
     where: list[ColumnElement[bool]] = []
@@ -150,16 +153,20 @@ def _conditions(query: CardQuery, postgresql: bool) -> list[ColumnElement[bool]]
         in_state = select(channels.id).where(channels.filing == query.filing.value)
         where.append(_I.channel_id.in_(in_state))
     if query.channel_ids is not None:
-        where.append(within(_I.channel_id, query.channel_ids))
+        where.append(some(_I.channel_id, query.channel_ids))
     if query.area_ids is not None:
         where.append(in_areas(query.area_ids))
     if query.visible_area_ids is not None or query.visible_channel_ids is not None:
+        cells = (query.visible_class_areas or {}).items()
         where.append(
             or_(
                 in_areas(query.visible_area_ids or frozenset()),
-                within(_I.channel_id, query.visible_channel_ids or frozenset()),
+                some(_I.channel_id, query.visible_channel_ids or frozenset()),
+                *(in_areas(areas, of_class) for of_class, areas in cells),
             )
         )
+    if query.except_channel_ids:
+        where.append(not_(some(_I.channel_id, query.except_channel_ids)))
     return where
 
 

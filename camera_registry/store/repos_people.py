@@ -1,27 +1,30 @@
-"""SQL about subjects, sign-ins and grants."""
+"""SQL about subjects and sign-ins."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, or_, select, tuple_
+from sqlalchemy import ColumnElement, or_, select
 
-from ..domain import ChangeKind, ChangeOp, Grant, Page, SignIn, Subject
+from ..domain import ChangeKind, ChangeOp, Page, SignIn, Subject
 from ..errors import Conflict, NotFound
 from . import schema
 from .dialect import contains
 from .repos_base import Repo, first
 from .rows import (
     cursor_of,
-    grant_from,
-    grant_values,
     keys_of,
     sign_in_from,
     subject_from,
     subject_values,
 )
 
-_S, _I, _G = schema.subjects.c, schema.sign_ins.c, schema.grants.c
+_S, _I, _G, _M = (
+    schema.subjects.c,
+    schema.sign_ins.c,
+    schema.grants.c,
+    schema.role_members.c,
+)
 
 
 class SqlSubjects(Repo):
@@ -84,8 +87,11 @@ class SqlSubjects(Repo):
     async def delete(self, subject_id: str) -> None:
         granted = await self._tx.rows(select(_G.id).where(_G.subject_id == subject_id))
         signed_in = await self._tx.rows(select(_I.id_hash).where(_I.subject_id == subject_id))
+        member_of = await self._tx.rows(select(_M.role_id).where(_M.subject_id == subject_id))
         if not await self._tx.run(schema.subjects.delete().where(_S.id == subject_id)):
             return
+        for row in member_of:
+            await self._tx.changed(ChangeKind.ROLE, row.role_id, ChangeOp.UPDATED)
         for row in granted:
             await self._tx.changed(ChangeKind.GRANT, row.id, ChangeOp.DELETED)
         for row in signed_in:
@@ -138,62 +144,3 @@ class SqlSignIns(Repo):
         for row in rows:
             await self._tx.changed(ChangeKind.SIGN_IN, row.id_hash, ChangeOp.DELETED)
         return len(rows)
-
-
-class SqlGrants(Repo):
-    async def get(self, grant_id: str) -> Grant | None:
-        row = await self._tx.one(select(schema.grants).where(_G.id == grant_id))
-        return grant_from(row) if row else None
-
-    async def all_unrevoked(self) -> list[Grant]:
-        rows = await self._tx.rows(
-            select(schema.grants).where(_G.revoked_at.is_(None)).order_by(_G.created_at, _G.id)
-        )
-        return [grant_from(row) for row in rows]
-
-    async def page(
-        self,
-        *,
-        subject_id: str | None = None,
-        area_id: str | None = None,
-        channel_id: str | None = None,
-        include_revoked: bool = False,
-        limit: int,
-        cursor: str | None,
-    ) -> Page[Grant]:
-        where: list[ColumnElement[bool]] = []
-        if subject_id is not None:
-            where.append(_G.subject_id == subject_id)
-        if area_id is not None:
-            where.append(_G.area_id == area_id)
-        if channel_id is not None:
-            where.append(_G.channel_id == channel_id)
-        if not include_revoked:
-            where.append(_G.revoked_at.is_(None))
-        statement = select(schema.grants).where(*where).order_by(_G.created_at, _G.id)
-        if cursor is not None:
-            at_text, grant_id = keys_of(cursor, str, str)
-            at = schema.cursor_time(at_text)
-            statement = statement.where(tuple_(_G.created_at, _G.id) > (at, grant_id))
-        items = [grant_from(row) for row in await self._tx.rows(first(statement, limit))]
-        more = len(items) > limit
-        items = items[:limit]
-        return Page(
-            items,
-            cursor_of(schema.time_text(items[-1].created_at), items[-1].id) if more else None,
-            await self._tx.count(schema.grants, *where),
-        )
-
-    async def add(self, grant: Grant) -> None:
-        await self._tx.run(schema.grants.insert().values(grant_values(grant)))
-        await self._tx.changed(ChangeKind.GRANT, grant.id, ChangeOp.CREATED)
-
-    async def revoke(self, grant_id: str, at: datetime) -> Grant | None:
-        touched = await self._tx.run(
-            schema.grants.update()
-            .where(_G.id == grant_id, _G.revoked_at.is_(None))
-            .values(revoked_at=at)
-        )
-        if touched:
-            await self._tx.changed(ChangeKind.GRANT, grant_id, ChangeOp.UPDATED)
-        return await self.get(grant_id)

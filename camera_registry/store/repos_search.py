@@ -19,8 +19,10 @@ from sqlalchemy import (
     and_,
     case,
     column,
+    false,
     func,
     literal,
+    not_,
     or_,
     select,
     table,
@@ -29,10 +31,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql
 
-from ..domain import Filing
+from ..domain import DeviceClass, Filing
 from ..search_text import pieces, runs
 from . import schema
-from .contract import MAX_COUNT, MAX_FOUND_COUNT, ChannelQuery
+from .contract import MAX_COUNT, MAX_FOUND_COUNT, ChannelQuery, ClassAreas
 from .dialect import POSTGRESQL, among, holds
 from .repos_base import Tx
 from .rows import cursor_of, keys_of
@@ -79,8 +81,11 @@ class CodeSearch:
         self._pieces = pieces(query.q or "")
         self._cap = MAX_FOUND_COUNT if self._pieces else MAX_COUNT
         self._areas, self._single = _scope(query)
+        self._classes = _classes(query)
         self._query = query
         filters: list[ColumnElement[bool]] = []
+        if query.except_channel_ids:
+            filters.append(not_(self._among(_S.channel_id, query.except_channel_ids)))
         if query.device_class is not None:
             filters.append(_S.device_class == query.device_class.value)
         if query.enabled is not None:
@@ -95,17 +100,36 @@ class CodeSearch:
         if query.unfiled_area_ids is not None or query.unfiled_channel_ids is not None:
             filters.append(self._filed_or_managed(query))
         self._filters = and_(true(), *filters)
+        # Of its areas only what is of the right class, where that is not every one.
+        self._inside_areas = self._filters
+        if query.visible_class_areas:
+            whole = query.visible_area_ids or frozenset()
+            self._inside_areas = and_(self._filters, self._cells(whole, query.visible_class_areas))
 
     def _filed_or_managed(self, query: ChannelQuery) -> ColumnElement[bool]:
         """What is not filed is there for whoever manages it alone."""
-        shown = [_S.filing == Filing.FILED.value]
-        for each, ids in (
-            (_S.area_id, query.unfiled_area_ids),
-            (_S.channel_id, query.unfiled_channel_ids),
-        ):
-            if ids:
-                shown.append(among(each, sorted(ids), postgresql_=self._postgresql))
-        return or_(*shown)
+        managed = [self._cells(query.unfiled_area_ids, query.unfiled_class_areas)]
+        if query.unfiled_channel_ids:
+            managed.append(self._among(_S.channel_id, query.unfiled_channel_ids))
+        is_managed = or_(*managed)
+        if query.unfiled_except_ids:
+            is_managed = and_(
+                is_managed, not_(self._among(_S.channel_id, query.unfiled_except_ids))
+            )
+        return or_(_S.filing == Filing.FILED.value, is_managed)
+
+    def _cells(
+        self, area_ids: frozenset[str] | None, class_areas: ClassAreas | None
+    ) -> ColumnElement[bool]:
+        """In one of the areas; or in one of those of its class."""
+        cells = [self._among(_S.area_id, area_ids)] if area_ids else []
+        for device_class, areas in (class_areas or {}).items():
+            of_class = _S.device_class == device_class.value
+            cells.append(and_(of_class, self._among(_S.area_id, areas)))
+        return or_(false(), *cells)
+
+    def _among(self, column: ColumnElement[Any], ids: Iterable[str]) -> ColumnElement[bool]:
+        return among(column, sorted(ids), postgresql_=self._postgresql)
 
     async def page(self, limit: int, cursor: str | None) -> CodePage:
         """The codes after the cursor, which carries the total of the first page on."""
@@ -159,7 +183,7 @@ class CodeSearch:
     def _inside(self) -> ColumnElement[bool]:
         if self._areas is None:
             return self._filters
-        return and_(self._filters, among(_S.area_id, self._areas, postgresql_=self._postgresql))
+        return and_(self._inside_areas, self._among(_S.area_id, self._areas))
 
     async def _size(self) -> int:
         """Rows to look among, up to one more than the bound."""
@@ -168,12 +192,13 @@ class CodeSearch:
 
     def _scanned(self, inside: ColumnElement[bool], after: str = "") -> Select[Any]:
         """All that match, in order, by looking at each row."""
-        some = select(_S.code, _S.area_id, _S.text).where(inside)
+        some = select(_S.code, _S.area_id, _S.device_class, _S.text).where(inside)
         if after:
             some = some.where(_S.code > after)
         # Apart, or PostgreSQL would ask the index of runs for a few rows of an area.
         rows = some.cte("looked_at").prefix_with("MATERIALIZED", dialect=POSTGRESQL).c
-        return select(rows.code, rows.area_id).where(self._held_by(rows.text)).order_by(rows.code)
+        found = select(rows.code, rows.area_id, rows.device_class)
+        return found.where(self._held_by(rows.text)).order_by(rows.code)
 
     def _walked(self, wanted: int, after: str) -> Select[Any]:
         """The first codes that match, of a bounded number of rows in the order of codes."""
@@ -200,7 +225,7 @@ class CodeSearch:
         )
         firsts = (
             select(_S.code)
-            .where(self._filters, _S.area_id == each.c.id, _S.code > after)
+            .where(self._inside_areas, _S.area_id == each.c.id, _S.code > after)
             .order_by(_S.code)
             .limit(rows)
             .lateral("firsts")
@@ -246,14 +271,13 @@ class CodeSearch:
 
     async def _singles(self) -> list[str]:
         """The codes of the single channels of the scope that match, without those of its areas."""
-        inside = and_(
-            self._filters, among(_S.channel_id, self._single, postgresql_=self._postgresql)
-        )
-        within, listed = self._query.area_ids, frozenset(self._areas or ())
+        inside = and_(self._filters, self._among(_S.channel_id, self._single))
+        within = self._query.area_ids
         return [
             row.code
             for row in await self._tx.rows(self._scanned(inside))
-            if row.area_id not in listed and (within is None or row.area_id in within)
+            if row.area_id not in self._classes.get(row.device_class, ())
+            and (within is None or row.area_id in within)
         ]
 
 
@@ -263,10 +287,18 @@ def _scope(query: ChannelQuery) -> tuple[list[str] | None, list[str]]:
     if query.visible_area_ids is None and query.visible_channel_ids is None:
         return None if areas is None else sorted(areas), []
     visible = query.visible_area_ids or frozenset()
+    visible = visible.union(*(query.visible_class_areas or {}).values())
     return (
         sorted(visible if areas is None else areas & visible),
         sorted(query.visible_channel_ids or ()),
     )
+
+
+def _classes(query: ChannelQuery) -> dict[str, frozenset[str]]:
+    """Of each class the areas that list all of its channels."""
+    whole = query.visible_area_ids or frozenset()
+    more = query.visible_class_areas or {}
+    return {each.value: whole | more.get(each, frozenset()) for each in DeviceClass}
 
 
 def _fts(asked: Iterable[str]) -> str:

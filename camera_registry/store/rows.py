@@ -20,14 +20,20 @@ from ..domain import (
     ChangeOp,
     Channel,
     ChannelVersion,
+    Condition,
     Device,
     DeviceClass,
+    Effect,
     Filing,
     Grant,
+    Op,
+    Purpose,
+    Role,
     RuleKind,
     SignIn,
     Subject,
     SubjectKind,
+    WeeklyWindow,
 )
 from ..errors import ValidationFailed
 from ..jobs import ImportJob, JobState, Sweep, SweepState
@@ -96,6 +102,7 @@ def channel_from(row: AnyRow) -> Channel:
         json.loads(row.facts) if row.facts != "{}" else {},
         Filing(row.filing),
         row.filing_note,
+        row.sensitive,
     )
 
 
@@ -116,6 +123,7 @@ def channel_values(channel: Channel) -> dict[str, Any]:
         "mac": channel.facts.get("mac"),
         "filing": channel.filing.value,
         "filing_note": channel.filing_note,
+        "sensitive": channel.sensitive,
     }
 
 
@@ -295,6 +303,16 @@ def grant_from(row: AnyRow) -> Grant:
         row.valid_until,
         row.created_at,
         row.revoked_at,
+        row.role_id,
+        Effect(row.effect),
+        tuple(
+            Condition(field, Op(op), tuple(values))
+            for field, op, values in json.loads(row.conditions)
+        ),
+        tuple(
+            WeeklyWindow(tuple(days), start, end) for days, start, end in json.loads(row.windows)
+        ),
+        row.purpose_required,
     )
 
 
@@ -309,7 +327,28 @@ def grant_values(grant: Grant) -> dict[str, Any]:
         "valid_until": grant.valid_until,
         "created_at": grant.created_at,
         "revoked_at": grant.revoked_at,
+        "role_id": grant.role_id,
+        "effect": grant.effect.value,
+        "conditions": canonical_json(
+            [[each.field, each.op.value, each.values] for each in grant.conditions]
+        ),
+        "windows": canonical_json(
+            [[each.days, each.start_min, each.end_min] for each in grant.windows]
+        ),
+        "purpose_required": grant.purpose_required,
     }
+
+
+def role_from(row: AnyRow) -> Role:
+    return Role(row.id, row.name, row.display_name)
+
+
+def role_values(role: Role) -> dict[str, Any]:
+    return {"id": role.id, "name": role.name, "display_name": role.display_name}
+
+
+def purpose_from(row: AnyRow) -> Purpose:
+    return Purpose(row.code, row.zh, row.en)
 
 
 def sign_in_from(row: AnyRow) -> SignIn:

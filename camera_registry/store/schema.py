@@ -24,6 +24,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 from sqlalchemy.types import TypeDecorator
 
@@ -134,6 +135,7 @@ channels = Table(
     Column("mac", String(17), nullable=True, index=True),  # of facts, to find the same one twice
     Column("filing", String(16), nullable=False, server_default="filed"),
     Column("filing_note", String(500), nullable=True),  # why it was sent back
+    Column("sensitive", Boolean, nullable=False, server_default=false()),
     UniqueConstraint("code"),
     Index(None, "main_url"),
     Index(None, "filing", "code"),  # the few that wait for a review, among 100,000
@@ -324,11 +326,37 @@ sign_ins = Table(
     Column("remote", String(64), nullable=True),
 )
 
+roles = Table(
+    "roles",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("name", String(32), nullable=False),
+    Column("display_name", String(80), nullable=False),
+    UniqueConstraint("name"),
+)
+
+role_members = Table(
+    "role_members",
+    metadata,
+    Column("role_id", ForeignKey("roles.id", ondelete="CASCADE"), primary_key=True),
+    Column(
+        "subject_id", ForeignKey("subjects.id", ondelete="CASCADE"), primary_key=True, index=True
+    ),
+)
+
+purposes = Table(
+    "purposes",
+    metadata,
+    Column("code", String(32), primary_key=True),
+    Column("zh", String(80), nullable=False),
+    Column("en", String(80), nullable=False),
+)
+
 grants = Table(
     "grants",
     metadata,
     Column("id", String(32), primary_key=True),
-    Column("subject_id", ForeignKey("subjects.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("subject_id", ForeignKey("subjects.id", ondelete="CASCADE"), nullable=True, index=True),
     Column("actions", String(128), nullable=False),  # sorted, joined by commas
     Column("area_id", ForeignKey("areas.id"), nullable=True, index=True),
     Column("channel_id", ForeignKey("channels.id", ondelete="CASCADE"), nullable=True, index=True),
@@ -336,6 +364,11 @@ grants = Table(
     Column("valid_until", UtcTime, nullable=True),
     Column("created_at", UtcTime, nullable=False),
     Column("revoked_at", UtcTime, nullable=True),
+    Column("role_id", ForeignKey("roles.id", ondelete="CASCADE"), nullable=True, index=True),
+    Column("effect", String(8), nullable=False, server_default="allow"),
+    Column("conditions", Text, nullable=False, server_default="[]"),  # JSON
+    Column("windows", Text, nullable=False, server_default="[]"),  # JSON
+    Column("purpose_required", Boolean, nullable=False, server_default=false()),
     Index(None, "created_at", "id"),
 )
 

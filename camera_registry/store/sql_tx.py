@@ -16,7 +16,8 @@ from .repos_base import Tx, parts
 from .repos_cameras import SqlAreas, SqlChannels, SqlDevices
 from .repos_imports import SqlJobs, SqlVersions
 from .repos_inspections import SqlInspections
-from .repos_people import SqlGrants, SqlSignIns, SqlSubjects
+from .repos_people import SqlSignIns, SqlSubjects
+from .repos_rights import SqlGrants, SqlPurposes, SqlRoles
 from .repos_sweeps import SqlSweeps
 from .repos_webhooks import SqlWebhooks
 from .rows import (
@@ -43,7 +44,9 @@ class SqlReadTx:
         self.rules = SqlRules(self._tx)
         self.inspections = SqlInspections(self._tx)
         self.subjects = SqlSubjects(self._tx)
+        self.roles = SqlRoles(self._tx)
         self.grants = SqlGrants(self._tx)
+        self.purposes = SqlPurposes(self._tx)
         self.sign_ins = SqlSignIns(self._tx)
         self.webhooks = SqlWebhooks(self._tx)
         self.audit = SqlAudit(self._tx)

@@ -1,4 +1,4 @@
-"""What a decision is made from: an immutable snapshot of subjects, grants, areas and channels.
+"""What a decision is made from: an immutable snapshot of who there is, what there is, and grants.
 
 `Facts` is plain data with lookups by id; `facts_cache` keeps the newest one in memory, so that
 deciding on the join path needs no SQL.
@@ -8,16 +8,83 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from camera_registry.area_tree import AreaTree
-from camera_registry.domain import Area, Channel, Grant, Subject
+from camera_registry.domain import Area, Channel, Condition, Grant, Purpose, Role, Subject
+from camera_registry.matching import fits
+
+if TYPE_CHECKING:
+    from .reach import Scope
+
+
+# Rules that lists are filtered by: a district has some dozens; of each, its channels' ids.
+MAX_MATCHES: Final = 64
+# Scopes of those who list now; each holds sets of areas, and of ids where there are rules.
+MAX_SCOPES: Final = 256
+
+
+class Held:
+    """The grants of one subject, its own and its roles', by where they reach."""
+
+    __slots__ = ("_by_area", "_by_channel", "_loose", "all")
+
+    def __init__(self, grants: Iterable[Grant]) -> None:
+        self.all = tuple(grants)
+        self._by_channel: dict[str, list[Grant]] = {}
+        self._by_area: dict[str, list[Grant]] = {}
+        self._loose: list[Grant] = []  # of the whole district, by conditions
+        for grant in self.all:
+            if grant.channel_id is not None:
+                self._by_channel.setdefault(grant.channel_id, []).append(grant)
+            if grant.area_id is not None:
+                self._by_area.setdefault(grant.area_id, []).append(grant)
+            elif grant.conditions:
+                self._loose.append(grant)
+
+    def covering_channel(self, row: Channel, chain: Iterable[str]) -> list[Grant]:
+        """Those that say something of the channel, at whatever time. `chain`: its areas."""
+        found = list(self._by_channel.get(row.id, ()))
+        if self._by_area:
+            for area_id in chain:
+                for grant in self._by_area.get(area_id, ()):
+                    if not grant.conditions or fits(grant.conditions, row):
+                        found.append(grant)
+        found.extend(grant for grant in self._loose if fits(grant.conditions, row))
+        return found
+
+    def covering_area(self, chain: Iterable[str]) -> list[Grant]:
+        """Those that say something of an area as such: no rule does."""
+        return [
+            grant
+            for area_id in chain
+            for grant in self._by_area.get(area_id, ())
+            if not grant.conditions
+        ]
+
+
+_NOTHING: Final = Held(())
 
 
 class Facts:
-    """One snapshot; never changed after it was built."""
+    """One snapshot; what it says never changes after it was built."""
 
-    __slots__ = ("_chains", "_grants", "channels", "roots", "subjects", "tree", "version")
+    __slots__ = (
+        "_chains",
+        "_grants",
+        "_held",
+        "_matches",
+        "_roles_of",
+        "channels",
+        "members",
+        "purposes",
+        "roles",
+        "roots",
+        "scopes",
+        "subjects",
+        "tree",
+        "version",
+    )
 
     def __init__(
         self,
@@ -27,18 +94,34 @@ class Facts:
         channels: Mapping[str, Channel],
         subjects: Mapping[str, Subject],
         grants: Mapping[str, Grant],
+        roles: Mapping[str, Role] | None = None,
+        members: Mapping[str, frozenset[str]] | None = None,
+        purposes: Mapping[str, Purpose] | None = None,
     ) -> None:
+        """`members`: ids of subjects by role; `purposes` by code."""
         self.version = version
         self.tree = tree
         self.channels = channels
         self.subjects = subjects
-        by_subject: defaultdict[str, list[Grant]] = defaultdict(list)
+        self.roles = roles or {}
+        self.members = members or {}
+        self.purposes = purposes or {}
+        # By holder: a subject's or a role's id.
+        self._grants: defaultdict[str, list[Grant]] = defaultdict(list)
         for grant in grants.values():
             if grant.revoked_at is None:
-                by_subject[grant.subject_id].append(grant)
-        self._grants = {subject_id: tuple(rows) for subject_id, rows in by_subject.items()}
+                self._grants[grant.role_id or grant.subject_id or ""].append(grant)
+        self._roles_of: defaultdict[str, list[str]] = defaultdict(list)
+        for role_id in sorted(self.members):
+            if role_id in self.roles:
+                for subject_id in self.members[role_id]:
+                    self._roles_of[subject_id].append(role_id)
         self._chains = {each.id: (each.id, *tree.ancestors(each.id)) for each in tree}
         self.roots = frozenset(each.id for each in tree.roots())
+        # Worked out when first asked for.
+        self._held: dict[str, Held] = {}
+        self._matches: dict[tuple[Condition, ...], frozenset[str]] = {}
+        self.scopes: dict[tuple[str, ...], Scope] = {}
 
     @classmethod
     def build(
@@ -49,6 +132,9 @@ class Facts:
         channels: Iterable[Channel] = (),
         subjects: Iterable[Subject] = (),
         grants: Iterable[Grant] = (),
+        roles: Iterable[Role] = (),
+        members: Mapping[str, frozenset[str]] | None = None,
+        purposes: Iterable[Purpose] = (),
     ) -> Facts:
         """Index plain rows. Revoked grants may be among them; they never allow anything."""
         return cls(
@@ -57,6 +143,9 @@ class Facts:
             channels={row.id: row for row in channels},
             subjects={row.id: row for row in subjects},
             grants={row.id: row for row in grants},
+            roles={row.id: row for row in roles},
+            members=members,
+            purposes={row.code: row for row in purposes},
         )
 
     def subject(self, subject_id: str) -> Subject | None:
@@ -68,9 +157,43 @@ class Facts:
     def area(self, area_id: str) -> Area | None:
         return self.tree.get(area_id)
 
+    def held(self, subject_id: str) -> Held:
+        """Its grants and its roles', ready to be asked. Those of nobody are nothing."""
+        held = self._held.get(subject_id)
+        if held is None:
+            holders = (subject_id, *self._roles_of.get(subject_id, ()))
+            rows = [row for holder in holders for row in self._grants.get(holder, ())]
+            held = Held(rows) if rows else _NOTHING
+            if subject_id in self.subjects:  # bounded by them
+                self._held[subject_id] = held
+        return held
+
     def grants_of(self, subject_id: str) -> tuple[Grant, ...]:
-        """Grants that were not revoked; their time windows are the decision's business."""
-        return self._grants.get(subject_id, ())
+        """Grants that were not revoked, by itself and by its roles; their time is the decision's
+        business."""
+        return self.held(subject_id).all
+
+    def roles_of(self, subject_id: str) -> list[Role]:
+        return [self.roles[each] for each in self._roles_of.get(subject_id, ())]
+
+    def matches(self, conditions: tuple[Condition, ...]) -> frozenset[str]:
+        """Ids of all channels that the conditions hold of. Looked up once per rule."""
+        found = self._matches.get(conditions)
+        if found is None:
+            found = frozenset(row.id for row in self.channels.values() if fits(conditions, row))
+            if len(self._matches) >= MAX_MATCHES:
+                self._matches.pop(next(iter(self._matches)))
+            self._matches[conditions] = found
+        return found
+
+    def take_matches(self, before: Facts, changed: Iterable[str]) -> None:
+        """Know what the snapshot before knew of its rules; only `changed` channels are looked at
+        again."""
+        changed = frozenset(changed)
+        rows = [row for each in changed if (row := self.channels.get(each)) is not None]
+        for conditions, known in before._matches.items():
+            fitting = {row.id for row in rows if fits(conditions, row)}
+            self._matches[conditions] = (known - changed) | fitting if changed else known
 
     def area_chain(self, area_id: str) -> tuple[str, ...]:
         """The area itself first, then its parents up to the root; empty when unknown."""

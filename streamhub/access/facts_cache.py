@@ -107,26 +107,40 @@ class FactsCache:
             channels={row.id: row for row in await tx.channels.all()},
             subjects={row.id: row for row in await tx.subjects.all()},
             grants=self._grants,
+            roles={row.id: row for row in await tx.roles.all()},
+            members=await tx.roles.all_members(),
+            purposes={row.code: row for row in await tx.purposes.all()},
         )
 
     async def _load_changed(self, tx: ReadTx, ids: Mapping[ChangeKind, set[str]]) -> Facts:
         now = self._current
         tree, channels, subjects = now.tree, now.channels, now.subjects
+        roles, members, purposes = now.roles, now.members, now.purposes
         if ChangeKind.AREA in ids:
             tree = AreaTree(await tx.areas.all())
         if ChangeKind.CHANNEL in ids:
             channels = await _channels(tx, channels, ids[ChangeKind.CHANNEL])
         if ChangeKind.SUBJECT in ids:
             subjects = await _subjects(tx, subjects, ids[ChangeKind.SUBJECT])
+        if ChangeKind.ROLE in ids:
+            roles = {row.id: row for row in await tx.roles.all()}
+            members = await tx.roles.all_members()
+        if ChangeKind.PURPOSE in ids:
+            purposes = {row.code: row for row in await tx.purposes.all()}
         if ChangeKind.GRANT in ids:
             self._grants = await _grants(tx, self._grants, ids[ChangeKind.GRANT])
-        return Facts(
+        facts = Facts(
             version=await tx.change_seq(),
             tree=tree,
             channels=channels,
             subjects=subjects,
             grants=self._grants,
+            roles=roles,
+            members=members,
+            purposes=purposes,
         )
+        facts.take_matches(now, ids.get(ChangeKind.CHANNEL, ()))
+        return facts
 
 
 async def _channels(

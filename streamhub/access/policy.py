@@ -1,21 +1,26 @@
 """The one decision: may this principal do this, here, now? Pure: no clock, no SQL, no state.
 
-Default deny. A decision says three things: allowed; whether the subject may know the thing exists
-(so that a refusal is 403 rather than 404); and until when the allowing grants hold.
+Default deny, and a grant that denies wins over all that allow. A decision says three things:
+allowed; whether the subject may know the thing exists (so that a refusal is 403 rather than 404);
+and until when it holds as the grants are now.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
 
 from camera_registry.domain import Channel, Grant
 
-from .facts import Facts
+from .facts import MAX_SCOPES, Facts
+from .hours import is_open, next_edge
 from .principal import DISTRICT, Action, Principal, Resource, area, channel
+from .reach import Scope, side_of
 
 __all__ = [
+    "ASKED_WHY",
     "DISTRICT",
     "Action",
     "Decision",
@@ -25,16 +30,29 @@ __all__ = [
     "area",
     "channel",
     "decide",
+    "deciding",
+    "is_undenied",
+    "refusal_of_subject",
     "scope",
 ]
 
-# A channel that was switched off can be listed and managed, but gives no pictures and stands still.
-PICTURE_ACTIONS = frozenset({Action.LIVE, Action.SNAPSHOT, Action.PTZ})
+# A channel that was switched off can be listed and managed, but gives no pictures and no sound, and
+# stands still.
+PICTURE_ACTIONS: Final = frozenset({Action.LIVE, Action.SNAPSHOT, Action.TALK, Action.PTZ})
+# What a purpose may be asked for: to look, to listen, to take pictures along.
+ASKED_WHY: Final = frozenset(
+    {Action.LIVE, Action.SNAPSHOT, Action.PLAYBACK, Action.TALK, Action.EXPORT}
+)
+# How far ahead `until` is looked for: beyond both of these it is said to hold so long at least. A
+# view's lease is a minute; shifts that meet without a gap would have no end at all.
+LOOKED_AHEAD: Final = timedelta(days=1)
+EDGES_AHEAD: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """`reason` is a stable code; `until` is when the allowing grants end, None when they do not."""
+    """`reason` is a stable code. `grant_ids`: those that allow it, or that deny it. `until`: the
+    decision to allow holds before it; None: until something is changed."""
 
     allowed: bool
     visible: bool
@@ -43,115 +61,113 @@ class Decision:
     until: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """Where a principal may do one action: `area_ids` has all areas below the granted ones.
-
-    A channel that is not filed is there only for whoever manages it: `managed` is where.
-    """
-
-    everything: bool = False
-    area_ids: frozenset[str] = frozenset()
-    channel_ids: frozenset[str] = frozenset()
-    managed: Scope | None = None  # None: everything that the action is granted on
-
-    @property
-    def is_empty(self) -> bool:
-        return not (self.everything or self.area_ids or self.channel_ids)
-
-    @property
-    def shows_all(self) -> bool:
-        """Nothing is left out, drafts neither."""
-        return self.everything and (self.managed is None or self.managed.everything)
-
-    def has_channel(self, channel_id: str, area_id: str) -> bool:
-        """Whether the action is granted there, however far the channel is filed."""
-        return self.everything or area_id in self.area_ids or channel_id in self.channel_ids
-
-    def shows(self, row: Channel) -> bool:
-        """Whether a list has it: the same as `decide` says of the channel."""
-        if not self.has_channel(row.id, row.area_id):
-            return False
-        return row.is_filed or self.managed is None or self.managed.has_channel(row.id, row.area_id)
-
-
 def decide(
-    principal: Principal, action: Action, resource: Resource, facts: Facts, now: datetime
+    principal: Principal,
+    action: Action,
+    resource: Resource,
+    facts: Facts,
+    now: datetime,
+    purpose: str | None = None,
 ) -> Decision:
-    """The decision. `now` is timezone-aware. Reasons of a refusal: unknown_subject,
-    subject_disabled, sign_in_outdated, not_there, not_filed, no_grant, channel_disabled."""
-    if not _exists(resource, facts):
+    """The decision. `now` is timezone-aware; `purpose` is the code of what it is wanted for.
+
+    Reasons of a refusal: unknown_subject, subject_disabled, sign_in_outdated, not_there, not_filed,
+    no_grant, denied, purpose_required, purpose_unknown, channel_disabled.
+    """
+    row = facts.channel(resource.id) if resource.kind == "channel" else None
+    if not _exists(resource, row, facts):
         return Decision(False, False, "not_there")
     if principal.is_local:
         return Decision(True, True, "local_operator")
-    refusal = _subject_refusal(principal, facts)
+    refusal = refusal_of_subject(principal, facts)
     if refusal is not None:
         return Decision(False, False, refusal)
-
-    valid = list(_valid_grants(principal, facts, now))
     if resource.kind == "district":
-        return _decide_district(action, valid, facts)
+        return _decide_district(principal, action, facts, now)
 
-    covering = [each for each in valid if _covers(each, resource, facts)]
-    if _is_hidden(resource, covering, facts):
+    covering = deciding(principal.subject_id, resource, facts)
+    open_now = [each for each in covering if is_open(each, now)]
+    if row is not None and not row.is_filed and not _granted(Action.MANAGE, open_now):
         return Decision(False, False, "not_filed")
-    allowing = [each for each in covering if action in each.actions]
-    if not allowing:
-        visible = bool(covering) or _leads_to_granted(resource, valid, facts)
-        return Decision(False, visible, "no_grant")
-    if action in PICTURE_ACTIONS and resource.kind == "channel":
-        row = facts.channel(resource.id)
-        if row is not None and not row.enabled:
-            return Decision(False, True, "channel_disabled")
-    return _allowed(allowing)
+    said = [each for each in open_now if action in each.actions]
+    denying = _ids(each for each in said if each.denies)
+    if denying or not said:
+        visible = _visible(open_now) or _leads_to_granted(principal, resource, facts, now)
+        return Decision(False, visible, "denied" if denying else "no_grant", denying)
+    if row is None:
+        return Decision(True, True, "granted", _ids(said), _until([(action, covering)], now))
+    if action in PICTURE_ACTIONS and not row.enabled:
+        return Decision(False, True, "channel_disabled")
+    if purpose is not None and purpose not in facts.purposes:
+        return Decision(False, True, "purpose_unknown", _ids(said))
+    rests_on = covering
+    if purpose is None and action in ASKED_WHY:
+        rests_on = [] if row.sensitive else [g for g in covering if not _asks_why(g)]
+        freely = [each for each in said if each in rests_on]
+        if not freely:
+            return Decision(False, True, "purpose_required", _ids(said))
+        said = freely
+    needed = [(action, rests_on)]
+    if not row.is_filed:
+        needed.append((Action.MANAGE, covering))
+    return Decision(True, True, "granted", _ids(said), _until(needed, now))
 
 
 def scope(principal: Principal, action: Action, facts: Facts, now: datetime) -> Scope:
-    """Where the principal may do the action now: for lists, which show only what is visible."""
+    """Where the principal may do the action now (where a purpose is asked for: with one): for
+    lists, which show only what is visible."""
     if principal.is_local:
-        return Scope(everything=True)
-    if _subject_refusal(principal, facts) is not None:
-        return Scope()
-    valid = list(_valid_grants(principal, facts, now))
-    managed = _where(Action.MANAGE, valid, facts)
-    return (
-        managed
-        if action is Action.MANAGE
-        else replace(_where(action, valid, facts), managed=managed)
-    )
+        return Scope(facts, everything=True)
+    if refusal_of_subject(principal, facts) is not None:
+        return Scope(facts)
+    open_now = [each for each in facts.grants_of(principal.subject_id) if is_open(each, now)]
+    key = (action.value, *(each.id for each in open_now))
+    known = facts.scopes.get(key)
+    if known is None:
+        managed = _where(Action.MANAGE, open_now, facts)
+        known = managed
+        if action is not Action.MANAGE:
+            known = _where(action, open_now, facts, managed)
+        if len(facts.scopes) >= MAX_SCOPES:
+            facts.scopes.pop(next(iter(facts.scopes)))
+        facts.scopes[key] = known
+    return known
 
 
-def _where(action: Action, valid: list[Grant], facts: Facts) -> Scope:
-    area_ids: set[str] = set()
-    channel_ids: set[str] = set()
-    for grant in valid:
-        if action not in grant.actions:
+def is_undenied(
+    principal: Principal, action: Action, area_id: str | None, facts: Facts, now: datetime
+) -> bool:
+    """Whether nothing in the area or beneath it (None: anywhere) is denied to the principal, now or
+    later: what one passes on must be one's own altogether."""
+    if principal.is_local:
+        return True
+    within = facts.tree.descendants_of_all() if area_id is None else facts.descendants(area_id)
+    above = () if area_id is None else facts.area_chain(area_id)
+    for each in facts.grants_of(principal.subject_id):
+        if not each.denies or action not in each.actions:
             continue
-        if grant.area_id is not None:
-            area_ids |= facts.descendants(grant.area_id)
-        if grant.channel_id is not None:
-            channel_ids.add(grant.channel_id)
-    everything = bool(facts.roots) and area_ids.issuperset(facts.roots)
-    return Scope(everything, frozenset(area_ids), frozenset(channel_ids))
-
-
-def _is_hidden(resource: Resource, covering: list[Grant], facts: Facts) -> bool:
-    """A channel that is not filed, to whoever does not manage it."""
-    row = facts.channel(resource.id) if resource.kind == "channel" else None
-    if row is None or row.is_filed:
+        if each.valid_until is not None and each.valid_until <= now:
+            continue
+        row = None if each.channel_id is None else facts.channel(each.channel_id)
+        if row is not None and row.area_id not in within:
+            continue
+        if each.area_id is not None and each.area_id not in within and each.area_id not in above:
+            continue
         return False
-    return not any(Action.MANAGE in each.actions for each in covering)
-
-
-def _exists(resource: Resource, facts: Facts) -> bool:
-    if resource.kind == "channel":
-        return facts.channel(resource.id) is not None
-    if resource.kind == "area":
-        return facts.area(resource.id) is not None
     return True
 
 
-def _subject_refusal(principal: Principal, facts: Facts) -> str | None:
+def deciding(subject_id: str, resource: Resource, facts: Facts) -> Sequence[Grant]:
+    """The subject's grants that say something of a channel or an area, whatever and whenever."""
+    held = facts.held(subject_id)
+    if resource.kind == "area":
+        return held.covering_area(facts.area_chain(resource.id))
+    row = facts.channel(resource.id)
+    return [] if row is None else held.covering_channel(row, facts.area_chain(row.area_id))
+
+
+def refusal_of_subject(principal: Principal, facts: Facts) -> str | None:
+    """Why the principal is nobody any more, if so."""
     subject = facts.subject(principal.subject_id)
     if subject is None:
         return "unknown_subject"
@@ -162,48 +178,126 @@ def _subject_refusal(principal: Principal, facts: Facts) -> str | None:
     return None
 
 
-def _valid_grants(principal: Principal, facts: Facts, now: datetime) -> Iterator[Grant]:
-    for grant in facts.grants_of(principal.subject_id):
-        started = grant.valid_from <= now
-        ended = grant.valid_until is not None and grant.valid_until <= now
-        if grant.revoked_at is None and started and not ended:
-            yield grant
+def _where(
+    action: Action, open_now: list[Grant], facts: Facts, managed: Scope | None = None
+) -> Scope:
+    said = [each for each in open_now if action in each.actions]
+    allow = side_of((each for each in said if not each.denies), facts)
+    deny = side_of((each for each in said if each.denies), facts)
+    everything = bool(facts.roots) and deny.is_empty and allow.areas.issuperset(facts.roots)
+    return Scope(facts, allow, deny, everything=everything, managed=managed)
 
 
-def _covers(grant: Grant, resource: Resource, facts: Facts) -> bool:
-    if resource.kind == "channel":
-        if grant.channel_id == resource.id:
-            return True
-        row = facts.channel(resource.id)
-        return row is not None and grant.area_id in facts.area_chain(row.area_id)
-    return grant.area_id is not None and grant.area_id in facts.area_chain(resource.id)
+def _granted(action: Action, grants: Iterable[Grant]) -> bool:
+    """Whether one of them allows it and none denies it."""
+    found = False
+    for each in grants:
+        if action in each.actions:
+            if each.denies:
+                return False
+            found = True
+    return found
 
 
-def _leads_to_granted(resource: Resource, grants: Iterable[Grant], facts: Facts) -> bool:
-    """The parents of a granted area are known to its subject: the tree is drawn with them."""
+def _visible(open_now: list[Grant]) -> bool:
+    """Whether anything is left that is allowed."""
+    allowed: set[str] = set()
+    denied: set[str] = set()
+    for each in open_now:
+        (denied if each.denies else allowed).update(each.actions)
+    return bool(allowed - denied)
+
+
+def _asks_why(grant: Grant) -> bool:
+    return grant.purpose_required and not grant.denies
+
+
+def _until(needed: Sequence[tuple[Action, Sequence[Grant]]], now: datetime) -> datetime | None:
+    """The first time after `now` at which one of the actions, all allowed now by these grants, is
+    not any more."""
+    said = [(action, [g for g in grants if action in g.actions]) for action, grants in needed]
+    if all(_is_for_good(grants, now) for _, grants in said):
+        return None
+
+    def hold(moment: datetime) -> bool:
+        return all(_granted(a, [g for g in grants if is_open(g, moment)]) for a, grants in said)
+
+    return _first_not(hold, [g for _, grants in said for g in grants], now)
+
+
+def _is_for_good(grants: list[Grant], now: datetime) -> bool:
+    """The common case: one that is allowed now and has no end, and nothing that denies."""
+    endless = False
+    for each in grants:
+        if each.denies:
+            return False
+        if each.valid_until is None and not each.windows and each.valid_from <= now:
+            endless = True
+    return endless
+
+
+def _first_not(
+    hold: Callable[[datetime], bool], grants: list[Grant], now: datetime
+) -> datetime | None:
+    at, seen = now, 0
+    while True:
+        edges = [edge for each in grants if (edge := next_edge(each, at)) is not None]
+        if not edges:
+            return None
+        at, seen = min(edges), seen + 1
+        if not hold(at) or (seen >= EDGES_AHEAD and at - now >= LOOKED_AHEAD):
+            return at
+
+
+def _leads_to_granted(
+    principal: Principal, resource: Resource, facts: Facts, now: datetime
+) -> bool:
+    """The parents of what is granted are known to its subject: the tree is drawn with them."""
     if resource.kind != "area":
         return False
-    for grant in grants:
-        area_id = grant.area_id
-        if area_id is None and grant.channel_id is not None:
-            row = facts.channel(grant.channel_id)
-            shown = row is not None and (row.is_filed or Action.MANAGE in grant.actions)
-            area_id = row.area_id if row is not None and shown else None
-        if area_id is not None and resource.id in facts.area_chain(area_id):
+    beneath = facts.descendants(resource.id)
+    for action in Action:
+        where = scope(principal, action, facts, now)
+        listing = where.listing
+        if not beneath.isdisjoint(listing.areas):
             return True
+        if any(not beneath.isdisjoint(each) for each in listing.class_areas.values()):
+            return True
+        for channel_id in listing.channel_ids:
+            row = facts.channel(channel_id)
+            if row is not None and row.area_id in beneath and where.shows(row):
+                return True
     return False
 
 
-def _decide_district(action: Action, valid: list[Grant], facts: Facts) -> Decision:
-    """Rights over the whole district (subjects, devices): the action granted on every root."""
-    roots = facts.roots
-    allowing = [each for each in valid if action in each.actions and each.area_id in roots]
-    if not roots or {each.area_id for each in allowing} != set(roots):
-        return Decision(False, bool(valid), "no_grant")
-    return _allowed(allowing)
+def _decide_district(principal: Principal, action: Action, facts: Facts, now: datetime) -> Decision:
+    """Rights over the whole district (subjects, devices): the action allowed on every root."""
+    held = facts.held(principal.subject_id)
+    open_now = [each for each in held.all if is_open(each, now)]
+    visible = any(not each.denies for each in open_now)
+    by_root = [held.covering_area([root]) for root in facts.roots]
+    said = [
+        each
+        for grants in by_root
+        for each in grants
+        if action in each.actions and is_open(each, now)
+    ]
+    denying = _ids(each for each in said if each.denies)
+    if denying:
+        return Decision(False, visible, "denied", denying)
+    if not by_root or not all(any(each in said for each in grants) for grants in by_root):
+        return Decision(False, visible, "no_grant")
+    ends = [_until([(action, grants)], now) for grants in by_root]
+    return Decision(True, True, "granted", _ids(said), min(filter(None, ends), default=None))
 
 
-def _allowed(grants: list[Grant]) -> Decision:
-    ends = [each.valid_until for each in grants if each.valid_until is not None]
-    until = max(ends) if len(ends) == len(grants) else None
-    return Decision(True, True, "granted", tuple(each.id for each in grants), until)
+def _exists(resource: Resource, row: Channel | None, facts: Facts) -> bool:
+    if resource.kind == "channel":
+        return row is not None
+    if resource.kind == "area":
+        return facts.area(resource.id) is not None
+    return True
+
+
+def _ids(grants: Iterable[Grant]) -> tuple[str, ...]:
+    return tuple(each.id for each in grants)

@@ -15,12 +15,15 @@ LOCAL_PREFIX = "local:"
 
 
 class Action(StrEnum):
-    """What a grant can allow. Add here first: the registry stores the plain strings."""
+    """What a grant can allow or deny: the words of `camera_registry.grants.ACTIONS`."""
 
     LIST = "list"
     LIVE = "live"
     SNAPSHOT = "snapshot"
+    PLAYBACK = "playback"
     PTZ = "ptz"
+    TALK = "talk"
+    EXPORT = "export"  # take data or recordings out of the system
     MANAGE = "manage"
     AUDIT = "audit"
 

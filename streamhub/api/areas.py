@@ -153,7 +153,7 @@ def _shown(facts: Facts, scope: Scope) -> list[Area]:
     ids: set[str] = set()
     if scope.everything:
         ids.update(each.id for each in facts.tree)
-    for area_id in scope.area_ids:
+    for area_id in scope.area_ids.union(*scope.listing.class_areas.values()):
         ids.update(facts.area_chain(area_id))
     for channel_id in scope.channel_ids:
         row = facts.channel(channel_id)

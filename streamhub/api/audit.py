@@ -59,6 +59,7 @@ async def list_audit(
         channel_id=channel_id,
         area_ids=None if scope.everything else scope.area_ids,
         channel_ids=None if scope.everything else _channel_ids(facts, scope),
+        except_channel_ids=frozenset() if scope.everything else scope.listing.except_ids,
     )
     async with services.store.read() as tx:
         page = await tx.audit.page(query, limit=limit, cursor=cursor)
@@ -92,5 +93,5 @@ def _channel_ids(facts: Facts, scope: Scope) -> frozenset[str]:
     return frozenset(
         row.id
         for row in facts.channels.values()
-        if scope.has_channel(row.id, row.area_id)  # drafts too: what was done stays to be seen
+        if scope.has(row)  # drafts too: what was done stays to be seen
     )

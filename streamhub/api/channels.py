@@ -204,7 +204,15 @@ def registry_scope(scope: Scope) -> RegistryScope | None:
     if scope.shows_all:
         return None
     unfiled = None if scope.managed is None else registry_scope(scope.managed)
-    return RegistryScope(scope.area_ids, scope.channel_ids, unfiled)
+    listing = scope.listing
+    return RegistryScope(
+        listing.areas,
+        listing.channel_ids,
+        unfiled,
+        class_areas=listing.class_areas,
+        except_ids=listing.except_ids,
+        exact=True,
+    )
 
 
 def _out(services: Services, who: Principal, row: Channel) -> ChannelOut:

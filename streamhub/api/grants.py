@@ -26,7 +26,7 @@ router = APIRouter(prefix="/api/v1/grants", tags=["grants"])
 
 class GrantOut(BaseModel):
     id: str
-    subject_id: str
+    subject_id: str | None
     subject_name: str | None
     actions: list[str]
     area_id: str | None
@@ -172,7 +172,7 @@ def channel_name(services: Services, who: Principal, channel_id: str | None) -> 
 
 def _out(services: Services, who: Principal, row: Grant) -> GrantOut:
     facts = services.facts.current
-    subject = facts.subject(row.subject_id)
+    subject = None if row.subject_id is None else facts.subject(row.subject_id)
     on_area = None if row.area_id is None else facts.area(row.area_id)
     return GrantOut(
         id=row.id,

@@ -185,6 +185,6 @@ def test_nothing_is_allowed_without_a_grant_that_says_so(
             and (each.channel_id == row.id or each.area_id in [*chain, "ar_district"])
             for each in rows
         )
-        assert seen.has_channel(row.id, row.area_id) == expected
+        assert seen.has(row) == expected
         if row.enabled:
             assert decide(who(name), action, channel(row.id), facts, NOW).allowed == expected

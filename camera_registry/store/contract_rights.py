@@ -1,0 +1,88 @@
+"""The store's interface for roles, purposes and grants. See `contract`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Protocol
+
+from ..domain import Grant, Page, Purpose, Role
+
+
+class RoleReader(Protocol):
+    async def get(self, role_id: str) -> Role | None: ...
+    async def all(self) -> list[Role]:
+        """Every role, by name."""
+        ...
+
+    async def members(self, role_id: str) -> frozenset[str]:
+        """Ids of its subjects."""
+        ...
+
+    async def all_members(self) -> Mapping[str, frozenset[str]]:
+        """Ids of subjects by role; roles without any are left out."""
+        ...
+
+
+class RoleRepo(RoleReader, Protocol):
+    async def add(self, role: Role) -> None:
+        """Raises `Conflict(code="role_taken")`."""
+        ...
+
+    async def update(self, role: Role) -> None:
+        """Raises `Conflict(code="role_taken")`."""
+        ...
+
+    async def delete(self, role_id: str) -> None:
+        """Deletes its grants too; audit rows stay."""
+        ...
+
+    async def add_member(self, role_id: str, subject_id: str) -> bool:
+        """False when it was in it already."""
+        ...
+
+    async def remove_member(self, role_id: str, subject_id: str) -> bool:
+        """False when it was not in it."""
+        ...
+
+
+class PurposeReader(Protocol):
+    async def all(self) -> list[Purpose]:
+        """By code."""
+        ...
+
+
+class PurposeRepo(PurposeReader, Protocol):
+    async def put(self, purpose: Purpose) -> None:
+        """Adds it, or gives it other words."""
+        ...
+
+    async def delete(self, code: str) -> bool: ...
+
+
+class GrantReader(Protocol):
+    async def get(self, grant_id: str) -> Grant | None: ...
+    async def all_unrevoked(self) -> list[Grant]:
+        """For caches that follow the feed; includes those not yet or no longer in their window."""
+        ...
+
+    async def page(
+        self,
+        *,
+        subject_id: str | None = None,
+        role_id: str | None = None,
+        area_id: str | None = None,
+        channel_id: str | None = None,
+        include_revoked: bool = False,
+        limit: int,
+        cursor: str | None,
+    ) -> Page[Grant]:
+        """By (created_at, id)."""
+        ...
+
+
+class GrantRepo(GrantReader, Protocol):
+    async def add(self, grant: Grant) -> None: ...
+    async def revoke(self, grant_id: str, at: datetime) -> Grant | None:
+        """The grant as it now is; None when there is none. Revoking twice keeps the first time."""
+        ...
