@@ -4,10 +4,15 @@ AccessError
 ├── Unauthenticated   nobody, or no longer somebody        (401)
 ├── NotVisible        not yours or not there: same answer  (404)
 ├── Forbidden         you may know it, not do this         (403)
+│   └── PurposeRequired   say what for, then you may       (403)
 └── TooManyAttempts   sign-in attempts are limited         (429)
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+
+from camera_registry.domain import Purpose
 
 
 class AccessError(Exception):
@@ -38,6 +43,16 @@ class Forbidden(AccessError):
     cross_origin."""
 
     default_code = "forbidden"
+
+
+class PurposeRequired(Forbidden):
+    """It would be allowed with one of `purposes`."""
+
+    default_code = "purpose_required"
+
+    def __init__(self, message: str, purposes: Sequence[Purpose]) -> None:
+        super().__init__(message)
+        self.purposes = tuple(purposes)
 
 
 class TooManyAttempts(AccessError):

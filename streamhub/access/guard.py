@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from .errors import Forbidden, NotVisible, Unauthenticated
-from .facts import FactsSource
+from .errors import Forbidden, NotVisible, PurposeRequired, Unauthenticated
+from .facts import Facts, FactsSource
 from .permit import _MINT, Permit
-from .policy import Decision, Scope, decide, scope
+from .policy import Decision, Scope, decide, is_undenied, scope
 from .principal import Action, Principal, Resource
 
 SIGN_IN_ENDED = frozenset({"unknown_subject", "subject_disabled", "sign_in_outdated"})
@@ -45,10 +45,18 @@ class Guard:
         self._now = now
         self._on_refusal = on_refusal
 
-    def require(self, principal: Principal, action: Action, resource: Resource) -> Permit:
+    def require(
+        self,
+        principal: Principal,
+        action: Action,
+        resource: Resource,
+        *,
+        purpose: str | None = None,
+    ) -> Permit:
         """A permit, or raises Unauthenticated (the sign-in no longer holds), NotVisible (not
-        theirs or not there) or Forbidden. A refusal is noted for the audit."""
-        decision, now = self._decide(principal, action, resource)
+        theirs or not there), PurposeRequired or Forbidden. A refusal is noted for the audit."""
+        facts, now = self._facts.current, self._now()
+        decision = decide(principal, action, resource, facts, now, purpose)
         if decision.allowed:
             return Permit(
                 _MINT,
@@ -57,15 +65,19 @@ class Guard:
                 resource=resource,
                 decision=decision,
                 decided_at=now,
+                purpose=purpose,
             )
-        error = _refusal_error(decision)
+        error = _refusal_error(decision, facts)
         if self._on_refusal is not None:
             self._on_refusal(Refusal(principal, action, resource, decision.reason, error.code))
         raise error
 
     def recheck(self, permit: Permit) -> Permit | None:
         """A fresh permit for the same thing, or None when the facts no longer allow it."""
-        decision, now = self._decide(permit.principal, permit.action, permit.resource)
+        facts, now = self._facts.current, self._now()
+        decision = decide(
+            permit.principal, permit.action, permit.resource, facts, now, permit.purpose
+        )
         if not decision.allowed:
             return None
         return Permit(
@@ -75,28 +87,37 @@ class Guard:
             resource=permit.resource,
             decision=decision,
             decided_at=now,
+            purpose=permit.purpose,
         )
+
+    def decision(self, principal: Principal, action: Action, resource: Resource) -> Decision:
+        """What would be decided, without a purpose. Notes nothing."""
+        return decide(principal, action, resource, self._facts.current, self._now())
 
     def allows(self, principal: Principal, action: Action, resource: Resource) -> bool:
         """Whether it would be allowed: for what a list shows. Notes nothing."""
-        return self._decide(principal, action, resource)[0].allowed
+        return self.decision(principal, action, resource).allowed
+
+    def may_pass_on(self, principal: Principal, action: Action, area_id: str | None) -> bool:
+        """Whether nothing there or beneath (None: anywhere) is denied to the principal."""
+        return is_undenied(principal, action, area_id, self._facts.current, self._now())
 
     def scope(self, principal: Principal, action: Action) -> Scope:
         """Where the principal may do the action now."""
         return scope(principal, action, self._facts.current, self._now())
 
-    def _decide(
-        self, principal: Principal, action: Action, resource: Resource
-    ) -> tuple[Decision, datetime]:
-        now = self._now()
-        return decide(principal, action, resource, self._facts.current, now), now
 
-
-def _refusal_error(decision: Decision) -> Unauthenticated | NotVisible | Forbidden:
+def _refusal_error(decision: Decision, facts: Facts) -> Unauthenticated | NotVisible | Forbidden:
     if decision.reason in SIGN_IN_ENDED:
         return Unauthenticated("The sign-in has ended; sign in again.", code="sign_in_ended")
     if not decision.visible:
         return NotVisible("There is no such thing, or it is not yours to see.")
     if decision.reason == "channel_disabled":
         return Forbidden("The channel is switched off.", code="channel_disabled")
+    if decision.reason in ("purpose_required", "purpose_unknown"):
+        asked = "What is it for?" if decision.reason == "purpose_required" else "Not for that here."
+        return PurposeRequired(
+            f"{asked} Ask again with the code of one of these purposes.",
+            sorted(facts.purposes.values(), key=lambda each: each.code),
+        )
     return Forbidden("Your grants do not allow this; ask whoever manages the area.")

@@ -31,9 +31,18 @@ class Permit:
 
     `until` is when the allowing grants end (None: open-ended). It can't be copied or pickled: a
     permit is a fact of this process, not data. Raises TypeError when made by anyone else.
+    `purpose`: the code of what it was asked for, if that was said.
     """
 
-    __slots__ = ("action", "decided_at", "grant_ids", "principal", "resource", "until")
+    __slots__ = (
+        "action",
+        "decided_at",
+        "grant_ids",
+        "principal",
+        "purpose",
+        "resource",
+        "until",
+    )
 
     principal: Principal
     action: Action
@@ -41,6 +50,7 @@ class Permit:
     grant_ids: tuple[str, ...]
     until: datetime | None
     decided_at: datetime
+    purpose: str | None
 
     def __init__(
         self,
@@ -52,6 +62,7 @@ class Permit:
         resource: Resource,
         decision: Decision,
         decided_at: datetime,
+        purpose: str | None = None,
     ) -> None:
         if mint is not _MINT or not decision.allowed:
             raise TypeError("permits are made by access.guard only")
@@ -62,6 +73,7 @@ class Permit:
         set_field(self, "grant_ids", decision.grant_ids)
         set_field(self, "until", decision.until)
         set_field(self, "decided_at", decided_at)
+        set_field(self, "purpose", purpose)
 
     @property
     def subject_id(self) -> str:

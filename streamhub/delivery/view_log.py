@@ -50,7 +50,7 @@ class ViewLog:
             view.permit,
             area_id=view.area_id,
             outcome="ok",
-            detail={"view_id": view.id, "profile": view.profile},
+            detail={"view_id": view.id, "profile": view.profile, **_purpose(view.permit)},
         )
 
     async def still(
@@ -62,6 +62,7 @@ class ViewLog:
         detail: dict[str, Any],
     ) -> None:
         """The row of a still. Raises `AuditUnavailable` when it could not be written."""
+        detail = detail | _purpose(permit)
         await self._must(SNAPSHOT, permit, area_id=area_id, outcome=outcome, detail=detail)
 
     def ended(self, view: LiveView, now: datetime) -> None:
@@ -181,6 +182,11 @@ class ViewLog:
             delay_s = min(delay_s * 2, RETRY_MAX_S)
 
 
+def _purpose(permit: Permit) -> dict[str, Any]:
+    """What for, where that was said."""
+    return {} if permit.purpose is None else {"purpose": permit.purpose}
+
+
 def end_detail(view: LiveView, now: datetime) -> dict[str, Any]:
     """What the end row keeps of a view."""
     return {
@@ -188,6 +194,7 @@ def end_detail(view: LiveView, now: datetime) -> dict[str, Any]:
         "profile": view.profile,
         "profiles": view.profiles_shown,
         "cause": view.ended_cause,
+        **_purpose(view.permit),
         "started_at": view.started_at.isoformat(),
         "duration_ms": round((now - view.started_at).total_seconds() * 1000),
         "sent_bytes": view.sent_bytes,

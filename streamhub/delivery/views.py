@@ -229,12 +229,15 @@ class LiveViews:
         return True
 
     async def recheck(self) -> int:
-        """The facts changed: end every view whose right is gone. Returns how many fell."""
+        """The facts changed: end every view whose right is gone, and shorten the lease of each
+        whose right ends sooner by now. Returns how many fell."""
         fallen = 0
         views = self._table.all_live()
         for start in range(0, len(views), RECHECKS_PER_BREATH):
             part = views[start : start + RECHECKS_PER_BREATH]
-            fallen += len(self._held(part)[1])
+            held, gone = self._held(part)
+            fallen += len(gone)
+            self._shorten(held)
             if start + RECHECKS_PER_BREATH < len(views):
                 await asyncio.sleep(0)
         return fallen
@@ -303,6 +306,20 @@ class LiveViews:
     def _lease_end(self, permit: Permit) -> float:
         end = self._now().timestamp() + self._settings.lease_s
         return end if permit.until is None else min(end, permit.until.timestamp())
+
+    def _shorten(self, views: Sequence[LiveView]) -> None:
+        """The core closes these no later than their right ends; a renewal may come after that."""
+        sooner = [view for view in views if self._lease_end(view.permit) < view.until]
+        if not sooner:
+            return
+        for view in sooner:
+            view.until = self._lease_end(view.permit)
+        try:
+            self._core.renew_viewers([(view.id, view.until) for view in sooner])
+        except MediaError as error:
+            # The core's queue is full: it must not be they who go on.
+            log.warning("shortening_not_taken", views=len(sooner), code=error.code)
+            self._table.end(sooner, "revoked")
 
     def _held(self, views: Sequence[LiveView]) -> tuple[Sequence[LiveView], Sequence[LiveView]]:
         """Split into those still allowed (with a fresh permit) and the fallen, which end."""
