@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from ..domain import AuditRow
 from . import schema
-from .chain import canonical_json
+from .chain import canonical_json, derived
 
-_COLUMNS: Final = tuple(column.name for column in schema.audit.columns)
+COLUMNS: Final = tuple(column.name for column in schema.audit.columns)
 _HEAD: Final = schema.audit_head.name
 
 READ_HEAD: Final = f"SELECT seq, hash FROM {_HEAD} WHERE id = 1"  # noqa: S608  (names of our own)
 
 
-def insert_row(mark: str) -> str:
+def insert_row(mark: str, columns: Sequence[str] = COLUMNS) -> str:
     """For `row_values`; `mark` is the driver's placeholder."""
-    marks = ", ".join([mark] * len(_COLUMNS))
-    return f"INSERT INTO {schema.audit.name} ({', '.join(_COLUMNS)}) VALUES ({marks})"  # noqa: S608
+    marks = ", ".join([mark] * len(columns))
+    return f"INSERT INTO {schema.audit.name} ({', '.join(columns)}) VALUES ({marks})"  # noqa: S608
 
 
 def write_head(mark: str) -> str:
@@ -28,6 +29,10 @@ def write_head(mark: str) -> str:
     )
 
 
-def row_values(row: AuditRow) -> tuple[Any, ...]:
-    written = {"at": schema.time_text(row.at), "detail": canonical_json(dict(row.detail))}
-    return tuple(written.get(name, getattr(row, name)) for name in _COLUMNS)
+def row_values(row: AuditRow, columns: Sequence[str] = COLUMNS) -> tuple[Any, ...]:
+    written = {
+        "at": schema.time_text(row.at),
+        "detail": canonical_json(dict(row.detail)),
+        **derived(row.detail),
+    }
+    return tuple(written[name] if name in written else getattr(row, name) for name in columns)

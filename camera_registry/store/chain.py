@@ -1,8 +1,9 @@
 """The audit chain: what a row's hash covers. Pure.
 
 hash = SHA-256 over the canonical JSON (keys sorted, no spaces, UTF-8, no NaN) of every other
-field of the row, `prev_hash` included; row 1 has a `prev_hash` of 64 zeros. docs/registry.md
-says the same for whoever verifies with another program.
+field of the row, `prev_hash` included; row 1 has a `prev_hash` of 64 zeros. docs/audit.md
+says the same for whoever verifies with another program. What is searched for but lies within
+`detail` stands once more in columns of its own, which the hash need not cover: `derived`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from json.encoder import encode_basestring
 from typing import Any, Final
 
 from ..domain import AuditEntry, AuditRow
@@ -22,6 +24,9 @@ _TEXTS: Final = (
     *("subject_id", "subject_name", "as_role", "remote"),
     *("act", "channel_id", "area_id", "outcome"),
 )
+# The keys of the canonical JSON, in its order, around `detail`.
+_BEFORE_DETAIL: Final = ("act", "area_id", "as_role", "at", "channel_id")
+_AFTER_DETAIL: Final = (*("outcome", "prev_hash", "remote", "seq", "subject_id", "subject_name"),)
 
 
 def canonical_json(value: object) -> str:
@@ -32,14 +37,42 @@ def canonical_json(value: object) -> str:
 
 
 def row_hash(fields: Mapping[str, Any], detail_text: str) -> str:
-    """`fields` without detail and hash, times as text; `detail_text` as stored."""
-    covered = {**fields, "detail": json.loads(detail_text)}
-    return hashlib.sha256(canonical_json(covered).encode("utf-8", "surrogatepass")).hexdigest()
+    """`fields` without detail and hash, times as text; `detail_text` as stored, which is canonical
+    already. Raises TypeError for what is not JSON.
+    """
+    before = ",".join([f'"{name}":{_json(fields[name])}' for name in _BEFORE_DETAIL])
+    after = ",".join([f'"{name}":{_json(fields[name])}' for name in _AFTER_DETAIL])
+    text = f'{{{before},"detail":{detail_text},{after}}}'
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _json(value: object) -> str:
+    if value is None:
+        return "null"
+    return encode_basestring(value) if isinstance(value, str) else canonical_json(value)
+
+
+def derived(detail: Mapping[str, Any]) -> dict[str, str | None]:
+    """The columns that repeat a part of `detail`, as they are stored."""
+    purpose = detail.get("purpose")
+    return {
+        "purpose": fitting(audit.c.purpose, purpose) if isinstance(purpose, str) else None,
+        "began_at": _time_or_none(detail.get("started_at")),
+    }
+
+
+def _time_or_none(text: object) -> str | None:
+    try:
+        return time_text(datetime.fromisoformat(str(text)))
+    except (ValueError, OverflowError):
+        return None
 
 
 def chain_row(entry: AuditEntry, *, seq: int, at: datetime, prev_hash: str) -> AuditRow:
     """The row that `entry` becomes at this place of the chain."""
-    detail_text = canonical_json(dict(entry.detail))
+    # Twice: keys that are no texts become some, and are then sorted as such.
+    detail = json.loads(canonical_json(dict(entry.detail)))
+    detail_text = canonical_json(detail)
     if len(detail_text.encode("utf-8", "surrogatepass")) > MAX_DETAIL_BYTES:
         raise ValueError(f"the detail of an audit row is over {MAX_DETAIL_BYTES} bytes")
     fields: dict[str, Any] = {
@@ -51,7 +84,7 @@ def chain_row(entry: AuditEntry, *, seq: int, at: datetime, prev_hash: str) -> A
     return AuditRow(
         **fields,
         at=at,
-        detail=json.loads(detail_text),
+        detail=detail,
         hash=row_hash({**fields, "at": time_text(at)}, detail_text),
     )
 

@@ -87,13 +87,19 @@ class ChannelQuery:
 class AuditQuery:
     """A filter over audit rows; None means "any". Newest first.
 
-    `area_ids` and `channel_ids`: rows about any of them (either suffices), as a scoped auditor
-    sees them, but none about `except_channel_ids`.
+    `since` and `until` take what lasted into that time: a view by its start and its end, any other
+    row by its moment. `area_ids` and `channel_ids`: rows about any of them (either suffices), as
+    a scoped auditor sees them, but none about `except_channel_ids`.
     """
 
-    act: str | None = None
+    acts: frozenset[str] | None = None
     subject_id: str | None = None
+    subject_name: str | None = None  # of who is no subject: the local operator
     channel_id: str | None = None
+    outcome: str | None = None
+    purpose: str | None = None  # a part of it, letters A to Z in either case
+    since: datetime | None = None
+    until: datetime | None = None
     area_ids: frozenset[str] | None = None
     channel_ids: frozenset[str] | None = None
     except_channel_ids: frozenset[str] = frozenset()
@@ -241,7 +247,7 @@ class SignInRepo(SignInReader, Protocol):
 
 class AuditReader(Protocol):
     async def page(self, query: AuditQuery, *, limit: int, cursor: str | None) -> Page[AuditRow]:
-        """Newest first."""
+        """Newest first; `total` counts up to MAX_FOUND_COUNT."""
         ...
 
 

@@ -7,14 +7,15 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Row, String, func, not_, or_, select, type_coerce
+from sqlalchemy import ColumnElement, Row, String, func, select, type_coerce
 
 from ..domain import AuditEntry, AuditRow, AuditVerification, Change, Page
 from . import schema
-from .chain import ZERO_HASH, canonical_json, chain_rows, row_hash
-from .contract import AuditQuery
-from .dialect import POSTGRESQL, among
-from .repos_base import Repo, Tx, first
+from .audit_search import Found
+from .audit_sql import COLUMNS, row_values
+from .chain import ZERO_HASH, chain_rows, row_hash
+from .contract import MAX_FOUND_COUNT, AuditQuery
+from .repos_base import Repo, Tx
 from .rows import audit_from, change_from, cursor_of, keys_of
 
 _U = schema.audit.c
@@ -56,41 +57,25 @@ class SqlAudit(Repo):
         return rows
 
     async def page(self, query: AuditQuery, *, limit: int, cursor: str | None) -> Page[AuditRow]:
-        where: list[ColumnElement[bool]] = []
-        if query.act is not None:
-            where.append(_U.act == query.act)
-        if query.subject_id is not None:
-            where.append(_U.subject_id == query.subject_id)
-        if query.channel_id is not None:
-            where.append(_U.channel_id == query.channel_id)
-        is_postgresql = self._tx.connection.dialect.name == POSTGRESQL
-
-        def some(column: ColumnElement[Any], ids: frozenset[str] | None) -> ColumnElement[bool]:
-            return among(column, sorted(ids or ()), postgresql_=is_postgresql)
-
-        if query.area_ids is not None or query.channel_ids is not None:
-            where.append(
-                or_(some(_U.area_id, query.area_ids), some(_U.channel_id, query.channel_ids))
-            )
-        if query.except_channel_ids:
-            denied = some(_U.channel_id, query.except_channel_ids)
-            where.append(or_(_U.channel_id.is_(None), not_(denied)))
-        statement = select(schema.audit).where(*where).order_by(_U.seq.desc())
-        if cursor is not None:
-            statement = statement.where(_U.seq < keys_of(cursor, int)[0])
-        items = [audit_from(row) for row in await self._tx.rows(first(statement, limit))]
-        more = len(items) > limit
-        items = items[:limit]
+        below = None if cursor is None else keys_of(cursor, int)[0]
+        found = Found(query, postgresql=self._tx.is_postgresql)
+        rows = await self._tx.rows(found.rows(below=below, limit=limit + 1))
+        total = await self._tx.number(found.count(MAX_FOUND_COUNT + 1))
+        items = [audit_from(row) for row in rows[:limit]]
         return Page(
             items,
-            cursor_of(items[-1].seq) if more else None,
-            await self._tx.count(schema.audit, *where),
+            cursor_of(items[-1].seq) if len(rows) > limit else None,
+            min(total, MAX_FOUND_COUNT),
+            total > MAX_FOUND_COUNT,
         )
 
 
 def _values(row: AuditRow) -> dict[str, Any]:
-    values = {name: getattr(row, name) for name in _HASHED}
-    return values | {"at": row.at, "detail": canonical_json(dict(row.detail)), "hash": row.hash}
+    # The time of `derived` is text already.
+    written = dict(zip(COLUMNS, row_values(row), strict=True))
+    began_at = written["began_at"]
+    began = None if began_at is None else datetime.fromisoformat(began_at)
+    return written | {"at": row.at, "began_at": began}
 
 
 async def verify(tx: Tx) -> AuditVerification:

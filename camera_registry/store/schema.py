@@ -25,10 +25,17 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     false,
+    text,
 )
 from sqlalchemy.types import TypeDecorator
 
 from ..errors import ValidationFailed
+
+
+def _only(condition: str) -> dict[str, Any]:
+    """Of an index: the rows that it has."""
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
+
 
 metadata = MetaData(
     naming_convention={
@@ -422,9 +429,14 @@ audit = Table(
     Column("detail", Text, nullable=False),  # canonical JSON, as hashed
     Column("prev_hash", String(64), nullable=False),
     Column("hash", String(64), nullable=False),
+    # Repeated out of `detail` for the search (chain.derived).
+    Column("purpose", String(200), nullable=True),
+    Column("began_at", UtcTime, nullable=True),  # of a view, in the row of its end
     Index(None, "subject_id", "seq"),
     Index(None, "channel_id", "seq"),
+    Index(None, "area_id", "seq"),
     Index(None, "act", "seq"),
+    Index(None, "seq", "purpose", **_only("purpose IS NOT NULL")),
 )
 
 # One row: where the chain ends, so that rows cut off its end are missed.
@@ -434,6 +446,26 @@ audit_head = Table(
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("seq", Integer, nullable=False),
     Column("hash", String(64), nullable=False),
+)
+
+# One row per signed segment; it stays when the segment's rows are cut.
+audit_segments = Table(
+    "audit_segments",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("day", String(10), nullable=False),  # of Asia/Shanghai
+    Column("first_seq", Integer, nullable=False),
+    Column("last_seq", Integer, nullable=False),
+    Column("spans_from", UtcTime, nullable=False),  # the earliest time of a row, or of its view
+    Column("spans_to", UtcTime, nullable=False),  # the latest time of a row
+    Column("prev_hash", String(64), nullable=False),  # of its first row
+    Column("last_hash", String(64), nullable=False),
+    Column("root", String(64), nullable=False),
+    Column("previous", String(64), nullable=False),  # the hash of the statement before
+    Column("sealed_at", UtcTime, nullable=False),
+    Column("key_id", String(32), nullable=False),
+    Column("signature", String(128), nullable=False),
+    Column("cut_at", UtcTime, nullable=True),  # not in what is signed
 )
 
 changes = Table(

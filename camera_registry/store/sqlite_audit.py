@@ -15,10 +15,9 @@ from typing import Final
 
 from ..domain import AuditEntry, AuditRow
 from . import database
-from .audit_sql import READ_HEAD, insert_row, row_values, write_head
+from .audit_sql import COLUMNS, READ_HEAD, insert_row, row_values, write_head
 from .chain import ZERO_HASH, chain_rows
 
-_INSERT: Final = insert_row("?")
 _WRITE_HEAD: Final = write_head("?")
 
 
@@ -29,6 +28,7 @@ class SqliteAuditWriter:
         self._path = path
         self._pragmas = pragmas
         self._connection: sqlite3.Connection | None = None
+        self._columns: Sequence[str] = COLUMNS
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="audit-writer")
 
     async def append(self, entries: Sequence[AuditEntry]) -> list[AuditRow]:
@@ -51,7 +51,8 @@ class SqliteAuditWriter:
             head = connection.execute(READ_HEAD).fetchone()
             seq, prev_hash = head or (0, ZERO_HASH)
             rows = chain_rows(entries, seq=seq, prev_hash=prev_hash)
-            connection.executemany(_INSERT, [row_values(row) for row in rows])
+            values = [row_values(row, self._columns) for row in rows]
+            connection.executemany(insert_row("?", self._columns), values)
             connection.execute(_WRITE_HEAD, (rows[-1].seq, rows[-1].hash))
             connection.execute("COMMIT")
         except BaseException:
@@ -70,4 +71,7 @@ class SqliteAuditWriter:
         )
         for pragma in self._pragmas:
             connection.execute(pragma)
+        # A backup is written down also in a registry from before the columns that repeat others.
+        known = {row[1] for row in connection.execute("PRAGMA table_info(audit)")}
+        self._columns = [name for name in COLUMNS if name in known]
         return connection

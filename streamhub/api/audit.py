@@ -1,18 +1,20 @@
-"""The audit log, newest first. An auditor of an area sees the rows about its channels."""
+"""The audit log, newest first. An auditor of an area sees the rows about its channels; everybody
+sees their own.
+"""
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from pydantic import BaseModel
 
 from camera_registry.store.contract import AuditQuery
-from streamhub.access.facts import Facts
 from streamhub.access.policy import Scope
-from streamhub.access.principal import Action
+from streamhub.access.principal import Action, Principal
 
+from .audit_filter import Asked, own
 from .paging import DEFAULT_LIMIT, Cursor, Limit
-from .rights import requires_somewhere
-from .services import Provided
+from .rights import requires_somewhere, signed_in
+from .services import Provided, Services
 from .times import Time
 
 router = APIRouter(prefix="/api/v1/audit", tags=["audit"])
@@ -40,27 +42,34 @@ class AuditList(BaseModel):
     items: list[AuditRowOut]
     next_cursor: str | None
     total: int
+    total_capped: bool
 
 
 @router.get("")
 async def list_audit(
     services: Provided,
     scope: Annotated[Scope, requires_somewhere(Action.AUDIT)],
-    act: Annotated[str | None, Query(max_length=64)] = None,
-    subject_id: Annotated[str | None, Query(max_length=64)] = None,
-    channel_id: Annotated[str | None, Query(max_length=64)] = None,
+    asked: Asked,
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> AuditList:
+    """The rows that fit, of those one may see."""
+    return await _list(services, asked.query(services.facts.current, scope), limit, cursor)
+
+
+@router.get("/mine")
+async def list_mine(
+    services: Provided,
+    who: Annotated[Principal, signed_in()],
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+) -> AuditList:
+    """One's own rows: the very ones that an auditor sees."""
+    return await _list(services, own(who), limit, cursor)
+
+
+async def _list(services: Services, query: AuditQuery, limit: int, cursor: str | None) -> AuditList:
     facts = services.facts.current
-    query = AuditQuery(
-        act=act,
-        subject_id=subject_id,
-        channel_id=channel_id,
-        area_ids=None if scope.everything else scope.area_ids,
-        channel_ids=None if scope.everything else _channel_ids(facts, scope),
-        except_channel_ids=frozenset() if scope.everything else scope.listing.except_ids,
-    )
     async with services.store.read() as tx:
         page = await tx.audit.page(query, limit=limit, cursor=cursor)
     items = []
@@ -86,12 +95,9 @@ async def list_audit(
                 hash=row.hash,
             )
         )
-    return AuditList(items=items, next_cursor=page.next_cursor, total=page.total)
-
-
-def _channel_ids(facts: Facts, scope: Scope) -> frozenset[str]:
-    return frozenset(
-        row.id
-        for row in facts.channels.values()
-        if scope.has(row)  # drafts too: what was done stays to be seen
+    return AuditList(
+        items=items,
+        next_cursor=page.next_cursor,
+        total=page.total,
+        total_capped=page.total_capped,
     )

@@ -14,6 +14,7 @@ from . import (
     areas,
     assignment,
     audit,
+    audit_views,
     channel_fields,
     channels,
     devices,
@@ -92,6 +93,7 @@ def make_api(*, lifespan: Lifespan, whep_origins: list[str]) -> FastAPI:
         events,
         webhooks,
         audit,
+        audit_views,
         health,
         page,
     ):

@@ -211,10 +211,12 @@ async def get_card(services: Provided, permit: MayManage, profile: Profile = "ma
 async def get_picture(services: Provided, permit: MayManage, profile: Profile = "main") -> Response:
     """The still that was kept with the card, 480 pixels wide at most."""
     jpeg = await services.inspections.picture(permit.channel_id, profile)
+    row = services.facts.current.channel(permit.channel_id)
     await services.audit.record(
         "inspection_picture",
         principal=permit.principal,
         channel_id=permit.channel_id,
+        area_id=None if row is None else row.area_id,
         detail={"profile": profile, "bytes": len(jpeg)},
     )
     return Response(jpeg, media_type="image/jpeg", headers={"Cache-Control": "no-store"})

@@ -1,35 +1,105 @@
-"""`streamhub audit list|verify` and `streamhub views`."""
+"""`streamhub audit list|mine|views|verify` and `streamhub views`."""
 
 from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from .control import AsJson, CliError, run, settings_or_fail
+from .control import Api, AsJson, CliError, run, settings_or_fail
 from .output import print_json, say, show_rows
 
 app = typer.Typer(no_args_is_help=True, help="The audit log.")
 
 
+Act = Annotated[list[str] | None, typer.Option(help="e.g. sign_in, refused; several: again.")]
+Camera = Annotated[str | None, typer.Option(help="Channel id.")]
+Subject = Annotated[str | None, typer.Option(help="Subject id or username.")]
+Area = Annotated[str | None, typer.Option(help="Area id: with all below it.")]
+OutcomeOf = Annotated[str | None, typer.Option(help="ok, refused or failed.")]
+Purpose = Annotated[str | None, typer.Option(help="A part of the purpose.")]
+Since = Annotated[str | None, typer.Option(help="e.g. 2026-11-24T08:00:00+08:00.")]
+Until = Annotated[str | None, typer.Option(help="What began before it.")]
+LimitOf = Annotated[int, typer.Option(min=1)]
+
+_ROW_COLUMNS = (
+    *("seq", "at", "act", "outcome", "subject_name", "remote", "channel_name", "detail"),
+)
+_LOOK_COLUMNS = (
+    *("began_at", "ended_at", "subject_name", "remote", "channel_name", "kind", "profile"),
+    *("sent_bytes", "outcome", "cause", "purpose"),
+)
+
+
 @app.command("list")
 def list_rows(
-    act: Annotated[str | None, typer.Option(help="e.g. sign_in, refused, view_end.")] = None,
-    camera: Annotated[str | None, typer.Option(help="Channel id.")] = None,
-    subject: Annotated[str | None, typer.Option(help="Subject id.")] = None,
-    limit: Annotated[int, typer.Option(min=1)] = 50,
+    act: Act = None,
+    camera: Camera = None,
+    subject: Subject = None,
+    area: Area = None,
+    outcome: OutcomeOf = None,
+    purpose: Purpose = None,
+    since: Since = None,
+    until: Until = None,
+    limit: LimitOf = 50,
     as_json: AsJson = False,
 ) -> None:
-    """The newest rows."""
-    rows = run(
-        lambda api: api.all(
-            "/api/v1/audit", limit=limit, act=act, channel_id=camera, subject_id=subject
-        )
-    )
-    columns = ("seq", "at", "act", "outcome", "subject_name", "remote", "channel_name", "detail")
-    show_rows(rows, columns, as_json=as_json)
+    """The rows that fit, the newest first."""
+    asked = _asked(camera, subject, area, outcome, purpose, since, until) | {"act": act}
+    rows = run(lambda api: api.all("/api/v1/audit", limit=limit, **asked))
+    show_rows(rows, _ROW_COLUMNS, as_json=as_json)
+
+
+@app.command("mine")
+def list_mine(limit: LimitOf = 50, as_json: AsJson = False) -> None:
+    """What the local operator did by this very user."""
+    rows = run(lambda api: api.all("/api/v1/audit/mine", limit=limit))
+    show_rows(rows, _ROW_COLUMNS, as_json=as_json)
+
+
+@app.command("views")
+def report_views(
+    camera: Camera = None,
+    subject: Subject = None,
+    area: Area = None,
+    outcome: OutcomeOf = None,
+    purpose: Purpose = None,
+    since: Since = None,
+    until: Until = None,
+    limit: LimitOf = 50,
+    as_json: AsJson = False,
+) -> None:
+    """Who looked at a camera, or what a person looked at: from when, until when, how much."""
+    asked = _asked(camera, subject, area, outcome, purpose, since, until)
+
+    async def work(api: Api) -> list[dict[str, Any]]:
+        first = await api.call("GET", "/api/v1/audit/views", params={**asked, "limit": 1})
+        ended = await api.all("/api/v1/audit/views", limit=limit, **asked)
+        return [*first["open"], *ended]
+
+    show_rows(run(work), _LOOK_COLUMNS, as_json=as_json)
+
+
+def _asked(
+    camera: str | None,
+    subject: str | None,
+    area: str | None,
+    outcome: str | None,
+    purpose: str | None,
+    since: str | None,
+    until: str | None,
+) -> dict[str, Any]:
+    return {
+        "channel_id": camera,
+        "subject": subject,
+        "area_id": area,
+        "outcome": outcome,
+        "purpose": purpose,
+        "since": since,
+        "until": until,
+    }
 
 
 @app.command()

@@ -103,6 +103,8 @@ class ViewLog:
                         "view_id": row.detail.get("view_id"),
                         "profile": row.detail.get("profile"),
                         "cause": "service_restarted",
+                        "started_at": row.at.isoformat(),
+                        "ended_at": None,  # nobody saw it; at the latest now
                     },
                 )
             )
@@ -196,6 +198,7 @@ def end_detail(view: LiveView, now: datetime) -> dict[str, Any]:
         "cause": view.ended_cause,
         **_purpose(view.permit),
         "started_at": view.started_at.isoformat(),
+        "ended_at": now.isoformat(),
         "duration_ms": round((now - view.started_at).total_seconds() * 1000),
         "sent_bytes": view.sent_bytes,
         "packets": view.packets,

@@ -127,7 +127,12 @@ BODIES: dict[tuple[str, str], dict[str, object]] = {
     },
 }
 LISTS = {"/api/v1/areas", "/api/v1/channels", "/api/v1/views", "/api/v1/grants"}
-OWN = {("GET", "/api/v1/me"), ("POST", "/api/v1/sign-out")}
+OWN = {
+    ("GET", "/api/v1/me"),
+    ("POST", "/api/v1/sign-out"),
+    ("GET", "/api/v1/audit/mine"),
+    ("GET", "/api/v1/audit/mine/views"),
+}
 
 
 async def _call(

@@ -113,7 +113,8 @@ async def test_a_grant_from_creation_to_revocation(
     assert everything.items == [revoked]
     async with store.read() as tx:
         assert await tx.grants.all_unrevoked() == []
-        page = await tx.audit.page(AuditQuery(act="grant_revoke"), limit=9, cursor=None)
+        query = AuditQuery(acts=frozenset({"grant_revoke"}))
+        page = await tx.audit.page(query, limit=9, cursor=None)
     assert [(row.area_id, row.detail["to"]) for row in page.items] == [(area.id, "ada")]
     with pytest.raises(NotFound):
         await people.revoke_grant("gr_none", by)

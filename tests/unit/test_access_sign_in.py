@@ -66,7 +66,9 @@ class Kit:
 
     async def rows(self, act: str) -> list[AuditRow]:
         async with self.store.read() as tx:
-            return (await tx.audit.page(AuditQuery(act=act), limit=100, cursor=None)).items
+            return (
+                await tx.audit.page(AuditQuery(acts=frozenset({act})), limit=100, cursor=None)
+            ).items
 
 
 @asynccontextmanager

@@ -61,7 +61,7 @@ class Room:
 
     async def rows(self, act: str) -> list[AuditRow]:
         async with self.store.read() as tx:
-            page = await tx.audit.page(AuditQuery(act=act), limit=100, cursor=None)
+            page = await tx.audit.page(AuditQuery(acts=frozenset({act})), limit=100, cursor=None)
         return page.items
 
     async def dialled(self, times: int) -> None:

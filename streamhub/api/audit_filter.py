@@ -1,0 +1,121 @@
+"""What a question about the audit log may be narrowed by, and always is: the auditor's scope."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import Depends, Query
+
+from camera_registry.store.contract import AuditQuery
+from streamhub.access.facts import Facts
+from streamhub.access.policy import Scope
+from streamhub.access.principal import Principal
+
+from .problems import Problem
+from .times import Time
+
+MAX_ACTS = 20
+Outcome = Literal["ok", "refused", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """The question; `text` repeats it as it was asked, for a row and a manifest."""
+
+    acts: frozenset[str] | None
+    subject: str | None
+    channel_id: str | None
+    area_id: str | None
+    outcome: Outcome | None
+    purpose: str | None
+    since: datetime | None
+    until: datetime | None
+
+    def query(self, facts: Facts, scope: Scope) -> AuditQuery:
+        """For the store."""
+        query = AuditQuery(
+            acts=self.acts,
+            subject_id=None if self.subject is None else _subject_id(facts, self.subject),
+            channel_id=self.channel_id,
+            outcome=self.outcome,
+            purpose=self.purpose,
+            since=self.since,
+            until=self.until,
+        )
+        return _within(query, facts, scope, self.area_id)
+
+    def asked(self) -> dict[str, Any]:
+        """What was asked for, as JSON."""
+        given = {
+            "acts": None if self.acts is None else sorted(self.acts),
+            "subject": self.subject,
+            "channel_id": self.channel_id,
+            "area_id": self.area_id,
+            "outcome": self.outcome,
+            "purpose": self.purpose,
+            "since": None if self.since is None else self.since.isoformat(),
+            "until": None if self.until is None else self.until.isoformat(),
+        }
+        return {name: value for name, value in given.items() if value is not None}
+
+
+async def _filter(
+    act: Annotated[
+        list[str] | None, Query(max_length=MAX_ACTS, description="Any of these acts.")
+    ] = None,
+    subject: Annotated[
+        str | None, Query(max_length=80, description="A subject's id or username.")
+    ] = None,
+    channel_id: Annotated[str | None, Query(max_length=64)] = None,
+    area_id: Annotated[str | None, Query(max_length=64, description="With all below it.")] = None,
+    outcome: Outcome | None = None,
+    purpose: Annotated[str | None, Query(max_length=200, description="A part of it.")] = None,
+    since: Annotated[Time | None, Query(description="What lasted into the time after it.")] = None,
+    until: Annotated[Time | None, Query(description="What began before it.")] = None,
+) -> Filter:
+    if since is not None and until is not None and until <= since:
+        raise Problem(422, "time_order", "`until` must be after `since`; exchange them.")
+    acts = None if act is None else frozenset(act)
+    return Filter(acts, subject, channel_id, area_id, outcome, purpose, since, until)
+
+
+Asked = Annotated[Filter, Depends(_filter)]
+
+
+def own(who: Principal) -> AuditQuery:
+    """One's own rows. The local operator is no subject: the rows have the name alone."""
+    actor = who.actor()
+    if actor.subject_id is None:
+        return AuditQuery(subject_name=actor.subject_name)
+    return AuditQuery(subject_id=actor.subject_id)
+
+
+def _subject_id(facts: Facts, subject: str) -> str:
+    """Of a username, the id; what is neither may be the id of a subject that is gone."""
+    if facts.subject(subject) is not None:
+        return subject
+    named = (row.id for row in facts.subjects.values() if row.username == subject)
+    return next(named, subject)
+
+
+def _within(query: AuditQuery, facts: Facts, scope: Scope, area_id: str | None) -> AuditQuery:
+    """Narrowed to the scope, and to an area with all below it: by the area that a row names, which
+    is where its channel was then, and by where the channel is now.
+    """
+    if scope.everything and area_id is None:
+        return query
+    areas = None if area_id is None else facts.descendants(area_id)
+    area_ids = scope.area_ids if areas is None else areas
+    if not scope.everything:
+        area_ids &= scope.area_ids
+    return replace(
+        query,
+        area_ids=area_ids,
+        channel_ids=frozenset(
+            row.id
+            for row in facts.channels.values()
+            # Drafts too: what was done stays to be seen.
+            if (areas is None or row.area_id in areas) and scope.has(row)
+        ),
+        except_channel_ids=frozenset() if scope.everything else scope.listing.except_ids,
+    )

@@ -1,0 +1,174 @@
+"""The audit by HTTP: who finds what, one's own rows, and reports of who looked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+import pytest
+
+from support.http_kit import OFFER, SDP, Running, a_service, problem
+
+AUDIT = "/api/v1/audit"
+VIEWS = f"{AUDIT}/views"
+
+
+async def watch(running: Running, who: str, *channel_ids: str) -> None:
+    """Opens a view of each, and ends it."""
+    async with running.as_(who) as client:
+        for channel_id in channel_ids:
+            opened = await client.post(f"/whep/{channel_id}", content=OFFER, headers=SDP)
+            assert opened.status_code == 201, opened.text
+            assert (await client.delete(opened.headers["location"])).status_code == 200
+
+
+async def items(client: httpx.AsyncClient, path: str, **params: object) -> list[dict[str, object]]:
+    answer = await client.get(path, params={"limit": 100, **params})  # type: ignore[dict-item]
+    assert answer.status_code == 200, answer.text
+    found: list[dict[str, object]] = answer.json()["items"]
+    return found
+
+
+async def test_the_log_is_narrowed_by_whatever_a_row_has(tmp_path: Path) -> None:
+    async with a_service(tmp_path) as running:
+        await watch(running, "admin", "ch_y2", "ch_l1")
+        await watch(running, "yongshun", "ch_y1")
+        async with running.as_("yongshun") as client:
+            assert problem(await client.post("/whep/ch_l1", content=OFFER, headers=SDP))[0] == 404
+        await running.services.delivery._view_log.settled()  # type: ignore[union-attr]
+        async with running.as_("admin") as admin:
+            for by in ("su_yongshun", "yongshun"):
+                seen = await items(admin, AUDIT, subject=by, act=["view_start", "view_end"])
+                assert [row["channel_id"] for row in seen] == ["ch_y1", "ch_y1"]
+            # 新建村 lies within 永顺.
+            rows = await items(admin, AUDIT, area_id="ar_yongshun", act="view_end")
+            assert {row["channel_id"] for row in rows} == {"ch_y1", "ch_y2"}
+            rows = await items(admin, AUDIT, area_id="ar_village", act="view_end")
+            assert {row["channel_id"] for row in rows} == {"ch_y2"}
+            assert await items(admin, AUDIT, area_id="ar_none") == []
+            assert await items(admin, AUDIT, until="2026-01-01T00:00:00Z") == []
+            everything = await items(admin, AUDIT)
+            assert await items(admin, AUDIT, since="2026-01-01T00:00:00+08:00") == everything
+            backwards = {"since": "2026-01-02T00:00:00Z", "until": "2026-01-01T00:00:00Z"}
+            assert problem(await admin.get(AUDIT, params=backwards)) == (422, "time_order")
+            for odd in ({"since": "yesterday"}, {"since": "2026-01-01T00:00:00"}, {"outcome": "x"}):
+                assert problem(await admin.get(AUDIT, params=odd))[0] == 422
+        async with running.local() as local:
+            refused = await items(local, AUDIT, outcome="refused", channel_id="ch_l1")
+            assert [row["act"] for row in refused] == ["refused"]
+
+
+async def test_an_auditor_finds_nothing_of_elsewhere_by_any_question(tmp_path: Path) -> None:
+    async with a_service(tmp_path) as running:
+        await watch(running, "admin", "ch_y1", "ch_l1")
+        await running.services.delivery._view_log.settled()  # type: ignore[union-attr]
+        async with running.as_("auditor") as auditor:
+            for question in (
+                {},
+                {"area_id": "ar_district"},
+                {"area_id": "ar_liyuan"},
+                {"channel_id": "ch_l1"},
+                {"subject": "admin"},
+                {"act": "view_end"},
+            ):
+                for path in (AUDIT, VIEWS):
+                    rows = await items(auditor, path, **question)
+                    assert {row["channel_id"] for row in rows} <= {"ch_y1"}, question
+            assert len(await items(auditor, VIEWS, area_id="ar_district")) == 1
+        for path in (AUDIT, VIEWS):
+            async with running.as_("lister") as client:
+                assert problem(await client.get(path)) == (403, "forbidden")
+            async with running.client() as nobody:
+                assert problem(await nobody.get(path)) == (401, "unauthenticated")
+
+
+async def test_everybody_sees_their_own_rows(tmp_path: Path) -> None:
+    async with a_service(tmp_path) as running:
+        await watch(running, "yongshun", "ch_y1")
+        await watch(running, "admin", "ch_y1")
+        await running.services.delivery._view_log.settled()  # type: ignore[union-attr]
+        async with running.as_("yongshun") as client, running.as_("admin") as admin:
+            mine = await items(client, f"{AUDIT}/mine")
+            assert {row["subject_id"] for row in mine} == {"su_yongshun"}
+            assert [row["act"] for row in mine] == ["view_end", "view_start", "token"]
+            assert mine == await items(admin, AUDIT, subject="yongshun")
+            looks = await items(client, f"{AUDIT}/mine/views")
+            assert [look["channel_name"] for look in looks] == ["路口1"]
+        async with running.as_("stranger") as client:
+            assert [row["act"] for row in await items(client, f"{AUDIT}/mine")] == ["token"]
+        async with running.client() as nobody:
+            assert problem(await nobody.get(f"{AUDIT}/mine")) == (401, "unauthenticated")
+
+
+async def test_the_local_operator_has_own_rows_too(tmp_path: Path) -> None:
+    async with a_service(tmp_path) as running, running.local() as local:
+        body = {
+            "kind": "street",
+            "code": "110112003",
+            "name": "张家湾镇",
+            "parent_id": "ar_district",
+        }
+        assert (await local.post("/api/v1/areas", json=body)).status_code == 201
+        assert [row["act"] for row in await items(local, f"{AUDIT}/mine")] == ["area_create"]
+
+
+async def test_who_looked_from_when_until_when_and_how_much(tmp_path: Path) -> None:
+    async with a_service(tmp_path) as running:
+        await watch(running, "yongshun", "ch_y1")
+        await running.services.delivery._view_log.settled()  # type: ignore[union-attr]
+        async with running.as_("admin") as admin:
+            opened = await admin.post("/whep/ch_y1", content=OFFER, headers=SDP)
+            assert opened.status_code == 201
+            answer = (await admin.get(VIEWS, params={"channel_id": "ch_y1"})).json()
+            [ended] = answer["items"]
+            [going_on] = answer["open"]
+            assert ended["began_at"] <= ended["ended_at"] <= ended["written_at"]
+            assert (ended["subject_name"], ended["remote"]) == ("yongshun", "192.0.2.7")
+            assert (ended["kind"], ended["profile"]) == ("view", "sub")
+            assert (ended["cause"], ended["outcome"]) == ("closed_by_viewer", "ok")
+            assert ended["sent_bytes"] is not None
+            assert (going_on["subject_name"], going_on["ended_at"]) == ("admin", None)
+            # A view that lasted into the time is one of it, whenever it began.
+            for params, found in (
+                ({"since": ended["began_at"], "until": ended["ended_at"]}, 1),
+                ({"until": ended["began_at"]}, 0),
+            ):
+                answer = (await admin.get(VIEWS, params=params)).json()
+                assert len(answer["items"]) == found
+            for params, found in (
+                ({"subject": "yongshun"}, 0),
+                ({"subject": "admin"}, 1),
+                ({"channel_id": "ch_l1"}, 0),
+                ({"area_id": "ar_yongshun"}, 1),
+                ({"area_id": "ar_liyuan"}, 0),
+                ({"purpose": "x"}, 0),
+                ({"outcome": "refused"}, 0),
+                ({"until": going_on["began_at"]}, 0),
+            ):
+                answer = (await admin.get(VIEWS, params=params)).json()
+                assert len(answer["open"]) == found, params
+
+
+@pytest.mark.parametrize("who", ["auditor", "admin"])
+async def test_open_views_are_told_within_the_scope(who: str, tmp_path: Path) -> None:
+    async with a_service(tmp_path) as running:
+        async with running.as_("admin") as admin:
+            for channel_id in ("ch_y2", "ch_l1"):
+                await admin.post(f"/whep/{channel_id}", content=OFFER, headers=SDP)
+        async with running.as_(who) as client:
+            answer = (await client.get(VIEWS)).json()
+            seen = {"ch_y2"} if who == "auditor" else {"ch_y2", "ch_l1"}
+            assert {look["channel_id"] for look in answer["open"]} == seen
+
+
+async def test_a_view_that_a_killed_service_left_has_no_end_that_nobody_saw(
+    tmp_path: Path,
+) -> None:
+    async with a_service(tmp_path) as running, running.as_("admin") as admin:
+        await admin.post("/whep/ch_y1", content=OFFER, headers=SDP)
+        # As after a kill: no row of the end.
+        running.services.delivery._view_log.ended = lambda *_: None  # type: ignore[union-attr, method-assign, misc, assignment]
+    async with a_service(tmp_path) as running, running.as_("admin") as admin:
+        [look] = await items(admin, VIEWS)
+        assert (look["cause"], look["ended_at"]) == ("service_restarted", None)
+        assert look["began_at"] is not None
