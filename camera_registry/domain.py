@@ -206,17 +206,6 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True)
-class SignIn:
-    """A page's sign-in: the store keeps only the SHA-256 of the cookie's random id."""
-
-    id_hash: str  # 64 hex digits
-    subject_id: str
-    created_at: datetime
-    expires_at: datetime
-    remote: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Actor:
     """Who does a change, as the audit row will name them."""
 
@@ -285,7 +274,7 @@ class Change:
     seq: int
     at: datetime
     kind: ChangeKind
-    object_id: str  # "*" for EVERYTHING; a sign-in's id_hash for SIGN_IN
+    object_id: str  # "*" for EVERYTHING
     op: ChangeOp = ChangeOp.UPDATED
 
 

@@ -11,11 +11,13 @@ import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from camera_registry.assignment import Assignment
+from camera_registry.credential_cases import Credentials
 from camera_registry.feed import ChangeFeed
 from camera_registry.filing import Filings
 from camera_registry.first_start import FirstStart
@@ -159,13 +161,14 @@ async def _build(
     limiter = SignInLimiter(time.monotonic)
     sign_ins = SignIns(
         store=store,
+        feed=feed,
         facts=facts,
         passwords=passwords,
         tokens=Tokens(await asyncio.to_thread(load_key, settings.data_dir), utc_now),
         limiter=limiter,
         now=utc_now,
+        lasts_at_most=timedelta(days=settings.sign_in.max_days),
     )
-    facts.on_change(sign_ins.facts_changed)
     setup = Setup(FirstStart(store, feed), passwords, limiter)
     if with_media:
         await setup.start()
@@ -217,6 +220,7 @@ async def _build(
         inspections=inspections,
         inspector=inspector,
         people=People(store, feed),
+        credentials=Credentials(store, feed),
         webhooks=webhooks,
         couriers=couriers,
         events=events,

@@ -149,6 +149,15 @@ class DialSettings(BaseModel):
     refused_retry_s: float = Field(default=60.0, ge=0.1, le=3600)
 
 
+class SignInSettings(BaseModel):
+    """How long a sign-in of the page lasts."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    # It ends after 12 h without use, and after so long however much it is used.
+    max_days: float = Field(default=7.0, ge=0.05, le=366)
+
+
 class WebhookSettings(BaseModel):
     """Where webhooks may point. Private addresses always may: that is where receivers are."""
 
@@ -181,6 +190,7 @@ class Settings(BaseSettings):
     http: HttpSettings = HttpSettings()
     media: MediaSettings = MediaSettings()
     dial: DialSettings = DialSettings()
+    sign_in: SignInSettings = SignInSettings()
     webhooks: WebhookSettings = WebhookSettings()
     log: LogSettings = LogSettings()
 

@@ -27,9 +27,9 @@ from ..domain import (
     Filing,
     Grant,
     Page,
-    SignIn,
     Subject,
 )
+from .contract_credentials import SignInReader, SignInRepo
 from .contract_imports import (
     JobReader,
     JobRepo,
@@ -228,21 +228,6 @@ class SubjectRepo(SubjectReader, Protocol):
     async def delete(self, subject_id: str) -> None:
         """Deletes its grants and sign-ins too; audit rows stay."""
         ...
-
-
-class SignInReader(Protocol):
-    async def get(self, id_hash: str) -> SignIn | None: ...
-
-
-class SignInRepo(SignInReader, Protocol):
-    async def add(self, sign_in: SignIn) -> None: ...
-    async def extend(self, id_hash: str, expires_at: datetime) -> None:
-        """Writes no changes row: nobody needs to follow a renewal."""
-        ...
-
-    async def delete(self, id_hash: str) -> None: ...
-    async def delete_of_subject(self, subject_id: str) -> int: ...
-    async def delete_expired(self, now: datetime) -> int: ...
 
 
 class AuditReader(Protocol):

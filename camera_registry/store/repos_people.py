@@ -1,12 +1,10 @@
-"""SQL about subjects and sign-ins."""
+"""SQL about subjects."""
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from sqlalchemy import ColumnElement, or_, select
 
-from ..domain import ChangeKind, ChangeOp, Page, SignIn, Subject
+from ..domain import ChangeKind, ChangeOp, Page, Subject
 from ..errors import Conflict, NotFound
 from . import schema
 from .dialect import contains
@@ -14,7 +12,6 @@ from .repos_base import Repo, first
 from .rows import (
     cursor_of,
     keys_of,
-    sign_in_from,
     subject_from,
     subject_values,
 )
@@ -86,7 +83,7 @@ class SqlSubjects(Repo):
 
     async def delete(self, subject_id: str) -> None:
         granted = await self._tx.rows(select(_G.id).where(_G.subject_id == subject_id))
-        signed_in = await self._tx.rows(select(_I.id_hash).where(_I.subject_id == subject_id))
+        signed_in = await self._tx.rows(select(_I.id).where(_I.subject_id == subject_id))
         member_of = await self._tx.rows(select(_M.role_id).where(_M.subject_id == subject_id))
         if not await self._tx.run(schema.subjects.delete().where(_S.id == subject_id)):
             return
@@ -95,7 +92,7 @@ class SqlSubjects(Repo):
         for row in granted:
             await self._tx.changed(ChangeKind.GRANT, row.id, ChangeOp.DELETED)
         for row in signed_in:
-            await self._tx.changed(ChangeKind.SIGN_IN, row.id_hash, ChangeOp.DELETED)
+            await self._tx.changed(ChangeKind.SIGN_IN, row.id, ChangeOp.DELETED)
         await self._tx.changed(ChangeKind.SUBJECT, subject_id, ChangeOp.DELETED)
 
     async def _updated(self, subject_id: str) -> Subject:
@@ -104,43 +101,3 @@ class SqlSubjects(Repo):
             raise NotFound("subject", subject_id)
         await self._tx.changed(ChangeKind.SUBJECT, subject_id, ChangeOp.UPDATED)
         return subject
-
-
-class SqlSignIns(Repo):
-    async def get(self, id_hash: str) -> SignIn | None:
-        row = await self._tx.one(select(schema.sign_ins).where(_I.id_hash == id_hash))
-        return sign_in_from(row) if row else None
-
-    async def add(self, sign_in: SignIn) -> None:
-        await self._tx.run(
-            schema.sign_ins.insert().values(
-                id_hash=sign_in.id_hash,
-                subject_id=sign_in.subject_id,
-                created_at=sign_in.created_at,
-                expires_at=sign_in.expires_at,
-                remote=schema.fitting(_I.remote, sign_in.remote),
-            )
-        )
-        await self._tx.changed(ChangeKind.SIGN_IN, sign_in.id_hash, ChangeOp.CREATED)
-
-    async def extend(self, id_hash: str, expires_at: datetime) -> None:
-        await self._tx.run(
-            schema.sign_ins.update().where(_I.id_hash == id_hash).values(expires_at=expires_at)
-        )
-
-    async def delete(self, id_hash: str) -> None:
-        await self._delete(_I.id_hash == id_hash)
-
-    async def delete_of_subject(self, subject_id: str) -> int:
-        return await self._delete(_I.subject_id == subject_id)
-
-    async def delete_expired(self, now: datetime) -> int:
-        return await self._delete(_I.expires_at <= now)
-
-    async def _delete(self, condition: ColumnElement[bool]) -> int:
-        rows = await self._tx.rows(select(_I.id_hash).where(condition))
-        if rows:
-            await self._tx.run(schema.sign_ins.delete().where(condition))
-        for row in rows:
-            await self._tx.changed(ChangeKind.SIGN_IN, row.id_hash, ChangeOp.DELETED)
-        return len(rows)

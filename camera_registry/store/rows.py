@@ -30,7 +30,6 @@ from ..domain import (
     Purpose,
     Role,
     RuleKind,
-    SignIn,
     Subject,
     SubjectKind,
     WeeklyWindow,
@@ -349,10 +348,6 @@ def role_values(role: Role) -> dict[str, Any]:
 
 def purpose_from(row: AnyRow) -> Purpose:
     return Purpose(row.code, row.zh, row.en)
-
-
-def sign_in_from(row: AnyRow) -> SignIn:
-    return SignIn(row.id_hash, row.subject_id, row.created_at, row.expires_at, row.remote)
 
 
 def audit_from(row: AnyRow) -> AuditRow:

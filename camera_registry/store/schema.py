@@ -326,11 +326,16 @@ subjects = Table(
 sign_ins = Table(
     "sign_ins",
     metadata,
-    Column("id_hash", String(64), primary_key=True),  # SHA-256 of the cookie's id
+    Column("id_hash", String(64), primary_key=True),  # SHA-256 of the cookie's random bits
     Column("subject_id", ForeignKey("subjects.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("created_at", UtcTime, nullable=False),
     Column("expires_at", UtcTime, nullable=False, index=True),
     Column("remote", String(64), nullable=True),
+    Column("id", String(32), nullable=False),
+    Column("ends_at", UtcTime, nullable=False),
+    Column("agent", String(200), nullable=True),
+    Column("method", String(16), nullable=False),
+    Index(None, "id", unique=True),
 )
 
 roles = Table(

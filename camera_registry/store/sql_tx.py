@@ -14,9 +14,10 @@ from .repos_assignment import SqlRules
 from .repos_audit import SqlAudit
 from .repos_base import Tx, parts
 from .repos_cameras import SqlAreas, SqlChannels, SqlDevices
+from .repos_credentials import SqlSignIns
 from .repos_imports import SqlJobs, SqlVersions
 from .repos_inspections import SqlInspections
-from .repos_people import SqlSignIns, SqlSubjects
+from .repos_people import SqlSubjects
 from .repos_rights import SqlGrants, SqlPurposes, SqlRoles
 from .repos_sweeps import SqlSweeps
 from .repos_webhooks import SqlWebhooks

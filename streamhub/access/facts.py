@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from copy import copy
 from typing import TYPE_CHECKING, Final, Protocol
 
 from camera_registry.area_tree import AreaTree
+from camera_registry.credentials import SignIn
 from camera_registry.domain import Area, Channel, Condition, Grant, Purpose, Role, Subject
 from camera_registry.matching import fits
 
@@ -70,6 +72,7 @@ class Facts:
     """One snapshot; what it says never changes after it was built."""
 
     __slots__ = (
+        "_by_hash",
         "_chains",
         "_grants",
         "_held",
@@ -81,6 +84,7 @@ class Facts:
         "roles",
         "roots",
         "scopes",
+        "sign_ins",
         "subjects",
         "tree",
         "version",
@@ -97,6 +101,7 @@ class Facts:
         roles: Mapping[str, Role] | None = None,
         members: Mapping[str, frozenset[str]] | None = None,
         purposes: Mapping[str, Purpose] | None = None,
+        sign_ins: Mapping[str, SignIn] | None = None,
     ) -> None:
         """`members`: ids of subjects by role; `purposes` by code."""
         self.version = version
@@ -122,6 +127,7 @@ class Facts:
         self._held: dict[str, Held] = {}
         self._matches: dict[tuple[Condition, ...], frozenset[str]] = {}
         self.scopes: dict[tuple[str, ...], Scope] = {}
+        self._set_credentials(sign_ins or {})
 
     @classmethod
     def build(
@@ -135,6 +141,7 @@ class Facts:
         roles: Iterable[Role] = (),
         members: Mapping[str, frozenset[str]] | None = None,
         purposes: Iterable[Purpose] = (),
+        sign_ins: Iterable[SignIn] = (),
     ) -> Facts:
         """Index plain rows. Revoked grants may be among them; they never allow anything."""
         return cls(
@@ -146,7 +153,28 @@ class Facts:
             roles={row.id: row for row in roles},
             members=members,
             purposes={row.code: row for row in purposes},
+            sign_ins={row.id: row for row in sign_ins},
         )
+
+    def with_credentials(self, version: int, *, sign_ins: Mapping[str, SignIn]) -> Facts:
+        """The same but for these. They change often: nothing else is indexed anew."""
+        facts = copy(self)
+        facts.version = version
+        facts._set_credentials(sign_ins)
+        return facts
+
+    def _set_credentials(self, sign_ins: Mapping[str, SignIn]) -> None:
+        self.sign_ins = sign_ins
+        self._by_hash = {row.id_hash: row for row in sign_ins.values()}
+
+    def sign_in_by_hash(self, id_hash: str) -> SignIn | None:
+        """Over or not: the decision looks at its end."""
+        return self._by_hash.get(id_hash)
+
+    def sign_ins_of(self, subject_id: str) -> list[SignIn]:
+        """Oldest first."""
+        rows = (row for row in self.sign_ins.values() if row.subject_id == subject_id)
+        return sorted(rows, key=lambda row: (row.created_at, row.id))
 
     def subject(self, subject_id: str) -> Subject | None:
         return self.subjects.get(subject_id)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from camera_registry.area_tree import AreaTree
+from camera_registry.credentials import SignIn
 from camera_registry.domain import Change, ChangeKind, Channel, Grant, Subject
 from camera_registry.feed import ChangeFeed, Subscription
 from camera_registry.store.contract import ReadTx, Store
@@ -20,6 +21,8 @@ from .facts import Facts
 
 # Beyond this many rows of one kind in a batch, one read of the table is cheaper than reads by id.
 MAX_READS_BY_ID = 50
+# What they change needs no index of areas or grants.
+_CREDENTIALS = {ChangeKind.SIGN_IN}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +87,10 @@ class FactsCache:
         async with self.store.read() as tx:
             if ChangeKind.EVERYTHING in ids:
                 self._current = await self._load_all(tx)
-            elif ids.keys() - {ChangeKind.SIGN_IN, ChangeKind.DEVICE, ChangeKind.WEBHOOK}:
-                self._current = await self._load_changed(tx, ids)
+            elif changed := ids.keys() - {ChangeKind.DEVICE, ChangeKind.WEBHOOK}:
+                if changed - _CREDENTIALS:
+                    self._current = await self._load_changed(tx, ids)
+                self._current = await self._load_credentials(tx, ids)
         change = FactsChange(
             version=self._current.version,
             kinds=frozenset(kind.value for kind in ids),
@@ -110,7 +115,15 @@ class FactsCache:
             roles={row.id: row for row in await tx.roles.all()},
             members=await tx.roles.all_members(),
             purposes={row.code: row for row in await tx.purposes.all()},
+            sign_ins={row.id: row for row in await tx.sign_ins.all()},
         )
+
+    async def _load_credentials(self, tx: ReadTx, ids: Mapping[ChangeKind, set[str]]) -> Facts:
+        now = self._current
+        sign_ins = now.sign_ins
+        if ChangeKind.SIGN_IN in ids:
+            sign_ins = await _sign_ins(tx, sign_ins, ids[ChangeKind.SIGN_IN])
+        return now.with_credentials(await tx.change_seq(), sign_ins=sign_ins)
 
     async def _load_changed(self, tx: ReadTx, ids: Mapping[ChangeKind, set[str]]) -> Facts:
         now = self._current
@@ -138,9 +151,16 @@ class FactsCache:
             roles=roles,
             members=members,
             purposes=purposes,
+            sign_ins=now.sign_ins,
         )
         facts.take_matches(now, ids.get(ChangeKind.CHANNEL, ()))
         return facts
+
+
+async def _sign_ins(tx: ReadTx, known: Mapping[str, SignIn], ids: set[str]) -> Mapping[str, SignIn]:
+    if len(ids) > MAX_READS_BY_ID:
+        return {row.id: row for row in await tx.sign_ins.all()}
+    return _merged(known, {each: await tx.sign_ins.get(each) for each in ids})
 
 
 async def _channels(

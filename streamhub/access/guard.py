@@ -9,10 +9,12 @@ from datetime import UTC, datetime
 from .errors import Forbidden, NotVisible, PurposeRequired, Unauthenticated
 from .facts import Facts, FactsSource
 from .permit import _MINT, Permit
-from .policy import Decision, Scope, decide, is_undenied, scope
+from .policy import Decision, Scope, decide, is_undenied, scope, subject_refusal
 from .principal import Action, Principal, Resource
 
-SIGN_IN_ENDED = frozenset({"unknown_subject", "subject_disabled", "sign_in_outdated"})
+SIGN_IN_ENDED = frozenset(
+    {"unknown_subject", "subject_disabled", "sign_in_outdated", "sign_in_ended"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,12 @@ class Guard:
     def decision(self, principal: Principal, action: Action, resource: Resource) -> Decision:
         """What would be decided, without a purpose. Notes nothing."""
         return decide(principal, action, resource, self._facts.current, self._now())
+
+    def ended(self, principal: Principal) -> str | None:
+        """Why the principal's sign-in holds no more, None when it does."""
+        if principal.is_local:
+            return None
+        return subject_refusal(principal, self._facts.current, self._now())
 
     def allows(self, principal: Principal, action: Action, resource: Resource) -> bool:
         """Whether it would be allowed: for what a list shows. Notes nothing."""

@@ -29,14 +29,15 @@ _MINT: Final = Mint()
 class Permit:
     """An allow for one principal, action and resource, as decided at `decided_at`.
 
-    `until` is when the allowing grants end (None: open-ended). It can't be copied or pickled: a
-    permit is a fact of this process, not data. Raises TypeError when made by anyone else.
-    `purpose`: the code of what it was asked for, if that was said.
+    `until` is when the allowing grants or the sign-in end (None: open-ended), `ends_as` which. It
+    can't be copied or pickled: a permit is a fact of this process, not data. Raises TypeError when
+    made by anyone else. `purpose`: the code of what it was asked for, if that was said.
     """
 
     __slots__ = (
         "action",
         "decided_at",
+        "ends_as",
         "grant_ids",
         "principal",
         "purpose",
@@ -49,6 +50,7 @@ class Permit:
     resource: Resource
     grant_ids: tuple[str, ...]
     until: datetime | None
+    ends_as: str
     decided_at: datetime
     purpose: str | None
 
@@ -72,6 +74,7 @@ class Permit:
         set_field(self, "resource", resource)
         set_field(self, "grant_ids", decision.grant_ids)
         set_field(self, "until", decision.until)
+        set_field(self, "ends_as", decision.ends_as)
         set_field(self, "decided_at", decided_at)
         set_field(self, "purpose", purpose)
 

@@ -8,8 +8,8 @@ and until when it holds as the grants are now.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from camera_registry.domain import Channel, Grant
@@ -32,10 +32,11 @@ __all__ = [
     "decide",
     "deciding",
     "is_undenied",
-    "refusal_of_subject",
     "scope",
+    "subject_refusal",
 ]
 
+_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 # A channel that was switched off can be listed and managed, but gives no pictures and no sound, and
 # stands still.
 PICTURE_ACTIONS: Final = frozenset({Action.LIVE, Action.SNAPSHOT, Action.TALK, Action.PTZ})
@@ -52,13 +53,15 @@ EDGES_AHEAD: Final = 64
 @dataclass(frozen=True, slots=True)
 class Decision:
     """`reason` is a stable code. `grant_ids`: those that allow it, or that deny it. `until`: the
-    decision to allow holds before it; None: until something is changed."""
+    decision to allow holds before it, as far as grants and sign-in go; None: until something is
+    changed."""
 
     allowed: bool
     visible: bool
     reason: str
     grant_ids: tuple[str, ...] = ()
     until: datetime | None = None
+    ends_as: str = "grant_ended"  # what `until` will then have been
 
 
 def decide(
@@ -71,17 +74,30 @@ def decide(
 ) -> Decision:
     """The decision. `now` is timezone-aware; `purpose` is the code of what it is wanted for.
 
-    Reasons of a refusal: unknown_subject, subject_disabled, sign_in_outdated, not_there, not_filed,
-    no_grant, denied, purpose_required, purpose_unknown, channel_disabled.
+    Reasons of a refusal: unknown_subject, subject_disabled, sign_in_outdated, sign_in_ended,
+    not_there, not_filed, no_grant, denied, purpose_required, purpose_unknown, channel_disabled.
     """
     row = facts.channel(resource.id) if resource.kind == "channel" else None
     if not _exists(resource, row, facts):
         return Decision(False, False, "not_there")
     if principal.is_local:
         return Decision(True, True, "local_operator")
-    refusal = refusal_of_subject(principal, facts)
+    refusal = subject_refusal(principal, facts, now)
     if refusal is not None:
         return Decision(False, False, refusal)
+    decision = _decide(principal, action, resource, row, facts, now, purpose)
+    return _within(_credential_end(principal, facts), decision)
+
+
+def _decide(
+    principal: Principal,
+    action: Action,
+    resource: Resource,
+    row: Channel | None,
+    facts: Facts,
+    now: datetime,
+    purpose: str | None,
+) -> Decision:
     if resource.kind == "district":
         return _decide_district(principal, action, facts, now)
 
@@ -118,7 +134,7 @@ def scope(principal: Principal, action: Action, facts: Facts, now: datetime) -> 
     lists, which show only what is visible."""
     if principal.is_local:
         return Scope(facts, everything=True)
-    if refusal_of_subject(principal, facts) is not None:
+    if subject_refusal(principal, facts, now) is not None:
         return Scope(facts)
     open_now = [each for each in facts.grants_of(principal.subject_id) if is_open(each, now)]
     key = (action.value, *(each.id for each in open_now))
@@ -166,8 +182,8 @@ def deciding(subject_id: str, resource: Resource, facts: Facts) -> Sequence[Gran
     return [] if row is None else held.covering_channel(row, facts.area_chain(row.area_id))
 
 
-def refusal_of_subject(principal: Principal, facts: Facts) -> str | None:
-    """Why the principal is nobody any more, if so."""
+def subject_refusal(principal: Principal, facts: Facts, now: datetime) -> str | None:
+    """Why the principal's sign-in does not hold, whatever is asked; None when it does."""
     subject = facts.subject(principal.subject_id)
     if subject is None:
         return "unknown_subject"
@@ -175,7 +191,22 @@ def refusal_of_subject(principal: Principal, facts: Facts) -> str | None:
         return "subject_disabled"
     if subject.version != principal.version:
         return "sign_in_outdated"
-    return None
+    end = _credential_end(principal, facts)
+    return "sign_in_ended" if end is not None and end <= now else None
+
+
+def _credential_end(principal: Principal, facts: Facts) -> datetime | None:
+    """When what the principal came with ends: long ago, if it is not there any more."""
+    if principal.credential_id is None:
+        return None
+    sign_in = facts.sign_ins.get(principal.credential_id)
+    return _LONG_AGO if sign_in is None else sign_in.expires_at
+
+
+def _within(end: datetime | None, decision: Decision) -> Decision:
+    if end is None or not decision.allowed or (decision.until and decision.until <= end):
+        return decision
+    return replace(decision, until=end, ends_as="sign_in_ended")
 
 
 def _where(

@@ -62,6 +62,7 @@ class Principal:
     remote: str
     via: Via
     version: int
+    credential_id: str | None = None  # the sign-in that the cookie is of: with it, this ends
 
     @property
     def is_local(self) -> bool:

@@ -1,36 +1,39 @@
 """Signing in and being recognised: passwords to tokens and cookies, and these to a `Principal`.
 
 A cookie is 256 random bits; the store keeps only its SHA-256, so a stolen database signs nobody
-in. It renews itself while used: an operator is not signed out in the middle of a shift.
+in. It renews itself while used, up to an absolute end: an operator is not signed out in the middle
+of a shift. Which sign-ins there are is among the facts, so that what one opened ends with it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import secrets
-from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from camera_registry.domain import AuditEntry, SignIn, Subject
-from camera_registry.store.contract import Store
+from camera_registry.credentials import SignIn
+from camera_registry.domain import AuditEntry, Subject, new_id
+from camera_registry.feed import ChangeFeed
+from camera_registry.store.contract import Store, WriteTx
+from camera_registry.units import Units
 
 from .audit import entry_for
 from .errors import Unauthenticated
 from .facts import FactsSource
-from .facts_cache import FactsChange
 from .passwords import Passwords
 from .principal import Principal
 from .rate_limit import SignInLimiter
 from .tokens import Tokens
 
-SIGN_IN_LIFETIME_S = 12 * 3600
+SIGN_IN_IDLE = timedelta(hours=12)
+SIGN_IN_ENDS_AFTER = timedelta(days=7)
 # Renewed at most this often, so that a page that polls does not write at each request.
-RENEW_EVERY_S = 10 * 60
+RENEW_EVERY = timedelta(minutes=10)
 COOKIE_BYTES = 32
-# A sign-in is about 300 bytes here; a district has some hundreds of operators.
-MAX_CACHED_SIGN_INS = 4_096
+# An office may share an account among its screens; past it the one unused for longest ends.
+MAX_SIGN_INS_OF_SUBJECT = 100
 MAX_USERNAME_CHARS = 128
 
 
@@ -50,38 +53,50 @@ class SignIns:
         self,
         *,
         store: Store,
+        feed: ChangeFeed,
         facts: FactsSource,
         passwords: Passwords,
         tokens: Tokens,
         limiter: SignInLimiter,
         now: Callable[[], datetime],
+        lasts_at_most: timedelta = SIGN_IN_ENDS_AFTER,
     ) -> None:
         self._store = store
+        self._units = Units(store, feed)
         self._facts = facts
         self._passwords = passwords
         self._tokens = tokens
         self._limiter = limiter
         self._now = now
-        self._cached: OrderedDict[str, SignIn] = OrderedDict()
-        self._changes_heard = 0
+        self._lasts_at_most = lasts_at_most
 
-    async def open(self, username: str, password: str, remote: str) -> OpenedSignIn:
-        """Sign the page in. Raises Unauthenticated (bad_credentials) or TooManyAttempts."""
+    async def open(
+        self, username: str, password: str, remote: str, *, agent: str | None = None
+    ) -> OpenedSignIn:
+        """Sign the page in; `agent` is what the browser calls itself. Raises Unauthenticated
+        (bad_credentials) or TooManyAttempts."""
         subject = await self._verified(username, password, remote, act="sign_in")
-        principal = Principal(subject.id, subject.username, remote, "cookie", subject.version)
         cookie = secrets.token_urlsafe(COOKIE_BYTES)
         now = self._now()
+        ends_at = now + self._lasts_at_most
         row = SignIn(
+            id=new_id("si"),
             id_hash=_id_hash(cookie),
             subject_id=subject.id,
             created_at=now,
-            expires_at=now + timedelta(seconds=SIGN_IN_LIFETIME_S),
+            expires_at=min(now + SIGN_IN_IDLE, ends_at),
+            ends_at=ends_at,
             remote=remote,
+            agent=agent,
         )
-        async with self._store.write() as tx:
-            await tx.sign_ins.delete_expired(now)
-            await tx.sign_ins.add(row)
-            await tx.audit.append(entry_for("sign_in", principal=principal))
+        principal = Principal(
+            subject.id, subject.username, remote, "cookie", subject.version, row.id
+        )
+        async with self._units.begin(principal.actor()) as unit:
+            await unit.tx.sign_ins.delete_expired(now)
+            await _make_room(unit.tx, subject.id)
+            await unit.tx.sign_ins.add(row)
+            await unit.record("sign_in", sign_in=row.id)
         return OpenedSignIn(principal, subject, cookie)
 
     async def token(self, username: str, password: str, remote: str) -> str:
@@ -94,14 +109,13 @@ class SignIns:
         await self._store.append_audit(entry_for("token", principal=principal))
         return token
 
-    async def close(self, cookie: str, principal: Principal) -> None:
-        """Sign the page out; the cookie is worth nothing afterwards."""
-        id_hash = _id_hash(cookie)
-        async with self._store.write() as tx:
-            await tx.sign_ins.delete(id_hash)
-            await tx.audit.append(entry_for("sign_out", principal=principal))
-        self._changes_heard += 1
-        self._cached.pop(id_hash, None)
+    async def close(self, principal: Principal) -> None:
+        """Sign the page out: its cookie is worth nothing afterwards, and its views end."""
+        if principal.credential_id is None:
+            return
+        async with self._units.begin(principal.actor()) as unit:
+            await unit.tx.sign_ins.delete([principal.credential_id])
+            await unit.record("sign_out", sign_in=principal.credential_id)
 
     def from_bearer(self, token: str, remote: str) -> Principal:
         """Who holds the token. Raises Unauthenticated."""
@@ -114,30 +128,20 @@ class SignIns:
     async def from_cookie(self, cookie: str, remote: str) -> tuple[Principal, bool]:
         """Who holds the cookie, and whether it was renewed (then send it again). Raises
         Unauthenticated."""
-        row = await self._sign_in(_id_hash(cookie))
+        row = self._facts.current.sign_in_by_hash(_id_hash(cookie))
         now = self._now()
         if row is None or row.expires_at <= now:
             raise Unauthenticated("The sign-in has ended; sign in again.", code="sign_in_ended")
         subject = self._present_subject(row.subject_id)
-        principal = Principal(subject.id, subject.username, remote, "cookie", subject.version)
-        fresh_until = now + timedelta(seconds=SIGN_IN_LIFETIME_S)
-        renew = (fresh_until - row.expires_at).total_seconds() >= RENEW_EVERY_S
+        principal = Principal(
+            subject.id, subject.username, remote, "cookie", subject.version, row.id
+        )
+        fresh_until = min(now + SIGN_IN_IDLE, row.ends_at)
+        renew = fresh_until - row.expires_at >= RENEW_EVERY
         if renew:
-            async with self._store.write() as tx:
-                # It may have been signed out meanwhile: a renewal must not bring it back.
-                await tx.sign_ins.extend(row.id_hash, fresh_until)
-            if row.id_hash in self._cached:
-                self._cached[row.id_hash] = replace(row, expires_at=fresh_until)
+            async with self._units.begin(principal.actor()) as unit:
+                await unit.tx.sign_ins.extend(row.id, fresh_until)
         return principal, renew
-
-    async def facts_changed(self, change: FactsChange) -> None:
-        """Forget cached sign-ins that another request or process may have ended."""
-        self._changes_heard += 1
-        if change.is_everything or "subject" in change.kinds:
-            self._cached.clear()
-        elif "sign_in" in change.kinds:
-            for id_hash in change.object_ids:
-                self._cached.pop(id_hash, None)
 
     async def _verified(self, username: str, password: str, remote: str, *, act: str) -> Subject:
         name = username.strip().lower()[:MAX_USERNAME_CHARS]
@@ -168,20 +172,13 @@ class SignIns:
             raise Unauthenticated("The sign-in has ended; sign in again.", code="sign_in_ended")
         return subject
 
-    async def _sign_in(self, id_hash: str) -> SignIn | None:
-        row = self._cached.get(id_hash)
-        if row is None:
-            heard = self._changes_heard
-            async with self._store.read() as tx:
-                row = await tx.sign_ins.get(id_hash)
-            # A sign-out heard of while reading: what was read may be from before it.
-            if row is not None and heard == self._changes_heard:
-                self._cached[id_hash] = row
-        if id_hash in self._cached:
-            self._cached.move_to_end(id_hash)
-            while len(self._cached) > MAX_CACHED_SIGN_INS:
-                self._cached.popitem(last=False)
-        return row
+
+async def _make_room(tx: WriteTx, subject_id: str) -> None:
+    rows = await tx.sign_ins.of_subject(subject_id)
+    longest_unused = sorted(rows, key=lambda row: row.expires_at)
+    await tx.sign_ins.delete(
+        [row.id for row in longest_unused[: max(0, len(rows) + 1 - MAX_SIGN_INS_OF_SUBJECT)]]
+    )
 
 
 def _why(subject: Subject | None, matches: bool) -> str:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from http.cookies import SimpleCookie
 
-from streamhub.access.sign_in import SIGN_IN_LIFETIME_S
+from streamhub.access.sign_in import SIGN_IN_IDLE
 
 from .rights import COOKIE
 
 
 def cookie_header(value: str, *, secure: bool) -> str:
     """The Set-Cookie value that signs in, or renews."""
-    return _header(value, max_age_s=SIGN_IN_LIFETIME_S, secure=secure)
+    return _header(value, max_age_s=int(SIGN_IN_IDLE.total_seconds()), secure=secure)
 
 
 def gone_cookie_header(*, secure: bool) -> str:

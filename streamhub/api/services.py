@@ -12,6 +12,7 @@ from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from camera_registry.assignment import Assignment
+from camera_registry.credential_cases import Credentials
 from camera_registry.filing import Filings
 from camera_registry.imports import Imports
 from camera_registry.inspection.cases import InspectionCases
@@ -50,6 +51,7 @@ class Services:
     inspections: InspectionCases
     inspector: Inspector
     people: People
+    credentials: Credentials
     webhooks: Webhooks
     couriers: Couriers
     events: EventHub

@@ -11,7 +11,7 @@ from streamhub.access.tokens import TOKEN_LIFETIME_S
 
 from .cookies import cookie_header, gone_cookie_header
 from .grants import channel_name
-from .rights import COOKIE, public, remote_of, signed_in
+from .rights import public, remote_of, signed_in
 from .services import Provided, Services
 from .times import Time
 
@@ -77,7 +77,10 @@ async def sign_in(
 ) -> SignInAnswer:
     """Signs the page in with a cookie that renews itself while it is used."""
     opened = await services.sign_ins.open(
-        body.username, body.password.get_secret_value(), remote_of(request)
+        body.username,
+        body.password.get_secret_value(),
+        remote_of(request),
+        agent=request.headers.get("user-agent"),
     )
     secure = request.url.scheme == "https"
     response.headers.append("set-cookie", cookie_header(opened.cookie, secure=secure))
@@ -93,10 +96,8 @@ async def sign_in(
 async def sign_out(
     request: Request, services: Provided, who: Annotated[Principal, signed_in()]
 ) -> Response:
-    """Ends the page's sign-in; with a Bearer token there is nothing to end."""
-    cookie = request.cookies.get(COOKIE)
-    if cookie is not None and who.via == "cookie":
-        await services.sign_ins.close(cookie, who)
+    """Ends the page's sign-in and its views; with a Bearer token there is nothing to end."""
+    await services.sign_ins.close(who)
     secure = request.url.scheme == "https"
     return Response(status_code=204, headers={"set-cookie": gone_cookie_header(secure=secure)})
 

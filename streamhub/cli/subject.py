@@ -1,4 +1,4 @@
-"""`streamhub subject add|list|disable|enable|set-password`."""
+"""`streamhub subject add|list|disable|enable|set-password|sign-ins|sign-out`."""
 
 from __future__ import annotations
 
@@ -82,6 +82,36 @@ def set_password(username: str, password_stdin: PasswordStdin = False) -> None:
     """Give a subject a new password; what was signed in with the old one ends."""
     _change(username, {"password": _password(password_stdin)})
     say(f"changed the password of {username}")
+
+
+@app.command("sign-ins")
+def sign_ins(username: str, as_json: AsJson = False) -> None:
+    """Where a subject is signed in with the page."""
+
+    async def work(api: Api) -> Any:
+        subject = await subject_by(api, username)
+        return await api.call("GET", f"/api/v1/subjects/{subject['id']}/sign-ins")
+
+    columns = ("id", "created_at", "used_at", "ends_at", "remote", "method", "agent")
+    show_rows(run(work)["items"], columns, as_json=as_json)
+
+
+@app.command("sign-out")
+def sign_out(
+    username: str,
+    sign_in_id: Annotated[str | None, typer.Argument(help="Left out: all.")] = None,
+) -> None:
+    """End a subject's sign-ins and the views of them; it may sign in again."""
+
+    async def work(api: Api) -> int:
+        subject = await subject_by(api, username)
+        path = f"/api/v1/subjects/{subject['id']}/sign-ins"
+        if sign_in_id is None:
+            return int((await api.call("DELETE", path))["ended"])
+        await api.call("DELETE", f"{path}/{sign_in_id}")
+        return 1
+
+    say(f"ended {run(work)} sign-ins of {username}")
 
 
 def _change(username: str, changes: dict[str, Any]) -> None:

@@ -142,7 +142,7 @@ class ViewTable:
         """The core closed it: by our wish (`ended_cause` is set), or for a cause of its own."""
         until = view.permit.until
         if cause == "lease_expired" and until is not None and until <= self._now():
-            cause = "grant_ended"
+            cause = view.permit.ends_as
         self._mark_ended(view, cause)
         self._finish(view)
 

@@ -132,6 +132,8 @@ OWN = {
     ("POST", "/api/v1/sign-out"),
     ("GET", "/api/v1/audit/mine"),
     ("GET", "/api/v1/audit/mine/views"),
+    ("GET", "/api/v1/sign-ins"),
+    ("DELETE", "/api/v1/sign-ins"),
 }
 
 
@@ -155,6 +157,7 @@ async def _call(
         sweep_id="sw_none",
         rule_id="ru_none",
         webhook_id="wh_none",
+        sign_in_id="si_none",
     )
     if path == "/api/v1/events":
         path += "?for_s=0"  # else the stream goes on

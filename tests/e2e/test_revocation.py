@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 
+from streamhub.cli.demo import demo_password
 from support.aiortc_viewer import AiortcViewer
 from support.core_viewer import CoreViewer, core_on
 from support.district import Farm, Service, eventually, farm_secret
@@ -141,6 +142,19 @@ async def test_every_way_a_right_ends_stops_the_picture(service: Service) -> Non
             "valid_until": until.isoformat(),
         }
         assert (await admin.post("/api/v1/grants", json=body)).status_code == 201
+        page = await stack.enter_async_context(httpx.AsyncClient(base_url=service.url, timeout=30))
+        body = {"username": "yongshun", "password": demo_password("yongshun")}
+        assert (await page.post("/api/v1/sign-in", json=body)).status_code == 200
+        [sign_in] = (await page.get("/api/v1/sign-ins")).json()["items"]
+        [shown] = await channels_of(admin, 1, q="11011208")
+        body = {
+            "subject_id": await subject_id_of(admin, "yongshun"),
+            "actions": ["list", "live"],
+            "channel_id": shown["id"],
+        }
+        assert (await admin.post("/api/v1/grants", json=body)).status_code == 201
+        in_the_page = watched(page, [shown["id"]], decode=False)
+        [page_viewer] = await stack.enter_async_context(in_the_page)
         disabled, re_keyed = "liyuan", "songzhuang"
         disabled_id = await subject_id_of(admin, disabled)
         re_keyed_id = await subject_id_of(admin, re_keyed)
@@ -170,6 +184,11 @@ async def test_every_way_a_right_ends_stops_the_picture(service: Service) -> Non
                 lambda: admin.patch(
                     f"/api/v1/channels/{switched_off['id']}", json={"enabled": False}
                 ),
+            ),
+            Ending(
+                "sign_in_ended",
+                page_viewer,
+                lambda: page.delete(f"/api/v1/sign-ins/{sign_in['id']}"),
             ),
             Ending(
                 "closed_by_operator",

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from camera_registry.domain import Actor, ChangeKind, ChangeOp, Grant, SignIn
+from camera_registry.credentials import SignIn
+from camera_registry.domain import Actor, ChangeKind, ChangeOp, Grant
 from camera_registry.drafts import AreaDraft, ChannelDraft, GrantDraft, SubjectDraft
 from camera_registry.errors import Conflict, NotFound, ValidationFailed
 from camera_registry.people import People
@@ -19,12 +20,12 @@ NOW = datetime.now(UTC)
 
 async def sign_in(store: SqlStore, subject_id: str, id_hash: str, ends: datetime) -> None:
     async with store.write() as tx:
-        await tx.sign_ins.add(SignIn(id_hash, subject_id, NOW, ends, "192.0.2.1"))
+        await tx.sign_ins.add(SignIn(f"si_{id_hash[0]}", id_hash, subject_id, NOW, ends, ends))
 
 
 async def known(store: SqlStore, id_hash: str) -> bool:
     async with store.read() as tx:
-        return await tx.sign_ins.get(id_hash) is not None
+        return await tx.sign_ins.get(f"si_{id_hash[0]}") is not None
 
 
 async def test_a_subject_from_creation_to_deletion(
@@ -82,14 +83,17 @@ async def test_sign_ins_renew_and_expire(people: People, by: Actor, store: SqlSt
     await sign_in(store, subject.id, "b" * 64, NOW + timedelta(hours=1))
     before = await store.latest_change_seq()
     async with store.write() as tx:
-        await tx.sign_ins.extend("a" * 64, NOW + timedelta(hours=12))
-    assert await store.latest_change_seq() == before  # nobody has to follow a renewal
+        await tx.sign_ins.extend("si_a", NOW + timedelta(hours=12))
+        await tx.sign_ins.extend("si_gone", NOW + timedelta(hours=12))
+    [change] = await store.changes_since(before)
+    assert (change.kind, change.object_id, change.op) == ("sign_in", "si_a", ChangeOp.UPDATED)
+    before = await store.latest_change_seq()
     async with store.write() as tx:
         assert await tx.sign_ins.delete_expired(NOW + timedelta(hours=2)) == 1
     assert (await known(store, "a" * 64), await known(store, "b" * 64)) == (True, False)
     [change] = await store.changes_since(before)
     assert (change.kind, change.op) == (ChangeKind.SIGN_IN, ChangeOp.DELETED)
-    assert change.object_id == "b" * 64
+    assert change.object_id == "si_b"
 
 
 async def test_a_grant_from_creation_to_revocation(

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from camera_registry.domain import ChangeKind, Device, SignIn, Subject, SubjectKind, new_id
+from camera_registry.credentials import SignIn
+from camera_registry.domain import ChangeKind, Device, Subject, SubjectKind, new_id
 from camera_registry.errors import Conflict
 from camera_registry.store import SqlStore
 
@@ -95,9 +96,9 @@ async def test_a_sign_in_from_anywhere_is_kept(store: SqlStore) -> None:
     ada = Subject(new_id("su"), "ada", "Ada", SubjectKind.PERSON)
     async with store.write() as tx:
         await tx.subjects.add(ada)
-        await tx.sign_ins.add(SignIn("a" * 64, ada.id, NOW, NOW, "y\0" * 500))
+        await tx.sign_ins.add(SignIn("si_a", "a" * 64, ada.id, NOW, NOW, NOW, "y\0" * 500))
     async with store.read() as tx:
-        kept = await tx.sign_ins.get("a" * 64)
+        kept = await tx.sign_ins.get("si_a")
     assert kept is not None
     assert kept.remote == "y\N{REPLACEMENT CHARACTER}" * 32
 

@@ -26,7 +26,13 @@ from streamhub.access.rate_limit import (
     SECONDS_PER_ATTEMPT,
     SignInLimiter,
 )
-from streamhub.access.sign_in import RENEW_EVERY_S, SIGN_IN_LIFETIME_S, SignIns
+from streamhub.access.sign_in import (
+    MAX_SIGN_INS_OF_SUBJECT,
+    RENEW_EVERY,
+    SIGN_IN_ENDS_AFTER,
+    SIGN_IN_IDLE,
+    SignIns,
+)
 from streamhub.access.tokens import AUDIENCE, TOKEN_LIFETIME_S, Tokens, load_key
 from support.http_kit import CHEAP, seed
 
@@ -52,17 +58,18 @@ class Kit:
     def __init__(self, store: Store, feed: ChangeFeed, facts: FactsCache, clock: Clock) -> None:
         self.store = store
         self.clock = clock
+        self.facts = facts
         self.people = People(store, feed)
         self.key = b"k" * 32
         self.sign_ins = SignIns(
             store=store,
+            feed=feed,
             facts=facts,
             passwords=Passwords(CHEAP),
             tokens=Tokens(self.key, clock),
             limiter=SignInLimiter(clock.seconds),
             now=clock,
         )
-        facts.on_change(self.sign_ins.facts_changed)
 
     async def rows(self, act: str) -> list[AuditRow]:
         async with self.store.read() as tx:
@@ -99,11 +106,48 @@ async def test_a_cookie_is_renewed_while_it_is_used_and_ends_when_it_is_not(
             kit.clock.pass_s(8 * 3600)
             _, renewed = await kit.sign_ins.from_cookie(opened.cookie, HOME)
             assert renewed
-        kit.clock.pass_s(RENEW_EVERY_S - 1)
+        kit.clock.pass_s(RENEW_EVERY.total_seconds() - 1)
         assert not (await kit.sign_ins.from_cookie(opened.cookie, HOME))[1]
-        kit.clock.pass_s(SIGN_IN_LIFETIME_S)
+        kit.clock.pass_s(SIGN_IN_IDLE.total_seconds())
         with pytest.raises(Unauthenticated):
             await kit.sign_ins.from_cookie(opened.cookie, HOME)
+
+
+async def test_a_sign_in_ends_however_much_it_is_used(tmp_path: Path) -> None:
+    async with a_kit(tmp_path) as kit:
+        opened = await kit.sign_ins.open("yongshun", "yongshun-pass", HOME)
+        hours = SIGN_IN_ENDS_AFTER // timedelta(hours=6)
+        for _ in range(hours - 1):
+            kit.clock.pass_s(6 * 3600)
+            await kit.sign_ins.from_cookie(opened.cookie, HOME)
+        kit.clock.pass_s(6 * 3600)
+        with pytest.raises(Unauthenticated):
+            await kit.sign_ins.from_cookie(opened.cookie, HOME)
+
+
+async def test_a_subject_has_so_many_sign_ins_and_the_oldest_gives_way(tmp_path: Path) -> None:
+    async with a_kit(tmp_path) as kit:
+        first = await kit.sign_ins.open("yongshun", "yongshun-pass", HOME)
+        for _ in range(MAX_SIGN_INS_OF_SUBJECT - 1):
+            kit.clock.pass_s(1)
+            last = await kit.sign_ins.open("yongshun", "yongshun-pass", HOME)
+        await kit.sign_ins.from_cookie(first.cookie, HOME)
+        await kit.sign_ins.open("yongshun", "yongshun-pass", HOME)
+        with pytest.raises(Unauthenticated):
+            await kit.sign_ins.from_cookie(first.cookie, HOME)
+        await kit.sign_ins.from_cookie(last.cookie, HOME)
+        assert len(kit.facts.current.sign_ins_of("su_yongshun")) == MAX_SIGN_INS_OF_SUBJECT
+
+
+async def test_a_sign_in_that_was_ended_is_not_brought_back_by_its_renewal(tmp_path: Path) -> None:
+    async with a_kit(tmp_path) as kit:
+        opened = await kit.sign_ins.open("yongshun", "yongshun-pass", HOME)
+        sign_in_id = opened.principal.credential_id
+        assert sign_in_id is not None
+        async with kit.store.write() as tx:
+            await tx.sign_ins.delete([sign_in_id])
+            await tx.sign_ins.extend(sign_in_id, kit.clock.now + timedelta(hours=1))
+            assert await tx.sign_ins.get(sign_in_id) is None
 
 
 async def test_the_store_does_not_hold_the_cookie(tmp_path: Path) -> None:
@@ -119,7 +163,7 @@ async def test_a_signed_out_cookie_is_worth_nothing(tmp_path: Path) -> None:
     async with a_kit(tmp_path) as kit:
         opened = await kit.sign_ins.open("yongshun", "yongshun-pass", HOME)
         principal, _ = await kit.sign_ins.from_cookie(opened.cookie, HOME)
-        await kit.sign_ins.close(opened.cookie, principal)
+        await kit.sign_ins.close(principal)
         with pytest.raises(Unauthenticated):
             await kit.sign_ins.from_cookie(opened.cookie, HOME)
         assert len(await kit.rows("sign_out")) == 1

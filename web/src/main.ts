@@ -8,6 +8,7 @@ import { startWall } from './state/wall'
 import './style.css'
 import './wall.css'
 import './manage.css'
+import './account.css'
 
 startI18n()
 startWall()

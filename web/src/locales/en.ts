@@ -1,5 +1,6 @@
 /** English catalogue. Sentences name the next step. */
 import { acceptEn } from './accept.en'
+import { accountEn } from './account.en'
 import { manageEn } from './manage.en'
 import { reasonsEn } from './reasons.en'
 import { rulesEn } from './rules.en'
@@ -36,7 +37,6 @@ export const en: Record<Key, string> = {
   'signin.slow_down': 'Too many tries. Try again in {seconds} s.',
   'signin.expired': 'You were signed out; please sign in again. Your chosen cameras are kept.',
   'signin.out': 'Sign out',
-  'signin.person': 'Signed in: {name}',
 
   'tree.areas': 'Areas',
   'tree.all': 'All cameras granted to me',
@@ -157,6 +157,7 @@ export const en: Record<Key, string> = {
 
   ...manageEn,
   ...acceptEn,
+  ...accountEn,
   ...reasonsEn,
   ...rulesEn,
 }

@@ -32,6 +32,7 @@ export const reasonsEn: Record<keyof typeof reasonsZh, string> = {
   'reason.lagging': 'The network is too slow for this stream. Watch the sub stream for now.',
   'reason.ended': 'This view has ended.',
   'reason.revoked': 'Your grant for this camera was revoked; the view has ended.',
+  'reason.sign_in_ended': 'The sign-in that this was opened with has ended; sign in again.',
   'reason.grant_ended': 'Your grant has run out; the view has ended. Ask for a new one to go on.',
   'reason.closed_by_operator': 'An administrator ended this view.',
   'reason.channel_removed': 'This camera was removed from the registry.',

@@ -30,6 +30,7 @@ export const reasonsZh = {
   'reason.lagging': '网络太慢，跟不上视频。可先看子码流。',
   'reason.ended': '此次查看已结束。',
   'reason.revoked': '对此通道的授权已被收回，查看已结束。',
+  'reason.sign_in_ended': '打开此画面的登录已结束，请重新登录。',
   'reason.grant_ended': '授权时间已到，查看已结束。需要继续请重新申请。',
   'reason.closed_by_operator': '管理员结束了此次查看。',
   'reason.channel_removed': '这路通道已从目录中删除。',

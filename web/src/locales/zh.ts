@@ -1,5 +1,6 @@
 /** Chinese catalogue; its keys are the key set of the page. Sentences name the next step. */
 import { acceptZh } from './accept.zh'
+import { accountZh } from './account.zh'
 import { manageZh } from './manage.zh'
 import { reasonsZh } from './reasons.zh'
 import { rulesZh } from './rules.zh'
@@ -35,7 +36,6 @@ const pageZh = {
   'signin.slow_down': '尝试次数过多。请在 {seconds} 秒后再试。',
   'signin.expired': '登录已失效，请重新登录。已选的通道会保留。',
   'signin.out': '退出登录',
-  'signin.person': '当前用户：{name}',
 
   'tree.areas': '区域',
   'tree.all': '全部授权通道',
@@ -155,6 +155,6 @@ const pageZh = {
   'check.verdict.fail': '本机目前不能观看，请按上面的说明处理。',
 } as const
 
-export const zh = { ...pageZh, ...manageZh, ...acceptZh, ...reasonsZh, ...rulesZh } as const
+export const zh = { ...pageZh, ...manageZh, ...acceptZh, ...accountZh, ...reasonsZh, ...rulesZh } as const
 
 export type Key = keyof typeof zh

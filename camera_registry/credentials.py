@@ -1,0 +1,26 @@
+"""What a subject was let in by, as plain records. No SQL, no hashing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class SignInMethod(StrEnum):
+    PASSWORD = "password"  # noqa: S105
+
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """A page's sign-in: the store keeps only the SHA-256 of the cookie's random bits."""
+
+    id: str  # what it is called by, where it is listed and ended
+    id_hash: str  # 64 hex digits
+    subject_id: str
+    created_at: datetime
+    expires_at: datetime  # moves on while it is used, but never past `ends_at`
+    ends_at: datetime
+    remote: str | None = None
+    agent: str | None = None  # what the browser calls itself
+    method: SignInMethod = SignInMethod.PASSWORD
