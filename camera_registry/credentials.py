@@ -24,3 +24,23 @@ class SignIn:
     remote: str | None = None
     agent: str | None = None  # what the browser calls itself
     method: SignInMethod = SignInMethod.PASSWORD
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key that a program comes with in its subject's name: the store keeps only a keyed hash.
+
+    It allows what the subject's grants allow, and of that only `actions` (None: all) within
+    `area_ids` (None: everywhere; an area counts with all below it).
+    """
+
+    id: str
+    key_hash: str  # 64 hex digits
+    prefix: str  # how the key begins: to recognise it by
+    subject_id: str
+    name: str
+    actions: frozenset[str] | None
+    area_ids: frozenset[str] | None
+    created_at: datetime
+    expires_at: datetime
+    used_at: datetime | None = None  # to the hour

@@ -75,6 +75,7 @@ class ChangeKind(StrEnum):
     GRANT = "grant"
     PURPOSE = "purpose"
     SIGN_IN = "sign_in"
+    API_KEY = "api_key"
     WEBHOOK = "webhook"
     EVERYTHING = "everything"  # a bulk change (seed, import): followers reload all they hold
 

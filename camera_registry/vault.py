@@ -19,6 +19,8 @@ from typing import Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from .errors import SealBroken, VaultKeyExposed, VaultKeyMissing, VaultKeyWrong
 from .secret import Secret
@@ -37,10 +39,16 @@ class Vault:
         if len(key) != KEY_BYTES:
             raise VaultKeyWrong(f"The key file holds {len(key)} bytes; a key has {KEY_BYTES}.")
         self._aead = AESGCM(key)
+        self._key = key
         self.key_id = hashlib.sha256(b"streamhub vault key id\x00" + key).hexdigest()[:32]
 
     def __repr__(self) -> str:
         return f"Vault(key_id={self.key_id!r}, key=***)"
+
+    def derive(self, purpose: str) -> bytes:
+        """A key of 32 bytes for another purpose, by HKDF-SHA256 (RFC 5869): the same for as long as
+        the key file is."""
+        return HKDF(SHA256(), KEY_BYTES, salt=None, info=purpose.encode()).derive(self._key)
 
     def seal(self, device_id: str, password: Secret) -> bytes:
         return self.seal_bytes(device_id, password.reveal().encode())

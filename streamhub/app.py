@@ -31,6 +31,7 @@ from camera_registry.webhooks import Webhooks
 from gateways.decode.pool import DecodePool
 from gateways.rtsp.inspect_pool import LookPool
 from gateways.rtsp.prepare import prepare
+from streamhub.access.api_keys import ApiKeys
 from streamhub.access.audit import AuditLog, RefusalLog
 from streamhub.access.facts_cache import FactsCache
 from streamhub.access.guard import Guard, Refusal, utc_now
@@ -173,6 +174,7 @@ async def _build(
     if with_media:
         await setup.start()
 
+    credentials = Credentials(store, feed)
     allow_local = settings.webhooks.allow_local
     webhooks = Webhooks(store, vault, feed, allow_local=allow_local)
     couriers = Couriers(webhooks, facts, sender_maker(allow_local=allow_local))
@@ -220,7 +222,10 @@ async def _build(
         inspections=inspections,
         inspector=inspector,
         people=People(store, feed),
-        credentials=Credentials(store, feed),
+        credentials=credentials,
+        api_keys=ApiKeys(
+            credentials, facts, vault, now=utc_now, max_days=settings.sign_in.key_max_days
+        ),
         webhooks=webhooks,
         couriers=couriers,
         events=events,

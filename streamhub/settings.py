@@ -150,12 +150,14 @@ class DialSettings(BaseModel):
 
 
 class SignInSettings(BaseModel):
-    """How long a sign-in of the page lasts."""
+    """How long sign-ins of the page and API keys last."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     # It ends after 12 h without use, and after so long however much it is used.
     max_days: float = Field(default=7.0, ge=0.05, le=366)
+    # No API key lasts longer.
+    key_max_days: int = Field(default=366, ge=1, le=3660)
 
 
 class WebhookSettings(BaseModel):

@@ -29,7 +29,7 @@ from ..domain import (
     Page,
     Subject,
 )
-from .contract_credentials import SignInReader, SignInRepo
+from .contract_credentials import ApiKeyReader, ApiKeyRepo, SignInReader, SignInRepo
 from .contract_imports import (
     JobReader,
     JobRepo,
@@ -272,6 +272,8 @@ class ReadTx(Protocol):
     @property
     def sign_ins(self) -> SignInReader: ...
     @property
+    def api_keys(self) -> ApiKeyReader: ...
+    @property
     def webhooks(self) -> WebhookReader: ...
     @property
     def audit(self) -> AuditReader: ...
@@ -312,6 +314,8 @@ class WriteTx(Protocol):
     def purposes(self) -> PurposeRepo: ...
     @property
     def sign_ins(self) -> SignInRepo: ...
+    @property
+    def api_keys(self) -> ApiKeyRepo: ...
     @property
     def webhooks(self) -> WebhookRepo: ...
     @property

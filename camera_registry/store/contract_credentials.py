@@ -6,7 +6,7 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Protocol
 
-from ..credentials import SignIn
+from ..credentials import ApiKey, SignIn
 
 
 class SignInReader(Protocol):
@@ -29,3 +29,23 @@ class SignInRepo(SignInReader, Protocol):
     async def delete(self, sign_in_ids: Collection[str]) -> int: ...
     async def delete_of_subject(self, subject_id: str, *, but: str | None = None) -> int: ...
     async def delete_expired(self, now: datetime) -> int: ...
+
+
+class ApiKeyReader(Protocol):
+    async def get(self, key_id: str) -> ApiKey | None: ...
+    async def all(self) -> list[ApiKey]:
+        """Every key, oldest first: for caches that follow the feed."""
+        ...
+
+    async def of_subject(self, subject_id: str) -> list[ApiKey]:
+        """Oldest first."""
+        ...
+
+
+class ApiKeyRepo(ApiKeyReader, Protocol):
+    async def add(self, key: ApiKey) -> None: ...
+    async def set_used(self, key_id: str, at: datetime) -> None:
+        """Writes no changes row: nothing is decided by it."""
+        ...
+
+    async def delete(self, key_id: str) -> None: ...

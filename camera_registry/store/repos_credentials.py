@@ -7,13 +7,13 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, select
 
-from ..credentials import SignIn, SignInMethod
+from ..credentials import ApiKey, SignIn, SignInMethod
 from ..domain import ChangeKind, ChangeOp
 from . import schema
 from .repos_base import Repo, parts
 from .rows import AnyRow
 
-_I = schema.sign_ins.c
+_I, _K = schema.sign_ins.c, schema.api_keys.c
 
 
 class SqlSignIns(Repo):
@@ -75,6 +75,71 @@ class SqlSignIns(Repo):
         for row in rows:
             await self._tx.changed(ChangeKind.SIGN_IN, row.id, ChangeOp.DELETED)
         return len(rows)
+
+
+class SqlApiKeys(Repo):
+    async def get(self, key_id: str) -> ApiKey | None:
+        row = await self._tx.one(select(schema.api_keys).where(_K.id == key_id))
+        return _api_key(row) if row else None
+
+    async def all(self) -> list[ApiKey]:
+        rows = await self._tx.rows(select(schema.api_keys).order_by(_K.created_at, _K.id))
+        return [_api_key(row) for row in rows]
+
+    async def of_subject(self, subject_id: str) -> list[ApiKey]:
+        rows = await self._tx.rows(
+            select(schema.api_keys)
+            .where(_K.subject_id == subject_id)
+            .order_by(_K.created_at, _K.id)
+        )
+        return [_api_key(row) for row in rows]
+
+    async def add(self, key: ApiKey) -> None:
+        await self._tx.run(
+            schema.api_keys.insert().values(
+                id=key.id,
+                key_hash=key.key_hash,
+                prefix=key.prefix,
+                subject_id=key.subject_id,
+                name=key.name,
+                actions=_joined(key.actions),
+                area_ids=_joined(key.area_ids),
+                created_at=key.created_at,
+                expires_at=key.expires_at,
+                used_at=key.used_at,
+            )
+        )
+        await self._tx.changed(ChangeKind.API_KEY, key.id, ChangeOp.CREATED)
+
+    async def set_used(self, key_id: str, at: datetime) -> None:
+        await self._tx.run(schema.api_keys.update().where(_K.id == key_id).values(used_at=at))
+
+    async def delete(self, key_id: str) -> None:
+        if await self._tx.run(schema.api_keys.delete().where(_K.id == key_id)):
+            await self._tx.changed(ChangeKind.API_KEY, key_id, ChangeOp.DELETED)
+
+
+def _joined(names: frozenset[str] | None) -> str | None:
+    return None if names is None else ",".join(sorted(names))
+
+
+def _split(text: str | None) -> frozenset[str] | None:
+    return None if text is None else frozenset(text.split(","))
+
+
+def _api_key(row: AnyRow) -> ApiKey:
+    return ApiKey(
+        id=row.id,
+        key_hash=row.key_hash,
+        prefix=row.prefix,
+        subject_id=row.subject_id,
+        name=row.name,
+        actions=_split(row.actions),
+        area_ids=_split(row.area_ids),
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        used_at=row.used_at,
+    )
 
 
 def _sign_in(row: AnyRow) -> SignIn:

@@ -22,6 +22,7 @@ _S, _I, _G, _M = (
     schema.grants.c,
     schema.role_members.c,
 )
+_K = schema.api_keys.c
 
 
 class SqlSubjects(Repo):
@@ -85,6 +86,7 @@ class SqlSubjects(Repo):
         granted = await self._tx.rows(select(_G.id).where(_G.subject_id == subject_id))
         signed_in = await self._tx.rows(select(_I.id).where(_I.subject_id == subject_id))
         member_of = await self._tx.rows(select(_M.role_id).where(_M.subject_id == subject_id))
+        keys = await self._tx.rows(select(_K.id).where(_K.subject_id == subject_id))
         if not await self._tx.run(schema.subjects.delete().where(_S.id == subject_id)):
             return
         for row in member_of:
@@ -93,6 +95,8 @@ class SqlSubjects(Repo):
             await self._tx.changed(ChangeKind.GRANT, row.id, ChangeOp.DELETED)
         for row in signed_in:
             await self._tx.changed(ChangeKind.SIGN_IN, row.id, ChangeOp.DELETED)
+        for row in keys:
+            await self._tx.changed(ChangeKind.API_KEY, row.id, ChangeOp.DELETED)
         await self._tx.changed(ChangeKind.SUBJECT, subject_id, ChangeOp.DELETED)
 
     async def _updated(self, subject_id: str) -> Subject:

@@ -364,6 +364,22 @@ purposes = Table(
     Column("en", String(80), nullable=False),
 )
 
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("key_hash", String(64), nullable=False),  # see streamhub.access.api_keys
+    Column("prefix", String(16), nullable=False),
+    Column("subject_id", ForeignKey("subjects.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("name", String(80), nullable=False),
+    Column("actions", String(128), nullable=True),  # sorted, joined by commas
+    Column("area_ids", Text, nullable=True),  # sorted, joined by commas
+    Column("created_at", UtcTime, nullable=False),
+    Column("expires_at", UtcTime, nullable=False),
+    Column("used_at", UtcTime, nullable=True),
+    UniqueConstraint("key_hash"),
+)
+
 grants = Table(
     "grants",
     metadata,

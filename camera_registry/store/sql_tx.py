@@ -14,7 +14,7 @@ from .repos_assignment import SqlRules
 from .repos_audit import SqlAudit
 from .repos_base import Tx, parts
 from .repos_cameras import SqlAreas, SqlChannels, SqlDevices
-from .repos_credentials import SqlSignIns
+from .repos_credentials import SqlApiKeys, SqlSignIns
 from .repos_imports import SqlJobs, SqlVersions
 from .repos_inspections import SqlInspections
 from .repos_people import SqlSubjects
@@ -49,6 +49,7 @@ class SqlReadTx:
         self.grants = SqlGrants(self._tx)
         self.purposes = SqlPurposes(self._tx)
         self.sign_ins = SqlSignIns(self._tx)
+        self.api_keys = SqlApiKeys(self._tx)
         self.webhooks = SqlWebhooks(self._tx)
         self.audit = SqlAudit(self._tx)
 

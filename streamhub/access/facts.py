@@ -12,9 +12,11 @@ from copy import copy
 from typing import TYPE_CHECKING, Final, Protocol
 
 from camera_registry.area_tree import AreaTree
-from camera_registry.credentials import SignIn
+from camera_registry.credentials import ApiKey, SignIn
 from camera_registry.domain import Area, Channel, Condition, Grant, Purpose, Role, Subject
 from camera_registry.matching import fits
+
+from .narrowing import narrowed
 
 if TYPE_CHECKING:
     from .reach import Scope
@@ -76,8 +78,10 @@ class Facts:
         "_chains",
         "_grants",
         "_held",
+        "_keys_by_hash",
         "_matches",
         "_roles_of",
+        "api_keys",
         "channels",
         "members",
         "purposes",
@@ -102,6 +106,7 @@ class Facts:
         members: Mapping[str, frozenset[str]] | None = None,
         purposes: Mapping[str, Purpose] | None = None,
         sign_ins: Mapping[str, SignIn] | None = None,
+        api_keys: Mapping[str, ApiKey] | None = None,
     ) -> None:
         """`members`: ids of subjects by role; `purposes` by code."""
         self.version = version
@@ -127,7 +132,7 @@ class Facts:
         self._held: dict[str, Held] = {}
         self._matches: dict[tuple[Condition, ...], frozenset[str]] = {}
         self.scopes: dict[tuple[str, ...], Scope] = {}
-        self._set_credentials(sign_ins or {})
+        self._set_credentials(sign_ins or {}, api_keys or {})
 
     @classmethod
     def build(
@@ -142,6 +147,7 @@ class Facts:
         members: Mapping[str, frozenset[str]] | None = None,
         purposes: Iterable[Purpose] = (),
         sign_ins: Iterable[SignIn] = (),
+        api_keys: Iterable[ApiKey] = (),
     ) -> Facts:
         """Index plain rows. Revoked grants may be among them; they never allow anything."""
         return cls(
@@ -154,22 +160,33 @@ class Facts:
             members=members,
             purposes={row.code: row for row in purposes},
             sign_ins={row.id: row for row in sign_ins},
+            api_keys={row.id: row for row in api_keys},
         )
 
-    def with_credentials(self, version: int, *, sign_ins: Mapping[str, SignIn]) -> Facts:
+    def with_credentials(
+        self, version: int, *, sign_ins: Mapping[str, SignIn], api_keys: Mapping[str, ApiKey]
+    ) -> Facts:
         """The same but for these. They change often: nothing else is indexed anew."""
         facts = copy(self)
         facts.version = version
-        facts._set_credentials(sign_ins)
+        facts._set_credentials(sign_ins, api_keys)
         return facts
 
-    def _set_credentials(self, sign_ins: Mapping[str, SignIn]) -> None:
+    def _set_credentials(
+        self, sign_ins: Mapping[str, SignIn], api_keys: Mapping[str, ApiKey]
+    ) -> None:
         self.sign_ins = sign_ins
+        self.api_keys = api_keys
+        self._keys_by_hash = {row.key_hash: row for row in api_keys.values()}
         self._by_hash = {row.id_hash: row for row in sign_ins.values()}
 
     def sign_in_by_hash(self, id_hash: str) -> SignIn | None:
         """Over or not: the decision looks at its end."""
         return self._by_hash.get(id_hash)
+
+    def api_key_by_hash(self, key_hash: str) -> ApiKey | None:
+        """Over or not: the decision looks at its end."""
+        return self._keys_by_hash.get(key_hash)
 
     def sign_ins_of(self, subject_id: str) -> list[SignIn]:
         """Oldest first."""
@@ -194,6 +211,16 @@ class Facts:
             held = Held(rows) if rows else _NOTHING
             if subject_id in self.subjects:  # bounded by them
                 self._held[subject_id] = held
+        return held
+
+    def held_with(self, key: ApiKey) -> Held:
+        """What its subject holds, as far as the key is for it. A key is never changed."""
+        held = self._held.get(key.id)
+        if held is None:
+            rows = list(narrowed(self.grants_of(key.subject_id), key, self))
+            held = Held(rows) if rows else _NOTHING
+            if key.id in self.api_keys:  # bounded by them
+                self._held[key.id] = held
         return held
 
     def grants_of(self, subject_id: str) -> tuple[Grant, ...]:

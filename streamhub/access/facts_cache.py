@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from camera_registry.area_tree import AreaTree
-from camera_registry.credentials import SignIn
+from camera_registry.credentials import ApiKey, SignIn
 from camera_registry.domain import Change, ChangeKind, Channel, Grant, Subject
 from camera_registry.feed import ChangeFeed, Subscription
 from camera_registry.store.contract import ReadTx, Store
@@ -22,7 +22,7 @@ from .facts import Facts
 # Beyond this many rows of one kind in a batch, one read of the table is cheaper than reads by id.
 MAX_READS_BY_ID = 50
 # What they change needs no index of areas or grants.
-_CREDENTIALS = {ChangeKind.SIGN_IN}
+_CREDENTIALS = {ChangeKind.SIGN_IN, ChangeKind.API_KEY}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,14 +116,18 @@ class FactsCache:
             members=await tx.roles.all_members(),
             purposes={row.code: row for row in await tx.purposes.all()},
             sign_ins={row.id: row for row in await tx.sign_ins.all()},
+            api_keys={row.id: row for row in await tx.api_keys.all()},
         )
 
     async def _load_credentials(self, tx: ReadTx, ids: Mapping[ChangeKind, set[str]]) -> Facts:
         now = self._current
-        sign_ins = now.sign_ins
+        sign_ins, api_keys = now.sign_ins, now.api_keys
         if ChangeKind.SIGN_IN in ids:
             sign_ins = await _sign_ins(tx, sign_ins, ids[ChangeKind.SIGN_IN])
-        return now.with_credentials(await tx.change_seq(), sign_ins=sign_ins)
+        if ChangeKind.API_KEY in ids:
+            api_keys = await _api_keys(tx, api_keys, ids[ChangeKind.API_KEY])
+        version = await tx.change_seq()
+        return now.with_credentials(version, sign_ins=sign_ins, api_keys=api_keys)
 
     async def _load_changed(self, tx: ReadTx, ids: Mapping[ChangeKind, set[str]]) -> Facts:
         now = self._current
@@ -152,6 +156,7 @@ class FactsCache:
             members=members,
             purposes=purposes,
             sign_ins=now.sign_ins,
+            api_keys=now.api_keys,
         )
         facts.take_matches(now, ids.get(ChangeKind.CHANNEL, ()))
         return facts
@@ -161,6 +166,12 @@ async def _sign_ins(tx: ReadTx, known: Mapping[str, SignIn], ids: set[str]) -> M
     if len(ids) > MAX_READS_BY_ID:
         return {row.id: row for row in await tx.sign_ins.all()}
     return _merged(known, {each: await tx.sign_ins.get(each) for each in ids})
+
+
+async def _api_keys(tx: ReadTx, known: Mapping[str, ApiKey], ids: set[str]) -> Mapping[str, ApiKey]:
+    if len(ids) > MAX_READS_BY_ID:
+        return {row.id: row for row in await tx.api_keys.all()}
+    return _merged(known, {each: await tx.api_keys.get(each) for each in ids})
 
 
 async def _channels(

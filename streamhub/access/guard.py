@@ -13,7 +13,7 @@ from .policy import Decision, Scope, decide, is_undenied, scope, subject_refusal
 from .principal import Action, Principal, Resource
 
 SIGN_IN_ENDED = frozenset(
-    {"unknown_subject", "subject_disabled", "sign_in_outdated", "sign_in_ended"}
+    {"unknown_subject", "subject_disabled", "sign_in_outdated", "sign_in_ended", "key_ended"}
 )
 
 

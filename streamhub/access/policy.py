@@ -14,7 +14,7 @@ from typing import Final
 
 from camera_registry.domain import Channel, Grant
 
-from .facts import MAX_SCOPES, Facts
+from .facts import MAX_SCOPES, Facts, Held
 from .hours import is_open, next_edge
 from .principal import DISTRICT, Action, Principal, Resource, area, channel
 from .reach import Scope, side_of
@@ -31,6 +31,7 @@ __all__ = [
     "channel",
     "decide",
     "deciding",
+    "grants_now",
     "is_undenied",
     "scope",
     "subject_refusal",
@@ -75,7 +76,8 @@ def decide(
     """The decision. `now` is timezone-aware; `purpose` is the code of what it is wanted for.
 
     Reasons of a refusal: unknown_subject, subject_disabled, sign_in_outdated, sign_in_ended,
-    not_there, not_filed, no_grant, denied, purpose_required, purpose_unknown, channel_disabled.
+    key_ended, not_there, not_filed, no_grant, denied, purpose_required, purpose_unknown,
+    channel_disabled.
     """
     row = facts.channel(resource.id) if resource.kind == "channel" else None
     if not _exists(resource, row, facts):
@@ -85,8 +87,7 @@ def decide(
     refusal = subject_refusal(principal, facts, now)
     if refusal is not None:
         return Decision(False, False, refusal)
-    decision = _decide(principal, action, resource, row, facts, now, purpose)
-    return _within(_credential_end(principal, facts), decision)
+    return _within(principal, facts, _decide(principal, action, resource, row, facts, now, purpose))
 
 
 def _decide(
@@ -101,7 +102,7 @@ def _decide(
     if resource.kind == "district":
         return _decide_district(principal, action, facts, now)
 
-    covering = deciding(principal.subject_id, resource, facts)
+    covering = _covering(held_by(principal, facts), resource, facts)
     open_now = [each for each in covering if is_open(each, now)]
     if row is not None and not row.is_filed and not _granted(Action.MANAGE, open_now):
         return Decision(False, False, "not_filed")
@@ -136,8 +137,9 @@ def scope(principal: Principal, action: Action, facts: Facts, now: datetime) -> 
         return Scope(facts, everything=True)
     if subject_refusal(principal, facts, now) is not None:
         return Scope(facts)
-    open_now = [each for each in facts.grants_of(principal.subject_id) if is_open(each, now)]
-    key = (action.value, *(each.id for each in open_now))
+    open_now = grants_now(principal, facts, now)
+    narrowed_by = principal.credential_id if principal.via == "key" else None
+    key = (action.value, narrowed_by or "", *(each.id for each in open_now))
     known = facts.scopes.get(key)
     if known is None:
         managed = _where(Action.MANAGE, open_now, facts)
@@ -150,6 +152,17 @@ def scope(principal: Principal, action: Action, facts: Facts, now: datetime) -> 
     return known
 
 
+def held_by(principal: Principal, facts: Facts) -> Held:
+    """The grants of whoever asks; with an API key, what that is for."""
+    key = facts.api_keys.get(principal.credential_id or "") if principal.via == "key" else None
+    return facts.held(principal.subject_id) if key is None else facts.held_with(key)
+
+
+def grants_now(principal: Principal, facts: Facts, now: datetime) -> list[Grant]:
+    """What the principal was granted that holds now; with an API key, what that is for."""
+    return [each for each in held_by(principal, facts).all if is_open(each, now)]
+
+
 def is_undenied(
     principal: Principal, action: Action, area_id: str | None, facts: Facts, now: datetime
 ) -> bool:
@@ -159,7 +172,7 @@ def is_undenied(
         return True
     within = facts.tree.descendants_of_all() if area_id is None else facts.descendants(area_id)
     above = () if area_id is None else facts.area_chain(area_id)
-    for each in facts.grants_of(principal.subject_id):
+    for each in held_by(principal, facts).all:
         if not each.denies or action not in each.actions:
             continue
         if each.valid_until is not None and each.valid_until <= now:
@@ -175,7 +188,10 @@ def is_undenied(
 
 def deciding(subject_id: str, resource: Resource, facts: Facts) -> Sequence[Grant]:
     """The subject's grants that say something of a channel or an area, whatever and whenever."""
-    held = facts.held(subject_id)
+    return _covering(facts.held(subject_id), resource, facts)
+
+
+def _covering(held: Held, resource: Resource, facts: Facts) -> Sequence[Grant]:
     if resource.kind == "area":
         return held.covering_area(facts.area_chain(resource.id))
     row = facts.channel(resource.id)
@@ -189,24 +205,32 @@ def subject_refusal(principal: Principal, facts: Facts, now: datetime) -> str | 
         return "unknown_subject"
     if not subject.enabled:
         return "subject_disabled"
-    if subject.version != principal.version:
+    # A key is not of a password, and outlives it.
+    if subject.version != principal.version and principal.via != "key":
         return "sign_in_outdated"
     end = _credential_end(principal, facts)
-    return "sign_in_ended" if end is not None and end <= now else None
+    return _end_of(principal) if end is not None and end <= now else None
 
 
 def _credential_end(principal: Principal, facts: Facts) -> datetime | None:
     """When what the principal came with ends: long ago, if it is not there any more."""
     if principal.credential_id is None:
         return None
-    sign_in = facts.sign_ins.get(principal.credential_id)
-    return _LONG_AGO if sign_in is None else sign_in.expires_at
+    rows = facts.api_keys if principal.via == "key" else facts.sign_ins
+    row = rows.get(principal.credential_id)
+    return _LONG_AGO if row is None else row.expires_at
 
 
-def _within(end: datetime | None, decision: Decision) -> Decision:
+def _end_of(principal: Principal) -> str:
+    return "key_ended" if principal.via == "key" else "sign_in_ended"
+
+
+def _within(principal: Principal, facts: Facts, decision: Decision) -> Decision:
+    """The decision, held to the end of what the principal came with."""
+    end = _credential_end(principal, facts)
     if end is None or not decision.allowed or (decision.until and decision.until <= end):
         return decision
-    return replace(decision, until=end, ends_as="sign_in_ended")
+    return replace(decision, until=end, ends_as=_end_of(principal))
 
 
 def _where(
@@ -303,7 +327,7 @@ def _leads_to_granted(
 
 def _decide_district(principal: Principal, action: Action, facts: Facts, now: datetime) -> Decision:
     """Rights over the whole district (subjects, devices): the action allowed on every root."""
-    held = facts.held(principal.subject_id)
+    held = held_by(principal, facts)
     open_now = [each for each in held.all if is_open(each, now)]
     visible = any(not each.denies for each in open_now)
     by_root = [held.covering_area([root]) for root in facts.roots]

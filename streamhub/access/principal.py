@@ -8,7 +8,7 @@ from typing import Literal
 
 from camera_registry.domain import Actor
 
-Via = Literal["bearer", "cookie", "local"]
+Via = Literal["bearer", "cookie", "key", "local"]
 ResourceKind = Literal["channel", "area", "district"]
 
 LOCAL_PREFIX = "local:"
@@ -62,7 +62,7 @@ class Principal:
     remote: str
     via: Via
     version: int
-    credential_id: str | None = None  # the sign-in that the cookie is of: with it, this ends
+    credential_id: str | None = None  # the sign-in or the API key: when it ends, this does
 
     @property
     def is_local(self) -> bool:
@@ -86,5 +86,10 @@ class Principal:
             subject_id=None if self.is_local else self.subject_id,
             subject_name=self.username,
             remote=self.remote,
-            as_role="local_operator" if self.is_local else None,
+            as_role=self._role(),
         )
+
+    def _role(self) -> str | None:
+        if self.is_local:
+            return "local_operator"
+        return f"key {self.credential_id}" if self.via == "key" else None

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Final
 from fastapi import Depends, Request
 from starlette.datastructures import URL
 
+from streamhub.access.api_keys import PREFIX
 from streamhub.access.errors import Forbidden, Unauthenticated
 from streamhub.access.permit import Permit
 from streamhub.access.policy import Scope
@@ -51,7 +52,7 @@ def remote_of(request: Request) -> str:
 
 
 async def principal_of(request: Request, services: Provided) -> Principal:
-    """Who asks: the local operator, a Bearer token or the page's cookie. Raises
+    """Who asks: the local operator, a Bearer token or API key, or the page's cookie. Raises
     Unauthenticated."""
     # Set by the control socket's own server only: a client can't write into the scope.
     local = request.scope.get(PRINCIPAL_SCOPE)
@@ -62,6 +63,8 @@ async def principal_of(request: Request, services: Provided) -> Principal:
     if scheme:
         if scheme.lower() != "bearer" or not token.strip():
             raise Unauthenticated("Send `Authorization: Bearer <token>`.", code="token_invalid")
+        if token.strip().startswith(PREFIX):
+            return await services.api_keys.read(token.strip(), remote)
         return services.sign_ins.from_bearer(token.strip(), remote)
     cookie = request.cookies.get(COOKIE)
     if cookie is None:
@@ -104,6 +107,34 @@ def signed_in() -> Any:
         return who
 
     return Depends(right)
+
+
+def in_person() -> Any:
+    """Any subject, but not by an API key: for what would make more of a key than it is."""
+
+    @declares("signed in, not by a key")
+    async def right(who: Who) -> Principal:
+        return _in_person(who)
+
+    return Depends(right)
+
+
+def requires_in_person(action: Action, resource: Callable[..., Any]) -> Any:
+    """As `requires`, but not by an API key."""
+
+    @declares(f"{action} on {resource.__name__}, not by a key")
+    async def right(
+        who: Who, services: Provided, target: Annotated[Resource, Depends(resource)]
+    ) -> Permit:
+        return services.guard.require(_in_person(who), action, target)
+
+    return Depends(right)
+
+
+def _in_person(who: Principal) -> Principal:
+    if who.via == "key":
+        raise Forbidden("An API key may not do this; sign in.", code="key_not_enough")
+    return who
 
 
 def requires(action: Action, resource: Callable[..., Any]) -> Any:

@@ -20,6 +20,7 @@ from camera_registry.people import People
 from camera_registry.service import Registry
 from camera_registry.store.contract import Store
 from camera_registry.webhooks import Webhooks
+from streamhub.access.api_keys import ApiKeys
 from streamhub.access.audit import AuditLog
 from streamhub.access.facts import FactsSource
 from streamhub.access.guard import Guard
@@ -59,6 +60,7 @@ class Services:
     guard: Guard
     sign_ins: SignIns
     setup: Setup
+    api_keys: ApiKeys
     passwords: Passwords
     audit: AuditLog
     metrics: Metrics

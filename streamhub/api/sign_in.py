@@ -6,6 +6,7 @@ from fastapi import APIRouter, Form, Request, Response
 from pydantic import BaseModel, Field, SecretStr
 
 from camera_registry.domain import Grant
+from streamhub.access.policy import grants_now
 from streamhub.access.principal import DISTRICT, Action, Principal
 from streamhub.access.tokens import TOKEN_LIFETIME_S
 
@@ -112,11 +113,7 @@ async def me(services: Provided, who: Annotated[Principal, signed_in()]) -> Me:
         username=who.username,
         display_name=who.username if row is None else row.display_name,
         kind="person" if row is None else row.kind,
-        grants=[
-            _my_grant(services, who, each)
-            for each in facts.grants_of(who.subject_id)
-            if each.active_at(now)
-        ],
+        grants=[_my_grant(services, who, each) for each in grants_now(who, facts, now)],
         may_manage=not services.guard.scope(who, Action.MANAGE).is_empty,
         manages_district=services.guard.allows(who, Action.MANAGE, DISTRICT),
         may_audit=not services.guard.scope(who, Action.AUDIT).is_empty,

@@ -22,12 +22,19 @@ class ViewAccess:
 
     @property
     def is_own(self) -> bool:
-        return self.view.subject_id == self.principal.subject_id
+        return _is_own(self.principal, self.view)
+
+
+def _is_own(who: Principal, view: View) -> bool:
+    """With an API key, the views that were opened with it."""
+    if who.via == "key" and view.permit.principal.credential_id != who.credential_id:
+        return False
+    return view.subject_id == who.subject_id
 
 
 def may_see(services: Services, who: Principal, view: View) -> bool:
     """One's own views, and those on channels one manages."""
-    if view.subject_id == who.subject_id:
+    if _is_own(who, view):
         return True
     return services.guard.allows(who, Action.MANAGE, channel(view.channel_id))
 

@@ -36,6 +36,7 @@ def build() -> typer.Typer:
         grant,
         serve,
         subject,
+        subject_key,
         webhook,
     )
 
@@ -53,6 +54,7 @@ def build() -> typer.Typer:
     app.add_typer(cameras, name="camera")
     app.add_typer(device.app, name="device")
     app.add_typer(grant.app, name="grant")
+    subject.app.add_typer(subject_key.app, name="key")
     app.add_typer(subject.app, name="subject")
     app.add_typer(webhook.app, name="webhook")
     app.add_typer(audit.app, name="audit")

@@ -40,6 +40,9 @@ def add(
     display_name: Annotated[str | None, typer.Option("--name")] = None,
     kind: Annotated[str, typer.Option(help="person or service.")] = "person",
     password_stdin: PasswordStdin = False,
+    no_password: Annotated[
+        bool, typer.Option("--no-password", help="For a program that comes with an API key.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Add a subject. It may do nothing until it is granted something."""
@@ -47,7 +50,7 @@ def add(
         "username": username,
         "display_name": display_name or username,
         "kind": kind,
-        "password": _password(password_stdin),
+        "password": None if no_password else _password(password_stdin),
     }
     show_object(run(lambda api: api.call("POST", "/api/v1/subjects", body=body)), as_json=as_json)
 

@@ -345,8 +345,9 @@ class LiveViews:
             return "channel_disabled"
         if not channel.is_filed:
             return "channel_not_filed"
-        if self._guard.ended(view.permit.principal) == "sign_in_ended":
-            return "sign_in_ended"
+        ended = self._guard.ended(view.permit.principal)
+        if ended in ("sign_in_ended", "key_ended"):
+            return ended
         if view.permit.until is not None and view.permit.until <= self._now():
             return view.permit.ends_as
         return "revoked"

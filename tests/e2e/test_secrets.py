@@ -42,8 +42,10 @@ class Said:
         if "text/event-stream" in response.headers.get("content-type", ""):
             return
         body = await response.aread()
-        # A token comes out once, where it was asked for; a cookie is set once.
+        # A token or a key comes out once, where it was asked for; a cookie is set once.
         if response.url.path == "/api/v1/token" and response.status_code == 200:
+            return
+        if response.url.path.endswith("/keys") and response.status_code == 201:
             return
         headers = "\n".join(
             f"{key}: {value}"
@@ -100,7 +102,14 @@ async def provoke(client: httpx.AsyncClient, channel: dict[str, Any]) -> None:
 async def look_around(client: httpx.AsyncClient, paths: list[str]) -> None:
     for path in (
         *("/api/v1/me", "/api/v1/areas", "/api/v1/channels", "/api/v1/devices"),
-        *("/api/v1/subjects", "/api/v1/grants", "/api/v1/views", "/api/v1/audit?limit=200"),
+        *(
+            "/api/v1/subjects",
+            "/api/v1/keys",
+            "/api/v1/sign-ins",
+            "/api/v1/grants",
+            "/api/v1/views",
+            "/api/v1/audit?limit=200",
+        ),
         *("/metrics", "/healthz", "/openapi.json", *paths),
     ):
         assert (await client.get(path)).status_code < 500
@@ -138,6 +147,18 @@ async def test_what_was_secret_stays_so(service: Service, farm: Farm) -> None:
         assert signed_in.status_code == 200
         secrets["the page's cookie"] = page.cookies["streamhub_sign_in"]
         assert (await page.get("/api/v1/me")).status_code == 200
+
+        made = (await client.post("/api/v1/keys", json={"name": "a program"})).json()
+        secrets["an API key"] = made["key"]
+        async with as_(made["key"]) as program:
+            assert (await program.get("/api/v1/me")).status_code == 200
+            # Where it does not belong: in an address, and in another key's place.
+            await program.get("/api/v1/channels", params={"q": made["prefix"]})
+            await program.get(f"/api/v1/devices/{WRONG_TOKEN}")
+            assert (await program.post("/api/v1/keys", json={"name": "x"})).status_code == 403
+        secrets["a key that is none"] = f"shk_{'k' * 43}"
+        async with as_(secrets["a key that is none"]) as program:
+            assert (await program.get("/api/v1/me")).status_code == 401
 
         healthy, refusing = await channels_of(client, 2)
         await provoke(admin, healthy)

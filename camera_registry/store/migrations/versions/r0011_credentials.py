@@ -1,4 +1,4 @@
-"""Sign-ins have a name to list and end them by, and an absolute end."""
+"""Sign-ins have a name to list and end them by, and an absolute end; API keys."""
 
 from __future__ import annotations
 
@@ -20,9 +20,31 @@ def upgrade() -> None:
     # Those of before are renewed no more: each ends within its 12 hours.
     op.execute("UPDATE sign_ins SET id = 'si_' || substr(id_hash, 1, 20), ends_at = expires_at")
     op.create_index("ix_sign_ins_id", "sign_ins", ["id"], unique=True)
+    op.create_table(
+        "api_keys",
+        sa.Column("id", sa.String(32), nullable=False),
+        sa.Column("key_hash", sa.String(64), nullable=False),
+        sa.Column("prefix", sa.String(16), nullable=False),
+        sa.Column("subject_id", sa.String(32), nullable=False),
+        sa.Column("name", sa.String(80), nullable=False),
+        sa.Column("actions", sa.String(128), nullable=True),
+        sa.Column("area_ids", sa.Text, nullable=True),
+        sa.Column("created_at", sa.String(32), nullable=False),
+        sa.Column("expires_at", sa.String(32), nullable=False),
+        sa.Column("used_at", sa.String(32), nullable=True),
+        sa.PrimaryKeyConstraint("id", name="pk_api_keys"),
+        sa.UniqueConstraint("key_hash", name="uq_api_keys_key_hash"),
+        sa.ForeignKeyConstraint(
+            ["subject_id"], ["subjects.id"], name="fk_api_keys_subject_id", ondelete="CASCADE"
+        ),
+    )
+    op.create_index("ix_api_keys_subject_id", "api_keys", ["subject_id"])
 
 
 def downgrade() -> None:
+    op.drop_table("api_keys")
+    # An older program does not know the kind.
+    op.execute("DELETE FROM changes WHERE kind = 'api_key'")
     op.drop_index("ix_sign_ins_id", "sign_ins")
     for column in ("method", "agent", "ends_at", "id"):
         op.drop_column("sign_ins", column)

@@ -1,0 +1,75 @@
+"""Sign-ins and API keys on both stores: kept, told of, gone with their subject."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from camera_registry.credential_cases import Credentials
+from camera_registry.credentials import ApiKey, SignIn
+from camera_registry.domain import Actor, ChangeKind, ChangeOp
+from camera_registry.drafts import SubjectDraft
+from camera_registry.people import People
+from camera_registry.store import SqlStore
+
+NOW = datetime.now(UTC)
+LATER = NOW + timedelta(days=1)
+
+
+def a_key(subject_id: str, number: int = 1) -> ApiKey:
+    return ApiKey(
+        f"ak_{number}",
+        str(number) * 64,
+        "shk_12345678",
+        subject_id,
+        "a program",
+        frozenset({"live", "list"}),
+        None,
+        NOW,
+        LATER,
+    )
+
+
+async def test_a_key_is_kept_as_it_is_and_gone_with_its_subject(
+    people: People, by: Actor, store: SqlStore
+) -> None:
+    subject = await people.create_subject(SubjectDraft("ada", "Ada"), by)
+    credentials = Credentials(store)
+    key = await credentials.add_key(a_key(subject.id), by)
+    assert await credentials.keys_of(subject.id) == [key]
+    before = await store.latest_change_seq()
+    await credentials.note_key_used(key.id, LATER)
+    assert await store.latest_change_seq() == before  # nothing is decided by it
+    async with store.read() as tx:
+        assert await tx.api_keys.get(key.id) == replace(key, used_at=LATER)
+        assert await tx.api_keys.all() == [replace(key, used_at=LATER)]
+    await credentials.add_key(a_key(subject.id, 2), by)
+    await credentials.revoke_key(subject.id, "ak_2", by)
+    before = await store.latest_change_seq()
+    await people.delete_subject(subject.id, by)
+    changes = await store.changes_since(before)
+    assert {(row.kind, row.object_id) for row in changes if row.op is ChangeOp.DELETED} == {
+        (ChangeKind.API_KEY, "ak_1"),
+        (ChangeKind.SUBJECT, subject.id),
+    }
+    async with store.read() as tx:
+        assert await tx.api_keys.all() == []
+
+
+async def test_sign_ins_are_ended_by_their_subject(
+    people: People, by: Actor, store: SqlStore
+) -> None:
+    ada = await people.create_subject(SubjectDraft("ada", "Ada"), by)
+    bob = await people.create_subject(SubjectDraft("bob", "Bob"), by)
+    rows = [
+        SignIn(f"si_{number}", str(number) * 64, of.id, NOW, LATER, LATER, agent="x" * 300)
+        for number, of in enumerate((ada, ada, ada, bob))
+    ]
+    async with store.write() as tx:
+        for row in rows:
+            await tx.sign_ins.add(row)
+    credentials = Credentials(store)
+    assert await credentials.end_sign_ins(ada.id, by, but="si_1") == 2
+    [kept] = await credentials.sign_ins_of(ada.id)
+    assert kept == replace(rows[1], agent="x" * 200)
+    assert len(await credentials.sign_ins_of(bob.id)) == 1
