@@ -44,3 +44,13 @@ class ApiKey:
     created_at: datetime
     expires_at: datetime
     used_at: datetime | None = None  # to the hour
+
+
+@dataclass(frozen=True, slots=True)
+class SecondFactor:
+    """A subject's TOTP secret (RFC 6238), sealed; it counts once it was confirmed."""
+
+    subject_id: str
+    secret_sealed: bytes
+    confirmed: bool
+    last_step: int  # the newest time step that a code was taken of: none of it or before again

@@ -204,6 +204,8 @@ class Subject:
     kind: SubjectKind
     enabled: bool = True
     version: int = 1  # raised by each change; a token minted under an older version is void
+    second_factor_required: bool = False
+    has_second_factor: bool = False  # one that was confirmed
 
 
 @dataclass(frozen=True, slots=True)

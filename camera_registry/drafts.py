@@ -92,6 +92,7 @@ class SubjectDraft:
 class SubjectChanges(TypedDict, total=False):
     display_name: str
     enabled: bool
+    second_factor_required: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,6 +81,9 @@ class People(GrantCases, RoleCases):
                         "display_name", changes.get("display_name", subject.display_name)
                     ),
                     enabled=changes.get("enabled", subject.enabled),
+                    second_factor_required=changes.get(
+                        "second_factor_required", subject.second_factor_required
+                    ),
                 )
             )
             if not subject.enabled:

@@ -81,14 +81,19 @@ async def open_vault(store: Store, key_path: Path) -> Vault:
     it is another key than they were sealed with, VaultKeyExposed when others may read it.
     """
     async with store.read() as tx:
-        sealed_count = await tx.devices.count_sealed() + len(await tx.webhooks.all())
+        sealed_count = (
+            await tx.devices.count_sealed()
+            + len(await tx.webhooks.all())
+            + await tx.second_factors.count()
+        )
         known_id = await tx.meta(META_KEY_ID)
     vault = await asyncio.to_thread(_load_or_create, key_path, sealed_count)
     if vault.key_id != known_id:
         if sealed_count and known_id is not None:
             raise VaultKeyWrong(
-                f"The key at {key_path} is not the one that {sealed_count} device passwords "
-                "and webhook secrets were sealed with. Restore the right file from the backup."
+                f"The key at {key_path} is not the one that {sealed_count} device passwords, "
+                "webhook secrets and second factors were sealed with. Restore the right file from "
+                "the backup."
             )
         async with store.write() as write_tx:
             await write_tx.set_meta(META_KEY_ID, vault.key_id)
@@ -99,10 +104,11 @@ def _load_or_create(key_path: Path, sealed_count: int) -> Vault:
     if not key_path.exists():
         if sealed_count:
             raise VaultKeyMissing(
-                f"{sealed_count} device passwords and webhook secrets are sealed with a key that "
-                f"is not at {key_path}. Restore that file from the backup. If it is lost for "
-                "good, they are too: set the column password_sealed of the table devices to NULL, "
-                "delete the rows of the table webhooks, and enter them anew."
+                f"{sealed_count} device passwords, webhook secrets and second factors are sealed "
+                f"with a key that is not at {key_path}. Restore that file from the backup. If it "
+                "is lost for good, they are too: set the column password_sealed of the table "
+                "devices to NULL, delete the rows of the tables webhooks and second_factors, set "
+                "has_second_factor of the table subjects to 0 (false), and enter them anew."
             )
         _create_key(key_path)
     return Vault(_read_key(key_path))

@@ -38,6 +38,7 @@ from streamhub.access.guard import Guard, Refusal, utc_now
 from streamhub.access.passwords import Passwords
 from streamhub.access.principal import Principal
 from streamhub.access.rate_limit import SignInLimiter
+from streamhub.access.second_factor import SecondFactors
 from streamhub.access.setup import Setup
 from streamhub.access.sign_in import SignIns
 from streamhub.access.tokens import Tokens, load_key
@@ -160,12 +161,16 @@ async def _build(
     audit = AuditLog(store)
     passwords = Passwords()
     limiter = SignInLimiter(time.monotonic)
+    second_factors = SecondFactors(
+        store=store, feed=feed, vault=vault, limiter=limiter, now=utc_now
+    )
     sign_ins = SignIns(
         store=store,
         feed=feed,
         facts=facts,
         passwords=passwords,
         tokens=Tokens(await asyncio.to_thread(load_key, settings.data_dir), utc_now),
+        second_factors=second_factors,
         limiter=limiter,
         now=utc_now,
         lasts_at_most=timedelta(days=settings.sign_in.max_days),
@@ -223,8 +228,15 @@ async def _build(
         inspector=inspector,
         people=People(store, feed),
         credentials=credentials,
+        second_factors=second_factors,
         api_keys=ApiKeys(
-            credentials, facts, vault, now=utc_now, max_days=settings.sign_in.key_max_days
+            credentials,
+            store=store,
+            feed=feed,
+            facts=facts,
+            vault=vault,
+            now=utc_now,
+            max_days=settings.sign_in.key_max_days,
         ),
         webhooks=webhooks,
         couriers=couriers,

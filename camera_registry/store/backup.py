@@ -83,7 +83,8 @@ def content(path: Path) -> StoreContent:
             key = db.execute("SELECT value FROM meta WHERE key = 'vault_key_id'").fetchone()
             sealed = _number(db, "devices WHERE password_sealed IS NOT NULL") > 0
             sealed = sealed or any(
-                counts.get(table) for table in ("webhooks", "sweeps", "import_files")
+                counts.get(table)
+                for table in ("webhooks", "second_factors", "sweeps", "import_files")
             )
     except sqlite3.DatabaseError as error:
         raise BackupDamaged(f"What is in it is no registry ({error}).") from error

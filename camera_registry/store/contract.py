@@ -29,7 +29,14 @@ from ..domain import (
     Page,
     Subject,
 )
-from .contract_credentials import ApiKeyReader, ApiKeyRepo, SignInReader, SignInRepo
+from .contract_credentials import (
+    ApiKeyReader,
+    ApiKeyRepo,
+    SecondFactorReader,
+    SecondFactorRepo,
+    SignInReader,
+    SignInRepo,
+)
 from .contract_imports import (
     JobReader,
     JobRepo,
@@ -274,6 +281,8 @@ class ReadTx(Protocol):
     @property
     def api_keys(self) -> ApiKeyReader: ...
     @property
+    def second_factors(self) -> SecondFactorReader: ...
+    @property
     def webhooks(self) -> WebhookReader: ...
     @property
     def audit(self) -> AuditReader: ...
@@ -316,6 +325,8 @@ class WriteTx(Protocol):
     def sign_ins(self) -> SignInRepo: ...
     @property
     def api_keys(self) -> ApiKeyRepo: ...
+    @property
+    def second_factors(self) -> SecondFactorRepo: ...
     @property
     def webhooks(self) -> WebhookRepo: ...
     @property

@@ -21,6 +21,9 @@ class SqlSignIns(Repo):
         row = await self._tx.one(select(schema.sign_ins).where(_I.id == sign_in_id))
         return _sign_in(row) if row else None
 
+    async def is_known(self, id_hash: str) -> bool:
+        return await self._tx.one(select(_I.id).where(_I.id_hash == id_hash)) is not None
+
     async def all(self) -> list[SignIn]:
         rows = await self._tx.rows(select(schema.sign_ins).order_by(_I.created_at, _I.id))
         return [_sign_in(row) for row in rows]
@@ -81,6 +84,9 @@ class SqlApiKeys(Repo):
     async def get(self, key_id: str) -> ApiKey | None:
         row = await self._tx.one(select(schema.api_keys).where(_K.id == key_id))
         return _api_key(row) if row else None
+
+    async def is_known(self, key_hash: str) -> bool:
+        return await self._tx.one(select(_K.id).where(_K.key_hash == key_hash)) is not None
 
     async def all(self) -> list[ApiKey]:
         rows = await self._tx.rows(select(schema.api_keys).order_by(_K.created_at, _K.id))

@@ -277,6 +277,8 @@ def subject_from(row: AnyRow) -> Subject:
         SubjectKind(row.kind),
         row.enabled,
         row.version,
+        row.second_factor_required,
+        row.has_second_factor,
     )
 
 
@@ -288,6 +290,8 @@ def subject_values(subject: Subject) -> dict[str, Any]:
         "kind": subject.kind.value,
         "enabled": subject.enabled,
         "version": subject.version,
+        "second_factor_required": subject.second_factor_required,
+        "has_second_factor": subject.has_second_factor,
     }
 
 

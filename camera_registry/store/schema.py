@@ -320,7 +320,25 @@ subjects = Table(
     Column("enabled", Boolean, nullable=False),
     Column("version", Integer, nullable=False),
     Column("password_hash", String(256), nullable=True),  # argon2, encoded form
+    Column("second_factor_required", Boolean, nullable=False),
+    Column("has_second_factor", Boolean, nullable=False),
     UniqueConstraint("username"),
+)
+
+second_factors = Table(
+    "second_factors",
+    metadata,
+    Column("subject_id", ForeignKey("subjects.id", ondelete="CASCADE"), primary_key=True),
+    Column("secret_sealed", LargeBinary, nullable=False),  # see vault.py
+    Column("confirmed", Boolean, nullable=False),
+    Column("last_step", Integer, nullable=False),
+)
+
+recovery_codes = Table(
+    "recovery_codes",
+    metadata,
+    Column("subject_id", ForeignKey("subjects.id", ondelete="CASCADE"), primary_key=True),
+    Column("code_hash", String(64), primary_key=True),  # see streamhub.access.second_factor
 )
 
 sign_ins = Table(

@@ -19,6 +19,7 @@ from .repos_imports import SqlJobs, SqlVersions
 from .repos_inspections import SqlInspections
 from .repos_people import SqlSubjects
 from .repos_rights import SqlGrants, SqlPurposes, SqlRoles
+from .repos_second_factors import SqlSecondFactors
 from .repos_sweeps import SqlSweeps
 from .repos_webhooks import SqlWebhooks
 from .rows import (
@@ -50,6 +51,7 @@ class SqlReadTx:
         self.purposes = SqlPurposes(self._tx)
         self.sign_ins = SqlSignIns(self._tx)
         self.api_keys = SqlApiKeys(self._tx)
+        self.second_factors = SqlSecondFactors(self._tx)
         self.webhooks = SqlWebhooks(self._tx)
         self.audit = SqlAudit(self._tx)
 

@@ -20,11 +20,14 @@ from camera_registry.credential_cases import Credentials
 from camera_registry.credentials import ApiKey
 from camera_registry.domain import new_id
 from camera_registry.errors import RegistryError, ValidationFailed
+from camera_registry.feed import ChangeFeed
 from camera_registry.secret import Secret
+from camera_registry.store.contract import Store
 from camera_registry.vault import Vault
 
 from .errors import Unauthenticated
 from .facts import FactsSource
+from .late import catch_up
 from .principal import Principal
 
 PREFIX = "shk_"
@@ -44,13 +47,17 @@ class ApiKeys:
     def __init__(
         self,
         credentials: Credentials,
+        *,
+        store: Store,
+        feed: ChangeFeed,
         facts: FactsSource,
         vault: Vault,
-        *,
         now: Callable[[], datetime],
         max_days: int,
     ) -> None:
         self._credentials = credentials
+        self._store = store
+        self._feed = feed
         self._facts = facts
         self._hash_key = vault.derive(PURPOSE)
         self._now = now
@@ -91,8 +98,13 @@ class ApiKeys:
 
     async def read(self, text: str, remote: str) -> Principal:
         """Who comes with it. Raises Unauthenticated (key_invalid, key_expired)."""
-        facts, now = self._facts.current, self._now()
-        key = facts.api_key_by_hash(self._hash(text))
+        key_hash, now = self._hash(text), self._now()
+        key = self._facts.current.api_key_by_hash(key_hash)
+        if key is None and await catch_up(
+            self._store, self._feed, lambda tx: tx.api_keys.is_known(key_hash)
+        ):
+            key = self._facts.current.api_key_by_hash(key_hash)
+        facts = self._facts.current
         subject = None if key is None else facts.subject(key.subject_id)
         if key is None or subject is None or not subject.enabled:
             raise Unauthenticated("The key is not valid, or was revoked.", code="key_invalid")

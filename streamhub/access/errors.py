@@ -27,7 +27,7 @@ class AccessError(Exception):
 
 class Unauthenticated(AccessError):
     """No sign-in, or one that no longer holds. Codes: unauthenticated, bad_credentials,
-    token_expired, token_invalid, sign_in_ended."""
+    second_factor_needed, token_expired, token_invalid, key_expired, key_invalid, sign_in_ended."""
 
     default_code = "unauthenticated"
 
@@ -40,7 +40,7 @@ class NotVisible(AccessError):
 
 class Forbidden(AccessError):
     """The subject may know of it, but not do this. Codes: forbidden, channel_disabled,
-    cross_origin."""
+    cross_origin, key_not_enough, second_factor_due, wrong_password, wrong_code."""
 
     default_code = "forbidden"
 
@@ -56,10 +56,15 @@ class PurposeRequired(Forbidden):
 
 
 class TooManyAttempts(AccessError):
-    """Sign-in attempts for this name from this address are used up for a while."""
+    """Attempts to sign in are used up for a while: `limit` says whose; `is_first` when nobody was
+    told yet."""
 
     default_code = "too_many_attempts"
 
-    def __init__(self, message: str, *, retry_after_s: int) -> None:
+    def __init__(
+        self, message: str, *, retry_after_s: int, limit: str = "", is_first: bool = False
+    ) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+        self.limit = limit
+        self.is_first = is_first

@@ -16,6 +16,11 @@ SIGN_IN_ENDED = frozenset(
     {"unknown_subject", "subject_disabled", "sign_in_outdated", "sign_in_ended", "key_ended"}
 )
 
+# What must be seen to first, and how it is said.
+DUE = {
+    "second_factor_due": "Set up a second factor first: POST /api/v1/me/second-factor.",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
@@ -128,4 +133,6 @@ def _refusal_error(decision: Decision, facts: Facts) -> Unauthenticated | NotVis
             f"{asked} Ask again with the code of one of these purposes.",
             sorted(facts.purposes.values(), key=lambda each: each.code),
         )
+    if decision.reason in DUE:
+        return Forbidden(DUE[decision.reason], code=decision.reason)
     return Forbidden("Your grants do not allow this; ask whoever manages the area.")

@@ -35,6 +35,7 @@ __all__ = [
     "is_undenied",
     "scope",
     "subject_refusal",
+    "what_is_due",
 ]
 
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
@@ -76,9 +77,12 @@ def decide(
     """The decision. `now` is timezone-aware; `purpose` is the code of what it is wanted for.
 
     Reasons of a refusal: unknown_subject, subject_disabled, sign_in_outdated, sign_in_ended,
-    key_ended, not_there, not_filed, no_grant, denied, purpose_required, purpose_unknown,
-    channel_disabled.
+    key_ended, second_factor_due, not_there, not_filed, no_grant, denied, purpose_required,
+    purpose_unknown, channel_disabled.
     """
+    due = what_is_due(principal, facts)
+    if due is not None and subject_refusal(principal, facts, now) is None:
+        return Decision(False, True, due)
     row = facts.channel(resource.id) if resource.kind == "channel" else None
     if not _exists(resource, row, facts):
         return Decision(False, False, "not_there")
@@ -135,7 +139,7 @@ def scope(principal: Principal, action: Action, facts: Facts, now: datetime) -> 
     lists, which show only what is visible."""
     if principal.is_local:
         return Scope(facts, everything=True)
-    if subject_refusal(principal, facts, now) is not None:
+    if subject_refusal(principal, facts, now) or what_is_due(principal, facts):
         return Scope(facts)
     open_now = grants_now(principal, facts, now)
     narrowed_by = principal.credential_id if principal.via == "key" else None
@@ -210,6 +214,17 @@ def subject_refusal(principal: Principal, facts: Facts, now: datetime) -> str | 
         return "sign_in_outdated"
     end = _credential_end(principal, facts)
     return _end_of(principal) if end is not None and end <= now else None
+
+
+def what_is_due(principal: Principal, facts: Facts) -> str | None:
+    """What the subject must see to before it may do anything else: second_factor_due. None when
+    nothing is; of a program that comes with a key nothing is asked."""
+    subject = facts.subject(principal.subject_id)
+    if subject is None or principal.via in ("key", "local"):
+        return None
+    if subject.second_factor_required and not subject.has_second_factor:
+        return "second_factor_due"
+    return None
 
 
 def _credential_end(principal: Principal, facts: Facts) -> datetime | None:

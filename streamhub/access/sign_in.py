@@ -20,11 +20,13 @@ from camera_registry.store.contract import Store, WriteTx
 from camera_registry.units import Units
 
 from .audit import entry_for
-from .errors import Unauthenticated
+from .errors import Forbidden, TooManyAttempts, Unauthenticated
 from .facts import FactsSource
+from .late import catch_up
 from .passwords import Passwords
 from .principal import Principal
 from .rate_limit import SignInLimiter
+from .second_factor import SecondFactors
 from .tokens import Tokens
 
 SIGN_IN_IDLE = timedelta(hours=12)
@@ -35,6 +37,28 @@ COOKIE_BYTES = 32
 # An office may share an account among its screens; past it the one unused for longest ends.
 MAX_SIGN_INS_OF_SUBJECT = 100
 MAX_USERNAME_CHARS = 128
+
+
+WRONG = "The name or the password is wrong."
+NEEDS_CODE = "Give the code of your authenticator, or a recovery code, too."
+WRONG_CODE = "The code is wrong, or was used already; wait for the next one."
+
+
+class _Refused(Exception):
+    """Why, for the audit; and what the caller is told."""
+
+    def __init__(
+        self,
+        subject: Subject | None,
+        reason: str,
+        sentence: str = WRONG,
+        code: str = "bad_credentials",
+    ) -> None:
+        super().__init__(reason)
+        self.subject = subject
+        self.reason = reason
+        self.sentence = sentence
+        self.code = code
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,25 +81,34 @@ class SignIns:
         facts: FactsSource,
         passwords: Passwords,
         tokens: Tokens,
+        second_factors: SecondFactors,
         limiter: SignInLimiter,
         now: Callable[[], datetime],
         lasts_at_most: timedelta = SIGN_IN_ENDS_AFTER,
     ) -> None:
         self._store = store
+        self._feed = feed
         self._units = Units(store, feed)
         self._facts = facts
         self._passwords = passwords
         self._tokens = tokens
+        self._second_factors = second_factors
         self._limiter = limiter
         self._now = now
         self._lasts_at_most = lasts_at_most
 
     async def open(
-        self, username: str, password: str, remote: str, *, agent: str | None = None
+        self,
+        username: str,
+        password: str,
+        remote: str,
+        *,
+        code: str | None = None,
+        agent: str | None = None,
     ) -> OpenedSignIn:
         """Sign the page in; `agent` is what the browser calls itself. Raises Unauthenticated
-        (bad_credentials) or TooManyAttempts."""
-        subject = await self._verified(username, password, remote, act="sign_in")
+        (bad_credentials, second_factor_needed) or TooManyAttempts."""
+        subject = await self._verified(username, password, code, remote, act="sign_in")
         cookie = secrets.token_urlsafe(COOKIE_BYTES)
         now = self._now()
         ends_at = now + self._lasts_at_most
@@ -99,9 +132,12 @@ class SignIns:
             await unit.record("sign_in", sign_in=row.id)
         return OpenedSignIn(principal, subject, cookie)
 
-    async def token(self, username: str, password: str, remote: str) -> str:
-        """A bearer token. Raises Unauthenticated (bad_credentials) or TooManyAttempts."""
-        subject = await self._verified(username, password, remote, act="token")
+    async def token(
+        self, username: str, password: str, remote: str, *, code: str | None = None
+    ) -> str:
+        """A bearer token. Raises Unauthenticated (bad_credentials, second_factor_needed) or
+        TooManyAttempts."""
+        subject = await self._verified(username, password, code, remote, act="token")
         principal = Principal(subject.id, subject.username, remote, "bearer", subject.version)
         token = self._tokens.issue(
             subject_id=subject.id, username=subject.username, version=subject.version
@@ -128,7 +164,12 @@ class SignIns:
     async def from_cookie(self, cookie: str, remote: str) -> tuple[Principal, bool]:
         """Who holds the cookie, and whether it was renewed (then send it again). Raises
         Unauthenticated."""
-        row = self._facts.current.sign_in_by_hash(_id_hash(cookie))
+        id_hash = _id_hash(cookie)
+        row = self._facts.current.sign_in_by_hash(id_hash)
+        if row is None and await catch_up(
+            self._store, self._feed, lambda tx: tx.sign_ins.is_known(id_hash)
+        ):
+            row = self._facts.current.sign_in_by_hash(id_hash)
         now = self._now()
         if row is None or row.expires_at <= now:
             raise Unauthenticated("The sign-in has ended; sign in again.", code="sign_in_ended")
@@ -143,8 +184,52 @@ class SignIns:
                 await unit.tx.sign_ins.extend(row.id, fresh_until)
         return principal, renew
 
-    async def _verified(self, username: str, password: str, remote: str, *, act: str) -> Subject:
+    async def confirm_password(self, principal: Principal, password: str) -> Subject:
+        """The signed-in subject, who has said its password again: for what would let others in.
+        Raises Forbidden (wrong_password) or TooManyAttempts."""
+        subject = self._present_subject(principal.subject_id)
+        self._limiter.attempt(subject.username, principal.remote)
+        async with self._store.read() as tx:
+            stored = await tx.subjects.password_hash(subject.id)
+        if not await self._passwords.verify(stored, password):
+            entry = entry_for(
+                "password_check",
+                principal=principal,
+                outcome="refused",
+                detail={"reason": "wrong_password"},
+            )
+            await self._store.append_audit(entry)
+            raise Forbidden("The password is wrong.", code="wrong_password")
+        self._limiter.succeeded(subject.username, principal.remote)
+        return subject
+
+    async def _verified(
+        self, username: str, password: str, code: str | None, remote: str, *, act: str
+    ) -> Subject:
         name = username.strip().lower()[:MAX_USERNAME_CHARS]
+        try:
+            return await self._checked(name, password, code, remote)
+        except _Refused as refused:
+            entry = AuditEntry(
+                act=act,
+                outcome="refused",
+                subject_id=None if refused.subject is None else refused.subject.id,
+                subject_name=name,
+                remote=remote,
+                detail={"reason": refused.reason},
+            )
+            await self._store.append_audit(entry)
+            raise Unauthenticated(refused.sentence, code=refused.code) from None
+        except TooManyAttempts as error:
+            if error.is_first:
+                detail = {"reason": "locked", "limit": error.limit, "for_s": error.retry_after_s}
+                entry = AuditEntry(
+                    act=act, outcome="refused", subject_name=name, remote=remote, detail=detail
+                )
+                await self._store.append_audit(entry)
+            raise
+
+    async def _checked(self, name: str, password: str, code: str | None, remote: str) -> Subject:
         # Counted before the check, so that guesses at once do not pass together.
         self._limiter.attempt(name, remote)
         async with self._store.read() as tx:
@@ -152,17 +237,13 @@ class SignIns:
             stored = None if subject is None else await tx.subjects.password_hash(subject.id)
         matches = await self._passwords.verify(stored, password)
         if not matches or subject is None or not subject.enabled:
-            await self._store.append_audit(
-                AuditEntry(
-                    act=act,
-                    outcome="refused",
-                    subject_id=None if subject is None else subject.id,
-                    subject_name=name,
-                    remote=remote,
-                    detail={"reason": _why(subject, matches)},
-                )
-            )
-            raise Unauthenticated("The name or the password is wrong.", code="bad_credentials")
+            raise _Refused(subject, _why(subject, matches))
+        if subject.has_second_factor:
+            # The password's attempt stays counted until the code is right.
+            if code is None:
+                raise _Refused(subject, "no_code", NEEDS_CODE, "second_factor_needed")
+            if not await self._second_factors.check(subject, code):
+                raise _Refused(subject, "wrong_code", WRONG_CODE, "second_factor_needed")
         self._limiter.succeeded(name, remote)
         return subject
 

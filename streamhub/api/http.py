@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 
 from . import (
+    account,
     areas,
     assignment,
     audit,
@@ -77,6 +78,7 @@ def make_api(*, lifespan: Lifespan, whep_origins: list[str]) -> FastAPI:
         setup,
         sign_ins,
         keys,
+        account,
         areas,
         devices,
         rotation,

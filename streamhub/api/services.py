@@ -25,6 +25,7 @@ from streamhub.access.audit import AuditLog
 from streamhub.access.facts import FactsSource
 from streamhub.access.guard import Guard
 from streamhub.access.passwords import Passwords
+from streamhub.access.second_factor import SecondFactors
 from streamhub.access.setup import Setup
 from streamhub.access.sign_in import SignIns
 from streamhub.delivery import Delivery
@@ -61,6 +62,7 @@ class Services:
     sign_ins: SignIns
     setup: Setup
     api_keys: ApiKeys
+    second_factors: SecondFactors
     passwords: Passwords
     audit: AuditLog
     metrics: Metrics

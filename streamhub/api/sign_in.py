@@ -6,7 +6,7 @@ from fastapi import APIRouter, Form, Request, Response
 from pydantic import BaseModel, Field, SecretStr
 
 from camera_registry.domain import Grant
-from streamhub.access.policy import grants_now
+from streamhub.access.policy import grants_now, what_is_due
 from streamhub.access.principal import DISTRICT, Action, Principal
 from streamhub.access.tokens import TOKEN_LIFETIME_S
 
@@ -28,6 +28,9 @@ class TokenAnswer(BaseModel):
 class SignInRequest(BaseModel):
     username: Annotated[str, Field(max_length=128)]
     password: SecretStr
+    code: Annotated[SecretStr, Field(max_length=64)] | None = Field(
+        default=None, description="Of the authenticator, or a recovery code."
+    )
 
 
 class SubjectBrief(BaseModel):
@@ -56,6 +59,9 @@ class Me(SubjectBrief):
     may_manage: bool = Field(description="Some camera or area.")
     manages_district: bool = Field(description="All of it: imports, sweeps, settings.")
     may_audit: bool
+    due: str | None = Field(
+        description="What must be seen to before anything else is allowed: second_factor_due."
+    )
 
 
 @router.post("/token", dependencies=[public("this is how scripts sign in")])
@@ -64,10 +70,15 @@ async def token(
     services: Provided,
     username: Annotated[str, Form(max_length=128)],
     password: Annotated[SecretStr, Form()],
+    code: Annotated[SecretStr | None, Form(max_length=64)] = None,
 ) -> TokenAnswer:
-    """The OAuth 2.0 password form (RFC 6749 section 4.3): a bearer token for scripts."""
+    """The OAuth 2.0 password form (RFC 6749 section 4.3): a bearer token for scripts. `code` is
+    the second factor's, where the subject has one."""
     issued = await services.sign_ins.token(
-        username, password.get_secret_value(), remote_of(request)
+        username,
+        password.get_secret_value(),
+        remote_of(request),
+        code=None if code is None else code.get_secret_value(),
     )
     return TokenAnswer(access_token=issued, expires_in=TOKEN_LIFETIME_S)
 
@@ -81,6 +92,7 @@ async def sign_in(
         body.username,
         body.password.get_secret_value(),
         remote_of(request),
+        code=None if body.code is None else body.code.get_secret_value(),
         agent=request.headers.get("user-agent"),
     )
     secure = request.url.scheme == "https"
@@ -117,6 +129,7 @@ async def me(services: Provided, who: Annotated[Principal, signed_in()]) -> Me:
         may_manage=not services.guard.scope(who, Action.MANAGE).is_empty,
         manages_district=services.guard.allows(who, Action.MANAGE, DISTRICT),
         may_audit=not services.guard.scope(who, Action.AUDIT).is_empty,
+        due=what_is_due(who, facts),
     )
 
 

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Response
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel, Field, SecretStr
 
 from camera_registry.domain import Subject, SubjectKind
 from camera_registry.drafts import SubjectChanges, SubjectDraft
@@ -25,6 +25,8 @@ class SubjectOut(BaseModel):
     display_name: str
     kind: SubjectKind
     enabled: bool
+    second_factor_required: bool
+    has_second_factor: bool
 
 
 class SubjectList(BaseModel):
@@ -45,6 +47,9 @@ class SubjectPatch(BaseModel):
     display_name: str | None = None
     enabled: bool | None = None
     password: SecretStr | None = None
+    second_factor_required: bool | None = Field(
+        default=None, description="It may do nothing before it has set one up."
+    )
 
 
 @router.get("")
@@ -106,6 +111,8 @@ async def update_subject(
         changes["display_name"] = body.display_name
     if body.enabled is not None:
         changes["enabled"] = body.enabled
+    if body.second_factor_required is not None:
+        changes["second_factor_required"] = body.second_factor_required
     if changes:
         row = await services.people.update_subject(subject_id, changes, by)
     if password_hash is not None:
@@ -126,4 +133,6 @@ def _out(row: Subject) -> SubjectOut:
         display_name=row.display_name,
         kind=row.kind,
         enabled=row.enabled,
+        second_factor_required=row.second_factor_required,
+        has_second_factor=row.has_second_factor,
     )

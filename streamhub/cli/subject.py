@@ -1,4 +1,4 @@
-"""`streamhub subject add|list|disable|enable|set-password|sign-ins|sign-out`."""
+"""`streamhub subject add|list|disable|enable|set-password|sign-ins|sign-out|second-factor`."""
 
 from __future__ import annotations
 
@@ -115,6 +115,34 @@ def sign_out(
         return 1
 
     say(f"ended {run(work)} sign-ins of {username}")
+
+
+@app.command("second-factor")
+def second_factor(
+    username: str,
+    require: Annotated[
+        bool | None, typer.Option("--require/--no-require", help="May nothing without one.")
+    ] = None,
+    reset: Annotated[
+        bool, typer.Option("--reset", help="Authenticator and recovery codes are lost.")
+    ] = False,
+) -> None:
+    """Require a second factor of a subject, or take away the one it has."""
+    if require is None and not reset:
+        raise CliError("Give --require, --no-require or --reset.", exit_code=2)
+
+    async def work(api: Api) -> None:
+        path = f"/api/v1/subjects/{(await subject_by(api, username))['id']}"
+        if reset:
+            await api.call("DELETE", f"{path}/second-factor")
+        if require is not None:
+            await api.call("PATCH", path, body={"second_factor_required": require})
+
+    run(work)
+    if reset:
+        say(f"{username} has no second factor any more")
+    if require is not None:
+        say(f"{username} {'must' if require else 'need not'} have a second factor")
 
 
 def _change(username: str, changes: dict[str, Any]) -> None:

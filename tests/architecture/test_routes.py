@@ -110,6 +110,9 @@ BODIES: dict[tuple[str, str], dict[str, object]] = {
     ("POST", "/api/v1/subjects"): {"username": "someone", "display_name": "Someone"},
     ("POST", "/api/v1/keys"): {"name": "mine"},
     ("POST", "/api/v1/subjects/{subject_id}/keys"): {"name": "theirs"},
+    ("POST", "/api/v1/me/second-factor"): {"password": "x"},
+    ("POST", "/api/v1/me/second-factor/remove"): {"password": "x"},
+    ("POST", "/api/v1/me/second-factor/confirm"): {"code": "000000"},
     ("POST", "/api/v1/codes"): {"division": "110112"},
     ("POST", "/api/v1/imports/{import_id}/apply"): {},
     ("POST", "/api/v1/sweeps"): {"networks": ["127.0.0.1/32"]},
@@ -138,6 +141,13 @@ OWN = {
     ("DELETE", "/api/v1/sign-ins"),
     ("GET", "/api/v1/keys"),
     ("POST", "/api/v1/keys"),
+    ("GET", "/api/v1/me/second-factor"),
+}
+# Of one's own account, too: what is sent here is wrong.
+OWN_REFUSED = {
+    ("POST", "/api/v1/me/second-factor"): (403, "wrong_password"),
+    ("POST", "/api/v1/me/second-factor/remove"): (403, "wrong_password"),
+    ("POST", "/api/v1/me/second-factor/confirm"): (404, "not_found"),
 }
 
 
@@ -196,6 +206,8 @@ async def test_nobody_gets_past_a_right(who: str | None, tmp_path: Path) -> None
                 status, text = await _call(running, route, method, who, "liyuan")
                 if who is None:
                     assert status == 401, asked
+                elif (method, route.path) in OWN_REFUSED:
+                    assert (status, text) == OWN_REFUSED[method, route.path], asked
                 elif (method, route.path) in OWN:
                     assert status in (200, 201, 204), asked
                 elif method == "GET" and route.path in LISTS:

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from camera_registry.domain import Actor
-from streamhub.access.rate_limit import ATTEMPTS_AT_ONCE
+from streamhub.access.rate_limit import OF_NAME_AND_ADDRESS
 from support.http_kit import Running, a_service, problem
 
 SIGN_IN = {"username": "yongshun", "password": "yongshun-pass"}
@@ -63,7 +63,7 @@ async def test_another_page_of_this_host_may_not_use_the_cookie(tmp_path: Path) 
 async def test_wrong_passwords_are_refused_then_limited(tmp_path: Path) -> None:
     async with a_service(tmp_path) as running, running.client() as client:
         wrong = {"username": "yongshun", "password": "wrong-pass"}
-        for _ in range(ATTEMPTS_AT_ONCE):
+        for _ in range(OF_NAME_AND_ADDRESS.at_once):
             answer = await client.post("/api/v1/sign-in", json=wrong)
             assert problem(answer) == (401, "bad_credentials")
         limited = await client.post("/api/v1/token", data=wrong)

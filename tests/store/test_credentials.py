@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from camera_registry.credential_cases import Credentials
-from camera_registry.credentials import ApiKey, SignIn
+from camera_registry.credentials import ApiKey, SecondFactor, SignIn
 from camera_registry.domain import Actor, ChangeKind, ChangeOp
 from camera_registry.drafts import SubjectDraft
 from camera_registry.people import People
@@ -73,3 +73,33 @@ async def test_sign_ins_are_ended_by_their_subject(
     [kept] = await credentials.sign_ins_of(ada.id)
     assert kept == replace(rows[1], agent="x" * 200)
     assert len(await credentials.sign_ins_of(bob.id)) == 1
+
+
+async def test_a_second_factor_is_told_of_by_its_subject(
+    people: People, by: Actor, store: SqlStore
+) -> None:
+    ada = await people.create_subject(SubjectDraft("ada", "Ada"), by)
+    factor = SecondFactor(ada.id, b"sealed", False, 0)
+    before = await store.latest_change_seq()
+    async with store.write() as tx:
+        await tx.second_factors.put(factor)
+    assert await store.latest_change_seq() == before  # it does not count yet
+    async with store.write() as tx:
+        await tx.second_factors.confirm(ada.id, ["a" * 64, "b" * 64])
+        assert await tx.second_factors.take_step(ada.id, 7)
+        assert not await tx.second_factors.take_step(ada.id, 7)
+        assert not await tx.second_factors.take_step(ada.id, 6)
+        assert await tx.second_factors.take_recovery_code(ada.id, "a" * 64)
+        assert not await tx.second_factors.take_recovery_code(ada.id, "a" * 64)
+        assert await tx.second_factors.recovery_codes_left(ada.id) == 1
+    [change] = await store.changes_since(before)
+    assert (change.kind, change.object_id) == (ChangeKind.SUBJECT, ada.id)
+    assert (await people.get_subject(ada.id)).has_second_factor
+    changed = await people.update_subject(ada.id, {"second_factor_required": True}, by)
+    assert (changed.has_second_factor, changed.second_factor_required) == (True, True)
+    async with store.write() as tx:
+        assert await tx.second_factors.count() == 1
+        assert await tx.second_factors.delete(ada.id)
+        assert not await tx.second_factors.delete(ada.id)
+        assert await tx.second_factors.recovery_codes_left(ada.id) == 0
+    assert not (await people.get_subject(ada.id)).has_second_factor

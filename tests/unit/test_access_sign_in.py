@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import jwt
 import pytest
 
-from camera_registry.domain import Actor, AuditRow
-from camera_registry.feed import ChangeFeed
-from camera_registry.people import People
-from camera_registry.store import Store, open_store
-from camera_registry.store.contract import AuditQuery
 from streamhub.access.errors import TooManyAttempts, Unauthenticated
-from streamhub.access.facts_cache import FactsCache
 from streamhub.access.passwords import Passwords, PasswordTooWeak, hash_password
 from streamhub.access.rate_limit import (
-    ATTEMPTS_AT_ONCE,
-    ATTEMPTS_AT_ONCE_PER_ADDRESS,
     MAX_ENTRIES,
-    SECONDS_PER_ATTEMPT,
+    OF_ADDRESS,
+    OF_NAME_AND_ADDRESS,
     SignInLimiter,
 )
 from streamhub.access.sign_in import (
@@ -31,67 +22,10 @@ from streamhub.access.sign_in import (
     RENEW_EVERY,
     SIGN_IN_ENDS_AFTER,
     SIGN_IN_IDLE,
-    SignIns,
 )
 from streamhub.access.tokens import AUDIENCE, TOKEN_LIFETIME_S, Tokens, load_key
-from support.http_kit import CHEAP, seed
-
-HOME = "192.0.2.7"
-BY = Actor(None, "test")
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = datetime(2026, 6, 1, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def seconds(self) -> float:
-        return self.now.timestamp()
-
-    def pass_s(self, seconds: float) -> None:
-        self.now += timedelta(seconds=seconds)
-
-
-class Kit:
-    def __init__(self, store: Store, feed: ChangeFeed, facts: FactsCache, clock: Clock) -> None:
-        self.store = store
-        self.clock = clock
-        self.facts = facts
-        self.people = People(store, feed)
-        self.key = b"k" * 32
-        self.sign_ins = SignIns(
-            store=store,
-            feed=feed,
-            facts=facts,
-            passwords=Passwords(CHEAP),
-            tokens=Tokens(self.key, clock),
-            limiter=SignInLimiter(clock.seconds),
-            now=clock,
-        )
-
-    async def rows(self, act: str) -> list[AuditRow]:
-        async with self.store.read() as tx:
-            return (
-                await tx.audit.page(AuditQuery(acts=frozenset({act})), limit=100, cursor=None)
-            ).items
-
-
-@asynccontextmanager
-async def a_kit(data_dir: Path) -> AsyncIterator[Kit]:
-    await seed(data_dir)
-    store = await open_store(data_dir / "registry.db")
-    feed = ChangeFeed(store)
-    await feed.start()
-    facts = FactsCache(store, feed)
-    await facts.start()
-    try:
-        yield Kit(store, feed, facts, Clock())
-    finally:
-        await facts.stop()
-        await feed.stop()
-        await store.close()
+from support.http_kit import CHEAP
+from support.sign_in_kit import BY, HOME, Clock, a_kit
 
 
 async def test_a_cookie_is_renewed_while_it_is_used_and_ends_when_it_is_not(
@@ -226,25 +160,26 @@ async def test_guessing_is_limited_even_when_done_at_once(tmp_path: Path) -> Non
         results = await asyncio.gather(*(guess() for _ in range(12)))
         assert (
             sorted(results)
-            == ["limited"] * (12 - ATTEMPTS_AT_ONCE) + ["refused"] * ATTEMPTS_AT_ONCE
+            == ["limited"] * (12 - OF_NAME_AND_ADDRESS.at_once)
+            + ["refused"] * OF_NAME_AND_ADDRESS.at_once
         )
         # From elsewhere its owner gets in all the same.
         assert await kit.sign_ins.open("yongshun", "yongshun-pass", "198.51.100.1")
-        kit.clock.pass_s(SECONDS_PER_ATTEMPT)
+        kit.clock.pass_s(OF_ADDRESS.per_s)
         assert await kit.sign_ins.open("yongshun", "yongshun-pass", HOME)
 
 
 def test_the_limiter_is_bounded_and_says_how_long() -> None:
     clock = Clock()
     limiter = SignInLimiter(clock.seconds)
-    for number in range(ATTEMPTS_AT_ONCE_PER_ADDRESS):
+    for number in range(OF_ADDRESS.at_once):
         limiter.attempt(f"name{number}", HOME)
     with pytest.raises(TooManyAttempts) as limited:
         limiter.attempt("another", HOME)
-    assert limited.value.retry_after_s == SECONDS_PER_ATTEMPT
+    assert limited.value.retry_after_s == OF_ADDRESS.per_s
     for number in range(MAX_ENTRIES):
         limiter.attempt("name", f"address{number}")
-    assert len(limiter._attempts) == MAX_ENTRIES
+    assert len(limiter.buckets) == MAX_ENTRIES
 
 
 def test_many_good_sign_ins_are_no_attack() -> None:

@@ -36,6 +36,8 @@ export interface Me {
   readonly may_manage: boolean
   readonly manages_district: boolean
   readonly may_audit: boolean
+  /** What has to be seen to before anything else is allowed. */
+  readonly due: Due | null
 }
 
 /** Whether the first administrator is still to be made, and the district with it. */
@@ -52,6 +54,7 @@ export interface SetupDraft {
   readonly area_code: string
   readonly area_name: string
 }
+export type Due = 'second_factor_due'
 
 export interface Area {
   readonly id: string
@@ -155,8 +158,8 @@ export class Api {
   }
 
   /** Signs in; the service sets an HttpOnly cookie, the page never holds a secret. */
-  async signIn(username: string, password: string): Promise<Result<null>> {
-    return this.send('/api/v1/sign-in', { body: { username, password }, signIn: true })
+  async signIn(username: string, password: string, code: string | null = null): Promise<Result<null>> {
+    return this.send('/api/v1/sign-in', { body: { username, password, code }, signIn: true })
   }
 
   async setupState(): Promise<Result<SetupState>> {

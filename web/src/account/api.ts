@@ -1,7 +1,7 @@
 /**
- * What one calls about one's own account: where one is signed in. Through `request` of the one door.
+ * What one calls about one's own account: where one is signed in, the second factor. Through `request` of the one door.
  */
-import type { Api, Result } from '../api'
+import { jsonInit, type Api, type Result } from '../api'
 
 export interface OwnSignIn {
   readonly id: string
@@ -26,12 +26,49 @@ export function endOtherSignIns(api: Api): Promise<Result<{ readonly ended: numb
   return api.request(SIGN_INS, { method: 'DELETE' })
 }
 
+const BROWSERS = [/(Edg)\/(\d+)/, /(OPR)\/(\d+)/, /(Firefox)\/(\d+)/, /(Chrome)\/(\d+)/, /(Safari)\/(\d+)/]
+
 /** The browser and its system, as far as the User-Agent tells; the text itself where it does not. */
 export function agentName(agent: string | null): string | null {
   if (agent === null) return null
-  const browser = /(Edg|OPR|Firefox|Chrome|Safari)\/(\d+)/.exec(agent)
-  if (browser === null) return agent.slice(0, 40)
+  // Each calls itself by the names of those before it, too.
+  const browser = BROWSERS.map((pattern) => pattern.exec(agent)).find((found) => found !== null)
+  if (browser === undefined) return agent.slice(0, 40)
   const system = /(Windows|Android|iPhone|iPad|Mac OS X|CrOS|Linux)/.exec(agent)?.[1]
   const name = { Edg: 'Edge', OPR: 'Opera' }[browser[1] ?? ''] ?? browser[1]
   return `${name} ${browser[2]}${system === undefined ? '' : `, ${system}`}`
+}
+
+export interface SecondFactorStatus {
+  readonly confirmed: boolean
+  readonly required: boolean
+  readonly recovery_codes_left: number
+}
+
+export interface Enrolment {
+  readonly secret: string
+  readonly uri: string
+}
+
+const SECOND_FACTOR = '/api/v1/me/second-factor'
+
+export function secondFactor(api: Api): Promise<Result<SecondFactorStatus>> {
+  return api.get(SECOND_FACTOR)
+}
+
+export function enrol(api: Api, password: string): Promise<Result<Enrolment>> {
+  return api.request(SECOND_FACTOR, jsonInit('POST', { password }))
+}
+
+export function confirmSecondFactor(api: Api, code: string): Promise<Result<{ readonly recovery_codes: readonly string[] }>> {
+  return api.request(`${SECOND_FACTOR}/confirm`, jsonInit('POST', { code }))
+}
+
+export function removeSecondFactor(api: Api, password: string): Promise<Result<null>> {
+  return api.request(`${SECOND_FACTOR}/remove`, jsonInit('POST', { password }))
+}
+
+/** A secret of base32 in groups of four, as people read it. */
+export function grouped(secret: string): string {
+  return secret.replace(/(.{4})(?=.)/g, '$1 ')
 }

@@ -54,8 +54,8 @@ export function leaveSetup(): void {
 }
 
 /** Null when signed in, else what went wrong. */
-export async function submitSignIn(username: string, password: string): Promise<ApiError | null> {
-  const result = await api.signIn(username, password)
+export async function submitSignIn(username: string, password: string, code: string | null): Promise<ApiError | null> {
+  const result = await api.signIn(username, password, code)
   if (result.kind !== 'success') return result.kind === 'error' ? result.error : null
   await checkSignIn()
   return null

@@ -1,4 +1,4 @@
-"""Sign-ins have a name to list and end them by, and an absolute end; API keys."""
+"""Sign-ins have a name to list and end them by, and an absolute end; API keys; second factors."""
 
 from __future__ import annotations
 
@@ -39,9 +39,43 @@ def upgrade() -> None:
         ),
     )
     op.create_index("ix_api_keys_subject_id", "api_keys", ["subject_id"])
+    for name in ("second_factor_required", "has_second_factor"):
+        op.add_column(
+            "subjects", sa.Column(name, sa.Boolean, nullable=False, server_default=sa.false())
+        )
+    op.create_table(
+        "second_factors",
+        sa.Column("subject_id", sa.String(32), nullable=False),
+        sa.Column("secret_sealed", sa.LargeBinary, nullable=False),
+        sa.Column("confirmed", sa.Boolean, nullable=False),
+        sa.Column("last_step", sa.Integer, nullable=False),
+        sa.PrimaryKeyConstraint("subject_id", name="pk_second_factors"),
+        sa.ForeignKeyConstraint(
+            ["subject_id"],
+            ["subjects.id"],
+            name="fk_second_factors_subject_id",
+            ondelete="CASCADE",
+        ),
+    )
+    op.create_table(
+        "recovery_codes",
+        sa.Column("subject_id", sa.String(32), nullable=False),
+        sa.Column("code_hash", sa.String(64), nullable=False),
+        sa.PrimaryKeyConstraint("subject_id", "code_hash", name="pk_recovery_codes"),
+        sa.ForeignKeyConstraint(
+            ["subject_id"],
+            ["subjects.id"],
+            name="fk_recovery_codes_subject_id",
+            ondelete="CASCADE",
+        ),
+    )
 
 
 def downgrade() -> None:
+    op.drop_table("recovery_codes")
+    op.drop_table("second_factors")
+    for name in ("has_second_factor", "second_factor_required"):
+        op.drop_column("subjects", name)
     op.drop_table("api_keys")
     # An older program does not know the kind.
     op.execute("DELETE FROM changes WHERE kind = 'api_key'")
