@@ -1,18 +1,19 @@
-"""`streamhub area assign` and `streamhub area rule`, as processes."""
+"""`streamhub area assign` and `streamhub area rule`."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from .test_http_control import Command
+from support.command import Command
 
 CODE = "11011200111310000001"
 
 
 @pytest.fixture(scope="module")
-def command(tmp_path_factory: pytest.TempPathFactory) -> Command:
+def command(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
     directory: Path = tmp_path_factory.mktemp("assign") / "data"
     made = Command(directory)
     made.ok("area", "add", "110112", "通州区", "--kind", "district")
@@ -22,7 +23,8 @@ def command(tmp_path_factory: pytest.TempPathFactory) -> Command:
     )
     made.ok("subject", "add", "grid-platform", "--password-stdin", given="platform-pass\n")
     made.ok("grant", "add", "grid-platform", "list,live", "--area", "永顺镇")
-    return made
+    yield made
+    made.end()
 
 
 def test_a_rule_a_look_and_then_the_move(command: Command) -> None:

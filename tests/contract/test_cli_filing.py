@@ -1,18 +1,19 @@
-"""`streamhub camera review|file|refuse|reopen|filing`, as processes."""
+"""`streamhub camera review|file|refuse|reopen|filing`."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from .test_http_control import Command
+from support.command import Command
 
 CODE = "11011200111310000001"
 
 
 @pytest.fixture(scope="module")
-def command(tmp_path_factory: pytest.TempPathFactory) -> Command:
+def command(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
     directory: Path = tmp_path_factory.mktemp("filing") / "data"
     made = Command(directory)
     made.ok("area", "add", "110112", "通州区", "--kind", "district")
@@ -20,7 +21,8 @@ def command(tmp_path_factory: pytest.TempPathFactory) -> Command:
         "camera", "add", CODE, "路口1", "--area", "110112", "--url", "rtsp://127.0.0.1:9/main",
         "--draft",
     )  # fmt: skip
-    return made
+    yield made
+    made.end()
 
 
 def test_from_draft_to_filed_and_back(command: Command) -> None:

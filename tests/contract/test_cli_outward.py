@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -15,58 +14,26 @@ from pathlib import Path
 import httpx
 import pytest
 
-from support.district import free_port
+from support import command as command_line
 from support.patience import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]
-CHILD = ROOT / "tests" / "support" / "cli_child.py"
 WORDS = "several words of mine\n"
 SECRET_WORD = "n3w-w0rd-of-all"
 
 
-class Command:
-    """`streamhub` on one data directory."""
+class Command(command_line.Command):
+    """What a command printed and said is one text here."""
 
     def __init__(self, data_dir: Path) -> None:
-        self.data_dir = data_dir
-        self.port = free_port()
-        self.environment = {
-            **os.environ,
-            "PYTHONPATH": str(ROOT),
-            "STREAMHUB_DATA_DIR": str(data_dir),
-            "STREAMHUB_HTTP__PORT": str(self.port),
-            "STREAMHUB_MEDIA__CORE": "fake",
-            "STREAMHUB_WEBHOOKS__ALLOW_LOCAL": "true",
-        }
+        super().__init__(data_dir, STREAMHUB_WEBHOOKS__ALLOW_LOCAL="true")
 
-    def start(self) -> None:
-        self._child = subprocess.Popen(
-            [sys.executable, str(CHILD)],
-            cwd=ROOT,
-            env=self.environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def end(self) -> None:
-        self._child.communicate("", PATIENCE_S)
-
-    def run(self, *arguments: str, given: str = "") -> tuple[int, str]:
-        assert self._child.stdin is not None
-        assert self._child.stdout is not None
-        self._child.stdin.write(json.dumps([arguments, given]) + "\n")
-        self._child.stdin.flush()
-        code, said = json.loads(self._child.stdout.readline())
-        return int(code), str(said)
-
-    def ok(self, *arguments: str, given: str = "") -> str:
-        code, said = self.run(*arguments, given=given)
-        assert code == 0, said
-        return said
+    def said(self, *arguments: str, given: str = "") -> tuple[int, str]:
+        done = self.run(*arguments, given=given)
+        return done.returncode, done.stdout + done.stderr
 
     @contextmanager
-    def serving(self) -> Iterator[socket.socket]:
+    def told(self) -> Iterator[socket.socket]:
         """A service; gives the socket that it says its states to, as systemd would hold it."""
         path = self.data_dir.with_name("notify.sock")
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
@@ -94,7 +61,6 @@ class Command:
 @pytest.fixture
 def command(tmp_path: Path) -> Iterator[Command]:
     command = Command(tmp_path / "data")
-    command.start()
     yield command
     command.end()
 
@@ -103,16 +69,16 @@ def test_a_backup_beside_the_service_and_a_restore_without_it(
     command: Command, tmp_path: Path
 ) -> None:
     file = str(tmp_path / "hub.backup")
-    with command.serving():
+    with command.told():
         command.ok("area", "add", "110112", "通州区", "--kind", "district")
         said = command.ok("backup", file, "--passphrase-stdin", given=WORDS)
         assert "sealed by the passphrase" in said
-        assert command.run("backup", file, "--without-key")[0] == 1  # it is there already
-        code, said = command.run("restore", file, "--passphrase-stdin", "--force", given=WORDS)
+        assert command.said("backup", file, "--without-key")[0] == 1  # it is there already
+        code, said = command.said("restore", file, "--passphrase-stdin", "--force", given=WORDS)
         assert (code, "stop it first" in said) == (1, True)
-    code, said = command.run("restore", file, "--passphrase-stdin", given=WORDS)
+    code, said = command.said("restore", file, "--passphrase-stdin", given=WORDS)
     assert (code, "registry_exists" in said) == (1, True)
-    code, said = command.run("restore", file, "--passphrase-stdin", "--force", given="wrong\n")
+    code, said = command.said("restore", file, "--passphrase-stdin", "--force", given="wrong\n")
     assert (code, "passphrase_wrong" in said) == (1, True)
     said = command.ok("restore", file, "--passphrase-stdin", "--force", given=WORDS)
     assert "before-restore-" in said
@@ -129,12 +95,12 @@ def test_webhooks_by_the_command(command: Command) -> None:
     listed = command.ok("webhook", "list")
     assert nobody in listed
     assert made["secret"] not in listed
-    code, said = command.run("webhook", "test", made["id"])
+    code, said = command.said("webhook", "test", made["id"])
     assert (code, "can't be reached" in said) == (1, True)
     assert command.ok("webhook", "dead", made["id"], "--json") == "[]\n"
     assert command.ok("webhook", "resend", made["id"]) == "queued 0 again\n"
     assert command.ok("webhook", "remove", made["id"]) == f"removed {made['id']}\n"
-    code, said = command.run("webhook", "add", "ftp://192.0.2.1/")
+    code, said = command.said("webhook", "add", "ftp://192.0.2.1/")
     assert (code, "url_not_http" in said) == (2, True)
 
 
@@ -144,7 +110,7 @@ def test_new_passwords_from_a_file_and_for_an_area(command: Command, tmp_path: P
     command.ok("camera", "add", "11011200111310000001", "路口", "--url", url, "--area", "110112")
     file = tmp_path / "new.csv"
     file.write_text(f"host,port,username,password\n192.0.2.7,,ops,{SECRET_WORD}\n", "utf-8-sig")
-    code, said = command.run("device", "rotate-passwords", str(file))
+    code, said = command.said("device", "rotate-passwords", str(file))
     assert (code, "--yes" in said) == (2, True)
     said = command.ok("device", "rotate-passwords", str(file), "--dry-run")
     assert "would change the passwords of 1 devices" in said
@@ -166,7 +132,7 @@ def test_new_passwords_from_a_file_and_for_an_area(command: Command, tmp_path: P
         (f"host,port,username,password\n192.0.2.8,554,ops,{SECRET_WORD}\n", "row 2, 192.0.2.8"),
     ):
         file.write_text(text)
-        code, wrong = command.run("device", "rotate-passwords", str(file), "--yes")
+        code, wrong = command.said("device", "rotate-passwords", str(file), "--yes")
         assert code in (1, 2)
         assert where in wrong, wrong
         said += wrong

@@ -6,6 +6,7 @@ import json
 import signal
 import stat
 import time
+from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -19,7 +20,7 @@ LEAVE_S = 3.0
 
 
 @pytest.fixture(scope="module")
-def command(tmp_path_factory: pytest.TempPathFactory) -> Command:
+def command(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
     """A registry made by the command line, with no service running."""
     made = Command(tmp_path_factory.mktemp("control") / "data")
     made.ok("area", "add", "110112", "通州区", "--kind", "district")
@@ -29,7 +30,8 @@ def command(tmp_path_factory: pytest.TempPathFactory) -> Command:
         "--url", "rtsp://cam:s3cret-word@127.0.0.1:9/main", "--sub-url", "rtsp://127.0.0.1:9/sub",
     )  # fmt: skip
     made.ok("subject", "add", "operator", "--password-stdin", given="operator-pass\n")
-    return made
+    yield made
+    made.end()
 
 
 def test_the_whole_life_of_a_service(command: Command) -> None:
@@ -38,7 +40,7 @@ def test_the_whole_life_of_a_service(command: Command) -> None:
         socket_path = command.data_dir / "control.sock"
         assert stat.S_IMODE(socket_path.stat().st_mode) == 0o600
 
-        second = command.run("serve")
+        second = command.run_alone("serve")
         assert second.returncode == 1
         assert "already runs" in second.stderr
 
@@ -119,7 +121,7 @@ def test_errors_are_a_sentence_with_the_next_step(
 def test_a_wrong_setting_is_named(command: Command) -> None:
     command_2 = Command(command.data_dir)
     command_2.environment["STREAMHUB_HTTP__PORT"] = "eighty"
-    done = command_2.run("serve")
+    done = command_2.run_alone("serve")
     assert done.returncode == 2
     assert "http.port" in done.stderr
 

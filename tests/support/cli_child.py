@@ -1,5 +1,6 @@
 """Runs `streamhub` commands one after another in one process: starting Python for each takes
-seconds on a busy machine. A JSON line `[arguments, given]` in, `[exit code, what it said]` out."""
+seconds on a busy machine. A JSON line `[arguments, given]` in, `[exit code, what it printed, what
+it said to stderr]` out."""
 
 from __future__ import annotations
 
@@ -18,12 +19,12 @@ def main() -> None:
         arguments, given = json.loads(line)
         sys.argv = ["streamhub", *arguments]
         result = runner.invoke(cli.build(), arguments, input=given)
-        code, said = result.exit_code, result.output
+        code, errors = result.exit_code, result.stderr
         if isinstance(result.exception, CliError):
-            code, said = result.exception.exit_code, f"{said}streamhub: {result.exception}\n"
+            code, errors = result.exception.exit_code, f"{errors}streamhub: {result.exception}\n"
         elif result.exception is not None and not isinstance(result.exception, SystemExit):
-            said = f"{said}{result.exception!r}"
-        print(json.dumps([code, said]), file=real, flush=True)
+            errors = f"{errors}{result.exception!r}"
+        print(json.dumps([code, result.stdout, errors]), file=real, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
-"""`streamhub` as commands and as a service, in processes of their own, on one data directory."""
+"""`streamhub` on one data directory: commands in a process of their own for all of them, and the
+service in another."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -10,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import httpx
@@ -18,33 +21,55 @@ from support.district import free_port
 from support.patience import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]
+CHILD = Path(__file__).with_name("cli_child.py")
 
 
 class Command:
-    """`streamhub` on one data directory."""
+    """`end` it."""
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, **settings: str) -> None:
         self.data_dir = data_dir
         self.port = free_port()
         self.environment = {
             **os.environ,
+            "PYTHONPATH": str(ROOT),
             "STREAMHUB_DATA_DIR": str(data_dir),
             "STREAMHUB_HTTP__PORT": str(self.port),
             "STREAMHUB_MEDIA__CORE": "fake",
             "STREAMHUB_LOG__FORMAT": "json",
             "STREAMHUB_LOG__LEVEL": "debug",
+            **settings,
         }
+        self._child: subprocess.Popen[str] | None = None
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def run(self, *arguments: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, given: str | None = None) -> CompletedProcess[str]:
+        """One command after another in the process that there is for them."""
+        if self._child is None:
+            self._child = subprocess.Popen(
+                [sys.executable, str(CHILD)],
+                cwd=ROOT,
+                env=self.environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        assert self._child.stdin is not None
+        assert self._child.stdout is not None
+        self._child.stdin.write(json.dumps([arguments, given]) + "\n")
+        self._child.stdin.flush()
+        code, printed, errors = json.loads(self._child.stdout.readline())
+        return CompletedProcess(arguments, code, printed, errors)
+
+    def run_alone(self, *arguments: str) -> CompletedProcess[str]:
+        """As a user's shell does it."""
         return subprocess.run(
             [sys.executable, "-m", "streamhub.cli", *arguments],
             cwd=ROOT,
             env=self.environment,
-            input=given,
             capture_output=True,
             text=True,
             timeout=2 * PATIENCE_S,
@@ -57,6 +82,10 @@ class Command:
 
     def json(self, *arguments: str, given: str | None = None) -> Any:
         return json.loads(self.ok(*arguments, "--json", given=given))
+
+    def end(self) -> None:
+        if self._child is not None:
+            self._child.communicate("", PATIENCE_S)
 
     @contextmanager
     def serving(self) -> Iterator[subprocess.Popen[bytes]]:
@@ -81,10 +110,9 @@ class Command:
             process.wait(PATIENCE_S)
 
     def _healthy(self) -> bool:
-        try:
+        with contextlib.suppress(httpx.TransportError):
             return httpx.get(f"{self.url}/healthz", timeout=5).status_code == httpx.codes.OK
-        except httpx.TransportError:
-            return False
+        return False
 
     def log(self) -> str:
         return (self.data_dir.parent / "service.log").read_text()
