@@ -77,6 +77,13 @@ class SetPreset(BaseModel):
     take_over: TakeOver = False
 
 
+class Take(BaseModel):
+    """Have the camera without moving it; taken from somebody else, it is stopped."""
+
+    act: Literal["take"]
+    take_over: TakeOver = False
+
+
 class Stop(BaseModel):
     """Stop whatever moves it."""
 
@@ -90,7 +97,7 @@ class Release(BaseModel):
 
 
 PtzAct = Annotated[
-    Move | Absolute | GoToPreset | SetPreset | Stop | Release, Field(discriminator="act")
+    Move | Absolute | GoToPreset | SetPreset | Take | Stop | Release, Field(discriminator="act")
 ]
 
 
@@ -139,6 +146,8 @@ async def act(services: Provided, permit: MaySteer, body: PtzAct) -> ActedOut:
             await helm.go_to_preset(permit, body.preset, take_over=body.take_over)
         case SetPreset():
             preset = await helm.set_preset(permit, body.name, body.preset, take_over=body.take_over)
+        case Take():
+            await helm.take(permit, take_over=body.take_over)
         case Stop():
             await helm.stop(permit)
         case Release():

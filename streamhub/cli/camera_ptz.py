@@ -27,6 +27,7 @@ class Act(StrEnum):
     PRESETS = "presets"
     GO_TO = "go-to"
     SET = "set"
+    TAKE = "take"
     RELEASE = "release"
 
 
@@ -49,7 +50,7 @@ def ptz(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Steer a camera: status, move, absolute, stop, presets, go-to, set, release."""
+    """Steer a camera: status, move, absolute, stop, presets, go-to, set, take, release."""
     vector = {"pan": pan, "tilt": tilt, "zoom": zoom}
 
     async def work(api: Api) -> Any:

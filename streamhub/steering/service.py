@@ -108,6 +108,18 @@ class Steering:
                     await head.control.begin(velocity)
         return self._steered(permit)
 
+    async def take(self, permit: Permit, *, take_over: bool = False) -> Steered:
+        """Have the camera without moving it. Raises as `move`."""
+        head = await self._heads.get(permit.channel_id)
+        taken_from = self._take(permit, take_over)
+        async with head.place():
+            await self._rows.write("ptz_take", permit, {}, taken_from)
+            if taken_from is not None:
+                with self._telling(head):
+                    async with asyncio.timeout(ACT_S):
+                        await head.control.stop()
+        return self._steered(permit)
+
     async def absolute(
         self, permit: Permit, position: Position, *, take_over: bool = False
     ) -> Steered:

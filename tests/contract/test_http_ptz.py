@@ -198,8 +198,10 @@ async def test_two_operators_never_steer_at_once(tmp_path: Path, held_for: Any) 
         assert {row["detail"].get("taken_from") for row in rows} == {None, "yongshun"}
 
         assert (await does(manager, act="release"))["steered"] is None
-        await site.told_to("Stop")
         await does(second, **RIGHT)
+        assert (await does(manager, act="take", take_over=True))["steered"]["is_mine"]
+        assert site.head.moving(site.now) == (False, False)
+        assert problem(await second.post(PTZ, json=RIGHT)) == (409, "ptz_held")
 
 
 async def test_a_right_that_ends_stops_the_camera(tmp_path: Path, held_for: Any) -> None:
