@@ -15,6 +15,8 @@ export interface ApiError {
   readonly retryAfterMs: number | null
   /** The field of the request that is wrong, where the answer names one. */
   readonly field?: string
+  /** Who steers the camera, of `ptz_held`. */
+  readonly heldBy?: string
 }
 
 export type Result<T> =
@@ -22,7 +24,7 @@ export type Result<T> =
   | { readonly kind: 'aborted' }
   | { readonly kind: 'error'; readonly error: ApiError }
 
-export type Action = 'list' | 'live' | 'snapshot' | 'manage' | 'audit'
+export type Action = 'list' | 'live' | 'snapshot' | 'ptz' | 'manage' | 'audit'
 export type Profile = 'main' | 'sub'
 export type AreaKind = 'district' | 'street' | 'community' | 'grid'
 export type Filing = 'draft' | 'reviewed' | 'filed'
@@ -117,18 +119,20 @@ export async function errorFrom(response: Response, nowMs = Date.now()): Promise
   let code = `http_${response.status}`
   let detail: string | null = null
   let field: string | undefined
+  let heldBy: string | undefined
   try {
     const body: unknown = await response.json()
     if (typeof body === 'object' && body !== null) {
       if ('code' in body && typeof body.code === 'string') code = body.code
       if ('detail' in body && typeof body.detail === 'string') detail = body.detail
+      if ('held_by' in body && typeof body.held_by === 'string') heldBy = body.held_by
       field = fieldOf(body)
     }
   } catch {
     // A proxy's HTML page, or no body: the status has to do.
   }
   const retryAfterMs = parseRetryAfter(response.headers.get('Retry-After'), nowMs)
-  return { status: response.status, code, detail, retryAfterMs, ...(field !== undefined && { field }) }
+  return { status: response.status, code, detail, retryAfterMs, ...(field !== undefined && { field }), ...(heldBy !== undefined && { heldBy }) }
 }
 
 /** `field` of the registry's refusals; of a malformed request the first of `fields`, as "body.lon". */

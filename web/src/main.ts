@@ -9,6 +9,7 @@ import './style.css'
 import './wall.css'
 import './manage.css'
 import './account.css'
+import './ptz.css'
 
 startI18n()
 startWall()

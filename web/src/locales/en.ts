@@ -2,6 +2,7 @@
 import { acceptEn } from './accept.en'
 import { accountEn } from './account.en'
 import { manageEn } from './manage.en'
+import { ptzEn } from './ptz.en'
 import { reasonsEn } from './reasons.en'
 import { rulesEn } from './rules.en'
 import type { Key } from './zh'
@@ -158,6 +159,7 @@ export const en: Record<Key, string> = {
   ...manageEn,
   ...acceptEn,
   ...accountEn,
+  ...ptzEn,
   ...reasonsEn,
   ...rulesEn,
 }

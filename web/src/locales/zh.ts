@@ -2,6 +2,7 @@
 import { acceptZh } from './accept.zh'
 import { accountZh } from './account.zh'
 import { manageZh } from './manage.zh'
+import { ptzZh } from './ptz.zh'
 import { reasonsZh } from './reasons.zh'
 import { rulesZh } from './rules.zh'
 
@@ -155,6 +156,6 @@ const pageZh = {
   'check.verdict.fail': '本机目前不能观看，请按上面的说明处理。',
 } as const
 
-export const zh = { ...pageZh, ...manageZh, ...acceptZh, ...accountZh, ...reasonsZh, ...rulesZh } as const
+export const zh = { ...pageZh, ...manageZh, ...acceptZh, ...accountZh, ...ptzZh, ...reasonsZh, ...rulesZh } as const
 
 export type Key = keyof typeof zh

@@ -45,7 +45,7 @@ async function checkSetup(): Promise<void> {
 export async function submitSetup(draft: SetupDraft): Promise<ApiError | null> {
   const result = await api.setUp(draft)
   if (result.kind !== 'success') return result.kind === 'error' ? result.error : null
-  return submitSignIn(draft.username, draft.password)
+  return submitSignIn(draft.username, draft.password, null)
 }
 
 /** Somebody else was quicker, or it was done on the command line. */

@@ -15,6 +15,8 @@ export interface Chosen {
   readonly name: string
   readonly profiles: readonly Profile[]
   readonly maySnapshot: boolean
+  readonly maySteer: boolean
+  readonly mayManage: boolean
 }
 
 export interface WallState {
@@ -29,8 +31,9 @@ export function emptyWall(): WallState {
 }
 
 export function chosenFrom(channel: Channel): Chosen {
-  const { id, name, profiles } = channel
-  return { id, name, profiles, maySnapshot: channel.may.includes('snapshot') }
+  const { id, name, profiles, may } = channel
+  const rights = { maySnapshot: may.includes('snapshot'), maySteer: may.includes('ptz'), mayManage: may.includes('manage') }
+  return { id, name, profiles, ...rights }
 }
 
 /** Puts a channel on the wall: where it is already, else an empty tile, else the selected one. */
@@ -73,10 +76,12 @@ export function readWall(stored: string | null): WallState {
   return wall
 }
 
-function readTile(raw: Chosen | null | undefined): Chosen | null {
+function readTile(raw: Partial<Chosen> | null | undefined): Chosen | null {
   if (typeof raw?.id !== 'string' || typeof raw.name !== 'string') return null
   const profiles = Array.isArray(raw.profiles) ? raw.profiles : ['sub' as const]
-  return { id: raw.id, name: raw.name, profiles, maySnapshot: raw.maySnapshot }
+  // What an older page stored says nothing of steering.
+  const { id, name, maySnapshot = false, maySteer = false, mayManage = false } = raw
+  return { id, name, profiles, maySnapshot, maySteer, mayManage }
 }
 
 /** Somebody signed in: keeps the wall if it is theirs, else starts an empty one. */
