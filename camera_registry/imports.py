@@ -12,7 +12,7 @@ import io
 import json
 import logging
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -37,8 +37,10 @@ from .units import Unit, Units, touched_since, utc_now
 from .vault import Vault
 from .versions import put_back
 
-# Jobs that are neither applied nor thrown away; each keeps its file and its rows.
+# Jobs that are neither applied nor thrown away; each keeps its file and its rows. Of one subject,
+# so that nobody stands in the others' way, and of all.
 MAX_OPEN_JOBS: Final = 16
+MAX_OPEN_IN_ALL: Final = 64
 KEEP_FINISHED: Final = timedelta(days=30)
 APPLY_ROWS: Final = 1_000  # of one statement
 _PLAN_RESTS_ON: Final = frozenset(
@@ -165,11 +167,13 @@ class Imports:
             await asyncio.to_thread(templates.find, chosen.template, self._site_dir)
         async with self._units.begin(by) as unit:
             waiting = [each for s in _OPEN for each in await unit.tx.jobs.in_state(s)]
-            if len(waiting) >= MAX_OPEN_JOBS:
+            own = [each for each in waiting if each.subject_id == by.subject_id]
+            if len(own) >= MAX_OPEN_JOBS or len(waiting) >= MAX_OPEN_IN_ALL:
+                many = len(own) if len(own) >= MAX_OPEN_JOBS else len(waiting)
                 raise Conflict(
                     "state",
                     "too_many_imports",
-                    f"{len(waiting)} imports are neither applied nor discarded; see to one first.",
+                    f"{many} imports are neither applied nor discarded; see to one first.",
                 )
             (await settings_of(unit.tx)).allow_import(chosen.filing)
             await unit.tx.jobs.add(job, sealed)
@@ -181,11 +185,13 @@ class Imports:
         async with self._store.read() as tx:
             return await _job(tx, job_id)
 
-    async def list_jobs(self, *, limit: int = 50, cursor: str | None = None) -> Page[ImportJob]:
-        """Newest first."""
+    async def list_jobs(
+        self, *, limit: int = 50, cursor: str | None = None, subject_id: str | None = None
+    ) -> Page[ImportJob]:
+        """Newest first; with `subject_id` those that this one made."""
         limit = check.integer("limit", limit, 1, check.MAX_PAGE)
         async with self._store.read() as tx:
-            return await tx.jobs.page(limit=limit, cursor=cursor)
+            return await tx.jobs.page(limit=limit, cursor=cursor, subject_id=subject_id)
 
     async def rows(
         self, job_id: str, *, verdict: Verdict | None = None, after: int = 0, limit: int = 100
@@ -233,14 +239,23 @@ class Imports:
             await asyncio.wait([task])
         return await self.get(job_id)
 
-    async def check_again(self, job_id: str, by: Actor) -> ImportJob:
-        """Plan it anew: the registry has changed since, or the check went wrong."""
+    async def check_again(
+        self, job_id: str, by: Actor, *, into: Collection[str] | None = None
+    ) -> ImportJob:
+        """Plan it anew: the registry has changed since, or the check went wrong. `into`: the areas
+        that it is limited to from now on; None is the district."""
         async with self._units.begin(by) as unit:
             job = await _job(unit.tx, job_id)
             if job.state not in (JobState.CHECKED, JobState.REFUSED):
                 raise _not_now(job, "checked again")
             job = replace(
-                job, state=JobState.CHECKING, rows_done=0, counts={}, base_seq=None, sentence=None
+                job,
+                options={**job.options, "into": None if into is None else sorted(into)},
+                state=JobState.CHECKING,
+                rows_done=0,
+                counts={},
+                base_seq=None,
+                sentence=None,
             )
             await unit.tx.jobs.update(job)
         self._check(job_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal, get_args
 
@@ -27,6 +27,7 @@ class ImportOptions:
     mint: str | None = None  # industry, type and network (6 digits): codes are made of these
     clear_empty: bool = False  # an empty cell takes the value away
     filing: str = Filing.DRAFT.value  # of new cameras; filed: changed ones stay filed, too
+    into: Sequence[str] | None = None  # ids of the areas it is limited to; None: the district
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> ImportOptions:

@@ -25,6 +25,7 @@ from .fields import fields
 from .options import ImportOptions
 from .payloads import channel_payload, device_payload, differences, finding_payload
 from .plan_devices import Chosen, DevicePlan
+from .reach import Reach
 from .rows import MAX_FACTS, UNKNOWN_PREFIX, Finding, Severity
 from .rules import CheckedRow
 from .vendors import VendorRefused
@@ -44,6 +45,12 @@ class _Planned:
     chosen: Chosen | None = None
     findings: list[Finding] = field(default_factory=list)
 
+    def means(self, channel: Channel) -> None:
+        """The row is about this camera, whose position an empty cell keeps."""
+        self.before = channel
+        if channel.lon is not None:
+            self.findings = [each for each in self.findings if each.code != "position_missing"]
+
     @property
     def refused(self) -> bool:
         return any(finding.severity == "error" for finding in self.findings)
@@ -61,11 +68,13 @@ class Planner:
         devices: Iterable[tuple[Device, Secret | None]],
         columns: Mapping[str, str] | None = None,
         site_dir: Path | None = None,
+        reach: Reach | None = None,
     ) -> None:
-        """`columns`: the file's headings by field key."""
+        """`columns`: the file's headings by field key. `reach`: None is the district."""
         # given
         self._columns = columns or {}
         self._options = options
+        self._reach = reach or Reach()
         self._site_dir = site_dir
         self._vault = vault
         # owned
@@ -95,18 +104,22 @@ class Planner:
             (each, vault.open(each.id, sealed[each.id]) if each.id in sealed else None)
             for each in await tx.devices.all()
         ]
-        areas = await tx.areas.all()
-        return cls(options, vault, areas=areas, devices=devices, columns=columns, site_dir=site_dir)
+        return cls(
+            options,
+            vault,
+            areas=await tx.areas.all(),
+            devices=devices,
+            columns=columns,
+            site_dir=site_dir,
+            reach=await Reach.read(options.into, [device for device, _ in devices], tx),
+        )
 
     async def plan(self, rows: Sequence[CheckedRow], tx: ReadTx) -> list[ImportRow]:
         """The verdict on each of these rows, in order."""
         codes = {row.values["code"] for row in rows if "code" in row.values}
         self._named |= codes
         by_code = {channel.code: channel for channel in await tx.channels.by_codes(codes)}
-        planned = [
-            _Planned(row, by_code.get(row.values.get("code", "")), findings=list(row.findings))
-            for row in rows
-        ]
+        planned = [self._begun(row, by_code.get(row.values.get("code", ""))) for row in rows]
         urls = {each.row.number: self._urls(each) for each in planned}
         by_url = {
             channel.main_url: channel
@@ -122,12 +135,29 @@ class Planner:
         for each in planned:
             main, sub = urls[each.row.number]
             if "code" not in each.row.values and main is not None:
-                each.before = by_url.get(main.url)
+                same = by_url.get(main.url)
+                if same is not None and self._reach.has(same):
+                    each.means(same)
             await self._compose(each, main, sub, by_url, tx)
             self._compare_macs(each, by_mac)
         return [self._verdict(each) for each in planned]
 
     # --- one row ----------------------------------------------------------------------------------
+
+    def _begun(self, row: CheckedRow, before: Channel | None) -> _Planned:
+        """A row and the camera that it means, unless that one is beyond: nothing is told of it."""
+        each = _Planned(row, findings=list(row.findings))
+        if before is not None and self._reach.has(before):
+            each.means(before)
+        elif before is not None:
+            self._say(
+                each,
+                "code",
+                "code_beyond",
+                "The code belongs to a camera that you do not manage; correct it, or ask whoever "
+                "manages the district.",
+            )
+        return each
 
     def _urls(self, each: _Planned) -> tuple[check.RtspUrl | None, check.RtspUrl | None]:
         """The row's main and sub URL: its own, or of a new camera those of the vendor's pattern."""
@@ -187,7 +217,7 @@ class Planner:
             self._claim(each, code, main.url, by_url)
         if each.refused or main is None or area is None or code is None:
             return
-        device = self._device(each, main)
+        device = self._device(each, main, sub)
         if device is None:
             return
         each.after = Channel(
@@ -229,6 +259,14 @@ class Planner:
                 "area_missing",
                 "It is not said in which area the camera lies: give the area's code in a column, "
                 "or for all new ones with --area.",
+            )
+        elif not self._reach.has_area(area):
+            self._say(
+                each,
+                "area",
+                "area_beyond",
+                f"You do not manage the area {area.name} ({area.code}); choose one of yours, or "
+                "ask whoever manages the district.",
             )
         return area
 
@@ -280,13 +318,17 @@ class Planner:
         facts |= {f"{UNKNOWN_PREFIX}{key}": text for key, text in each.row.unknown.items()}
         return facts
 
-    def _device(self, each: _Planned, main: check.RtspUrl) -> Device | None:
-        row = each.row
+    def _device(
+        self, each: _Planned, main: check.RtspUrl, sub: check.RtspUrl | None
+    ) -> Device | None:
+        row, before, reach = each.row, each.before, self._reach
         username = row.values.get("username") or main.username
+        password = row.secrets.get("password")
         try:
-            each.chosen = self._devices.choose(
-                row.number, each.before, main, username, row.secrets.get("password")
-            )
+            reach.require_device(before, main, sub, username, with_password=password is not None)
+            if reach.is_limited and not reach.keeps_streams(before, main, sub):
+                before = None  # the password that its device has does not go to another host
+            each.chosen = self._devices.choose(row.number, before, main, username, password)
         except ValidationFailed as refused:
             self._say(each, refused.field, refused.code, refused.sentence)
             return None
@@ -301,7 +343,7 @@ class Planner:
         other = by_url.get(url)
         same_camera = None if before is None else self._channels.get(before.id)
         if other is not None and (before is None or other.id != before.id):
-            said = f"The camera {other.name} ({other.code}) is registered with the same address."
+            said = f"{self._named_camera(other)} is registered with the same address."
             self._say(each, "main_url", "duplicate_address", said)
         elif same_camera is not None:
             said = f"Row {same_camera} is the same camera; keep one of them."
@@ -328,11 +370,15 @@ class Planner:
                     each,
                     "mac",
                     "duplicate_mac",
-                    f"The camera {twin.name} ({twin.code}) is registered with the same MAC "
-                    "address.",
+                    f"{self._named_camera(twin)} is registered with the same MAC address.",
                     warning=True,
                 )
                 break
+
+    def _named_camera(self, channel: Channel) -> str:
+        if not self._reach.has(channel):
+            return "A camera that you do not manage"
+        return f"The camera {channel.name} ({channel.code})"
 
     def _say(
         self, each: _Planned, key: str, code: str, sentence: str, *, warning: bool = False

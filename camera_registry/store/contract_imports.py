@@ -57,8 +57,10 @@ class VersionRepo(VersionReader, Protocol):
 
 class JobReader(Protocol):
     async def get(self, job_id: str) -> ImportJob | None: ...
-    async def page(self, *, limit: int, cursor: str | None) -> Page[ImportJob]:
-        """Newest first."""
+    async def page(
+        self, *, limit: int, cursor: str | None, subject_id: str | None = None
+    ) -> Page[ImportJob]:
+        """Newest first; with `subject_id` those that this one made."""
         ...
 
     async def in_state(self, state: JobState) -> list[ImportJob]: ...

@@ -88,11 +88,16 @@ def first(statement: Select[Any], limit: int) -> Select[Any]:
 
 
 async def newest_first(
-    tx: Tx, table: Any, make: Callable[[Row[Any]], T], *, limit: int, cursor: str | None
+    tx: Tx,
+    table: Any,
+    make: Callable[[Row[Any]], T],
+    *where: ColumnElement[bool],
+    limit: int,
+    cursor: str | None,
 ) -> Page[T]:
     """A page of what has `created_at` and `id`, the newest first."""
     created_at, id_ = table.c.created_at, table.c.id
-    statement = select(table).order_by(created_at.desc(), id_.desc())
+    statement = select(table).where(*where).order_by(created_at.desc(), id_.desc())
     if cursor is not None:
         at, last_id = keys_of(cursor, str, str)
         statement = statement.where(tuple_(created_at, id_) < (schema.cursor_time(at), last_id))
@@ -101,4 +106,4 @@ async def newest_first(
     next_cursor = None
     if more:
         next_cursor = cursor_of(schema.time_text(rows[-1].created_at), rows[-1].id)
-    return Page([make(row) for row in rows], next_cursor, await tx.count(table))
+    return Page([make(row) for row in rows], next_cursor, await tx.count(table, *where))

@@ -105,9 +105,12 @@ class SqlJobs(Repo):
         row = await self._tx.one(select(schema.import_jobs).where(_J.id == job_id))
         return job_from(row) if row else None
 
-    async def page(self, *, limit: int, cursor: str | None) -> Page[ImportJob]:
+    async def page(
+        self, *, limit: int, cursor: str | None, subject_id: str | None = None
+    ) -> Page[ImportJob]:
+        where = [] if subject_id is None else [_J.subject_id == subject_id]
         return await newest_first(
-            self._tx, schema.import_jobs, job_from, limit=limit, cursor=cursor
+            self._tx, schema.import_jobs, job_from, *where, limit=limit, cursor=cursor
         )
 
     async def in_state(self, state: JobState) -> list[ImportJob]:

@@ -1,32 +1,78 @@
 """Bulk import: a file is sent, its plan looked at, then applied; and what was applied undone."""
 
 import asyncio
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, Field
 
+from camera_registry.errors import NotFound
 from camera_registry.importers.options import FOREIGN
 from camera_registry.importers.readers import MAX_FILE_BYTES
 from camera_registry.importers.templates import every
 from camera_registry.importers.vendors import every as every_vendor
 from camera_registry.jobs import ImportJob, ImportRow, JobState, Verdict
-from streamhub.access.permit import Permit
+from streamhub.access.errors import Forbidden
 from streamhub.access.policy import Scope
-from streamhub.access.principal import Action
+from streamhub.access.principal import DISTRICT, Action, Principal
 
 from .middleware import IMPORTS_PATH
 from .paging import DEFAULT_LIMIT, Cursor, Limit
 from .problems import Problem
-from .rights import requires, requires_somewhere, the_district
-from .services import Provided
+from .rights import Who, requires_somewhere
+from .services import Provided, Services
 
 router = APIRouter(tags=["imports"])
 
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-# Devices and their credentials are shared, as for a single camera (`channels.create_channel`).
-MayImport = Annotated[Permit, requires(Action.MANAGE, the_district)]
+
+
+@dataclass(frozen=True, slots=True)
+class Importer:
+    """Who imports. `into`: the areas that it manages; None is the district."""
+
+    principal: Principal
+    into: frozenset[str] | None
+
+    @property
+    def own(self) -> str | None:
+        """Whose imports are listed; None: everybody's."""
+        return None if self.into is None else self.principal.subject_id
+
+    async def job(self, services: Services, import_id: str, *, plan: bool = True) -> ImportJob:
+        """An import that it may see, and with `plan` what the check says of each row.
+
+        Raises NotFound, Forbidden("import_beyond").
+        """
+        job = await services.imports.get(import_id)
+        if self.into is None:
+            return job
+        if job.subject_id != self.principal.subject_id:
+            raise NotFound("import", import_id)
+        limited = job.options.get("into")
+        if plan and (limited is None or not self.into.issuperset(limited)):
+            raise Forbidden(
+                "The import was checked for areas that you do not manage; check it again.",
+                code="import_beyond",
+            )
+        return job
+
+
+async def importer(
+    who: Who, services: Provided, scope: Annotated[Scope, requires_somewhere(Action.MANAGE)]
+) -> Importer:
+    """Whoever manages an area imports into it; devices that have cameras elsewhere are shared,
+    and for whoever manages the district (`camera_registry.importers.reach`)."""
+    if services.guard.allows(who, Action.MANAGE, DISTRICT):
+        return Importer(who, None)
+    if not scope.area_ids:
+        services.guard.require(who, Action.MANAGE, DISTRICT)
+    return Importer(who, scope.area_ids)
+
+
+MayImport = Annotated[Importer, Depends(importer)]
 
 
 class TemplateOut(BaseModel):
@@ -133,7 +179,7 @@ async def list_vendors(
 async def create_import(
     request: Request,
     services: Provided,
-    permit: MayImport,
+    by: MayImport,
     name: Annotated[str, Query(max_length=200, description="The file's name.")],
     template: Annotated[str, Query(max_length=40, description=f"A form, or `{FOREIGN}`.")],
     area: Annotated[str | None, Query(max_length=20, description="Code; of new cameras.")] = None,
@@ -148,7 +194,10 @@ async def create_import(
         str, Query(max_length=10, description="draft, or filed where no second person is wanted.")
     ] = "draft",
 ) -> ImportOut:
-    """Sends a CSV, XLSX, JSON or foreign configuration; the check begins, nothing is changed."""
+    """Sends a CSV, XLSX, JSON or foreign configuration; the check begins, nothing is changed.
+
+    Whoever manages some areas alone imports into those, and sees only the imports made so.
+    """
     options = {
         "template": template,
         "area": area,
@@ -158,37 +207,39 @@ async def create_import(
         "mint": mint,
         "clear_empty": clear_empty,
         "filing": filing,
+        "into": None if by.into is None else sorted(by.into),
     }
     file = await _file(request)
-    return job_out(await services.imports.create(file, name, options, permit.principal.actor()))
+    return job_out(await services.imports.create(file, name, options, by.principal.actor()))
 
 
 @router.get(IMPORTS_PATH)
 async def list_imports(
-    services: Provided, permit: MayImport, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+    services: Provided, by: MayImport, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
 ) -> ImportList:
     """Newest first."""
-    page = await services.imports.list_jobs(limit=limit, cursor=cursor)
+    page = await services.imports.list_jobs(limit=limit, cursor=cursor, subject_id=by.own)
     return ImportList(
         items=[job_out(job) for job in page.items], next_cursor=page.next_cursor, total=page.total
     )
 
 
 @router.get(f"{IMPORTS_PATH}/{{import_id}}")
-async def get_import(services: Provided, permit: MayImport, import_id: str) -> ImportOut:
-    return job_out(await services.imports.get(import_id))
+async def get_import(services: Provided, by: MayImport, import_id: str) -> ImportOut:
+    return job_out(await by.job(services, import_id, plan=False))
 
 
 @router.get(f"{IMPORTS_PATH}/{{import_id}}/rows")
 async def list_rows(
     services: Provided,
-    permit: MayImport,
+    by: MayImport,
     import_id: str,
     verdict: Verdict | None = None,
     after: Annotated[int, Query(ge=0, le=2**31)] = 0,
     limit: Limit = DEFAULT_LIMIT,
 ) -> RowList:
     """What would be done with each row, and what is wrong with it."""
+    await by.job(services, import_id)
     rows = await services.imports.rows(import_id, verdict=verdict, after=after, limit=limit)
     more = rows[-1].number if len(rows) == limit else None
     return RowList(items=[_row(row) for row in rows], next_after=more)
@@ -199,11 +250,12 @@ async def list_rows(
     response_class=Response,
     responses={200: {"content": {XLSX: {}}}},
 )
-async def workbook(services: Provided, permit: MayImport, import_id: str) -> Response:
+async def workbook(services: Provided, by: MayImport, import_id: str) -> Response:
     """The file as a workbook, with what was found beside each row."""
+    await by.job(services, import_id)
     content = await services.imports.workbook(import_id)
     await services.audit.record(
-        "import_workbook", principal=permit.principal, detail={"job_id": import_id}
+        "import_workbook", principal=by.principal, detail={"job_id": import_id}
     )
     return Response(
         content,
@@ -213,32 +265,38 @@ async def workbook(services: Provided, permit: MayImport, import_id: str) -> Res
 
 
 @router.post(f"{IMPORTS_PATH}/{{import_id}}/check", status_code=202)
-async def check_import(services: Provided, permit: MayImport, import_id: str) -> ImportOut:
+async def check_import(services: Provided, by: MayImport, import_id: str) -> ImportOut:
     """Plans it anew, against the registry as it is now."""
-    return job_out(await services.imports.check_again(import_id, permit.principal.actor()))
+    await by.job(services, import_id, plan=False)
+    return job_out(
+        await services.imports.check_again(import_id, by.principal.actor(), into=by.into)
+    )
 
 
 @router.post(f"{IMPORTS_PATH}/{{import_id}}/apply")
 async def apply_import(
-    services: Provided, permit: MayImport, import_id: str, body: ApplyIn
+    services: Provided, by: MayImport, import_id: str, body: ApplyIn
 ) -> ImportOut:
     """Carries the plan out, in one transaction. A second time changes nothing."""
+    await by.job(services, import_id)
     job = await services.imports.apply(
-        import_id, permit.principal.actor(), without_refused=body.without_refused
+        import_id, by.principal.actor(), without_refused=body.without_refused
     )
     return job_out(job)
 
 
 @router.post(f"{IMPORTS_PATH}/{{import_id}}/undo")
-async def undo_import(services: Provided, permit: MayImport, import_id: str) -> ImportOut:
+async def undo_import(services: Provided, by: MayImport, import_id: str) -> ImportOut:
     """Every channel becomes what it was before."""
-    return job_out(await services.imports.undo(import_id, permit.principal.actor()))
+    await by.job(services, import_id)
+    return job_out(await services.imports.undo(import_id, by.principal.actor()))
 
 
 @router.delete(f"{IMPORTS_PATH}/{{import_id}}", status_code=204)
-async def discard_import(services: Provided, permit: MayImport, import_id: str) -> Response:
+async def discard_import(services: Provided, by: MayImport, import_id: str) -> Response:
     """Throws the file and its plan away; what was applied stays."""
-    await services.imports.discard(import_id, permit.principal.actor())
+    await by.job(services, import_id, plan=False)
+    await services.imports.discard(import_id, by.principal.actor())
     return Response(status_code=204)
 
 
@@ -257,7 +315,7 @@ def job_out(job: ImportJob) -> ImportOut:
         created_by=job.subject_name,
         file_name=job.file_name,
         sha256=job.sha256,
-        options=dict(job.options),
+        options={key: value for key, value in job.options.items() if key != "into"},
         state=job.state,
         rows_done=job.rows_done,
         counts=dict(job.counts),

@@ -102,6 +102,22 @@ async def test_a_plan_changes_nothing_and_applying_does_all_of_it_at_once(
     assert (await acts(store)).count("import_apply") == 1
 
 
+async def test_an_empty_position_is_told_of_cameras_alone_that_have_none(
+    imports: Imports, registry: Registry, by: Actor
+) -> None:
+    await areas(registry, by)
+    headings = "设备编码,设备名称,所属区域编码,主码流地址,经度,纬度"
+    start = [f"{code(n)},路口{n},110112001,rtsp://192.0.2.{n}/main" for n in (1, 2)]
+    file = "\n".join((headings, f"{start[0]},116.66,39.9", f"{start[1]},,")).encode()
+    job, rows = await plan(imports, by, file)
+    assert [codes(each) for each in rows] == [[], ["position_missing"]]
+    await imports.apply(job.id, by)
+    file = "\n".join((headings, f"{start[0]},,", f"{start[1]},,")).encode()
+    job, rows = await plan(imports, by, file)
+    assert [codes(each) for each in rows] == [[], ["position_missing"]]
+    assert (job.counts["same"], job.counts["warnings"]) == (2, 1)
+
+
 async def test_the_same_file_again_leaves_everything_as_it_is(
     imports: Imports, registry: Registry, by: Actor
 ) -> None:

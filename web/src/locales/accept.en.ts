@@ -113,6 +113,7 @@ export const acceptEn: Record<keyof typeof acceptZh, string> = {
   'filing.done_left': 'Done: {changed}; left out: {left} (in another state, or changed by you).',
   'filing.sent_back': 'Sent back: {reason}',
   'filing.brought': 'What it brought',
+  'filing.go_on': 'Inspect and review under “Acceptance”',
   'filing.of_import': 'all of this import',
   'filing.rules': 'Rules of filing',
   'filing.second_person': 'Who reviews a camera is not who changed it last',

@@ -111,6 +111,7 @@ export const acceptZh = {
   'filing.done_left': '完成：{changed} 台；跳过 {left} 台（状态不符，或由您修改）。',
   'filing.sent_back': '退回原因：{reason}',
   'filing.brought': '导入的摄像机',
+  'filing.go_on': '到“验收”里检测和审核',
   'filing.of_import': '本次导入的全部',
   'filing.rules': '审核规则',
   'filing.second_person': '审核人不能是最后修改的人',

@@ -18,6 +18,7 @@ export const manageEn: Record<keyof typeof manageZh, string> = {
 
   'import.title': 'Import a list of cameras',
   'import.intro': 'First a check that changes nothing: it lists for every row what would be added, changed, left or refused. You apply it when it looks right, and can undo it.',
+  'import.limited': 'Rows of areas that you do not manage are refused.',
   'import.drop': 'Drop the file here, or click to choose',
   'import.kinds': 'CSV, XLSX or JSON, up to 64 MB',
   'import.other_file': 'Another file',

@@ -17,6 +17,7 @@ export const manageZh = {
 
   'import.title': '导入摄像机清单',
   'import.intro': '先检查，不改动任何内容：每一行会新增、变更、不变还是拒绝，都会列出；确认后再应用，应用后可撤销。',
+  'import.limited': '您只能导入到自己管理的区域，其他区域的行会被拒绝。',
   'import.drop': '把文件拖到这里，或点击选择',
   'import.kinds': 'CSV、XLSX、JSON，最大 64 MB',
   'import.other_file': '换一个文件',

@@ -223,6 +223,11 @@ export const saidZh: Readonly<Record<string, string>> = {
   secret_too_long: '密码太长，请缩短。',
   secret_malformed: '密钥的写法不对，可留空由服务生成。',
   unknown_secret: '模板没有这一列，而内容像是密码，没有保存。请使用模板的列名。',
+  // Beyond the areas that one manages
+  area_beyond: '您不管理这个区域。请填自己管理的区域，或请区级管理员处理。（{detail}）',
+  code_beyond: '这个编码属于您不管理的摄像机。请改正编码，或请区级管理员处理。',
+  device_beyond: '这台设备上还有您不管理的摄像机，它的地址和账号由区级管理员登记。',
+  import_beyond: '这次检查所依据的区域，您已不再全部管理。请重新检查。',
   // A row
   code_of_another_division: '编码的行政区划不属于本区。（{detail}）',
   industry_unknown: '编码第 9、10 位不是标准的行业代码，请核对。',
@@ -288,6 +293,6 @@ export const saidZh: Readonly<Record<string, string>> = {
   placeholder: '地址或账号写成了占位符，请在文件中写明，或导入后补上。（{detail}）',
   url_ambiguous: '看不出密码在地址中何处结束。请把密码里的 / ? # @ 写成 %2F %3F %23 %40。',
   sub_credentials: '第二个地址的账号与第一个不同，没有采用。一台设备只有一对账号。',
-  sub_elsewhere: '第二个地址在另一台主机上，没有采用。请单独导入。',
+  sub_elsewhere: '第二个地址在另一台主机上，设备的密码不能送去那里。请两路用同一主机，或单独导入。',
   third_stream: '地址多于两个，只采用前两个为主码流和子码流。',
 }

@@ -1,0 +1,104 @@
+"""How far an import reaches: the district, or the areas that whoever imports manages.
+
+Devices and their credentials are shared. So that nobody reaches another area's cameras with them,
+an import that is limited to areas takes no device, and no host of one, that has cameras elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from typing import Self
+
+from .. import validation as check
+from ..domain import Area, Channel, Device
+from ..errors import ValidationFailed
+from ..store.contract import ReadTx
+
+
+class Reach:
+    """`area_ids`: those managed; None is the whole district."""
+
+    def __init__(
+        self,
+        area_ids: Collection[str] | None = None,
+        devices: Iterable[Device] = (),
+        channels: Iterable[Channel] = (),
+    ) -> None:
+        self._area_ids = area_ids
+        self._beyond: dict[str, Device] = {}
+        if area_ids is not None:
+            cameras: defaultdict[str, list[Channel]] = defaultdict(list)
+            for channel in channels:
+                cameras[channel.device_id].append(channel)
+            # One without cameras is nobody's of an area: it may wait for some with its password.
+            self._beyond = {
+                device.id: device
+                for device in devices
+                if not cameras[device.id] or not all(map(self.has, cameras[device.id]))
+            }
+        self._hosts = {device.host for device in self._beyond.values()}
+
+    @classmethod
+    async def read(
+        cls, area_ids: Collection[str] | None, devices: Iterable[Device], tx: ReadTx
+    ) -> Self:
+        if area_ids is None:
+            return cls()
+        return cls(frozenset(area_ids), devices, await tx.channels.all())
+
+    @property
+    def is_limited(self) -> bool:
+        return self._area_ids is not None
+
+    def has(self, channel: Channel) -> bool:
+        """Whether a camera may be told of and changed."""
+        return self._area_ids is None or channel.area_id in self._area_ids
+
+    def has_area(self, area: Area) -> bool:
+        return self._area_ids is None or area.id in self._area_ids
+
+    def keeps_streams(
+        self, before: Channel | None, main: check.RtspUrl, sub: check.RtspUrl | None
+    ) -> bool:
+        """Whether a camera goes on to be pulled from where it was."""
+        if before is None or main.url != before.main_url:
+            return False
+        return sub is None or sub.url == before.sub_url
+
+    def require_device(
+        self,
+        before: Channel | None,
+        main: check.RtspUrl,
+        sub: check.RtspUrl | None,
+        username: str | None,
+        *,
+        with_password: bool,
+    ) -> None:
+        """Raises ValidationFailed("device_beyond" or "sub_elsewhere")."""
+        if self._area_ids is None:
+            return
+        if before is not None and self.keeps_streams(before, main, sub):
+            device = self._beyond.get(before.device_id)
+            if device is not None and (with_password or username not in {None, device.username}):
+                raise ValidationFailed(
+                    "username",
+                    "device_beyond",
+                    "The device has cameras that you do not manage, too; whoever manages the "
+                    "district changes its user name and password.",
+                )
+            return
+        if main.host in self._hosts:
+            raise ValidationFailed(
+                "main_url",
+                "device_beyond",
+                "At this address is a device that has cameras which you do not manage, or none "
+                "yet; whoever manages the district gives its cameras their addresses.",
+            )
+        if sub is not None and sub.host != main.host:
+            raise ValidationFailed(
+                "sub_url",
+                "sub_elsewhere",
+                "The second address is of another host, to which this device's password must not "
+                "go; give both streams of one host.",
+            )
