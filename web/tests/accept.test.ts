@@ -8,7 +8,7 @@ import { asksReason, FilingApi, stepsFrom } from '../src/manage/filing'
 import { Follower, FOLLOW_MS, type Job } from '../src/manage/follow'
 import { factRows, InspectionApi, type CardFacts } from '../src/manage/inspections'
 import { draftOf, RuleApi } from '../src/manage/rules'
-import { duration, orderOf, SweepApi, SweepDesk, USUAL_PORTS } from '../src/manage/sweeps'
+import { byAddress, duration, orderOf, SweepApi, SweepDesk, USUAL_PORTS, type FoundDevice } from '../src/manage/sweeps'
 import { adviceOf, CameraTable } from '../src/manage/table'
 import { fragmentOf, readRoute, type Route } from '../src/state/route'
 
@@ -99,6 +99,11 @@ describe('a sweep', () => {
     const made = await api.importFound(begun.value.id, { area: '110112001', device_class: 'alley' })
     expect(made).toMatchObject({ value: { state: 'checking', options: { area: '110112001', device_class: 'alley' } } })
     expect(JSON.stringify(await api.sweeps(10))).not.toContain('password')
+  })
+
+  it('lists what it found by the number of the address', () => {
+    const hosts = ['10.0.0.10', '10.0.0.9', '9.1.1.1', '10.0.0.100'].map((host) => ({ host, port: 80 }) as FoundDevice)
+    expect([...hosts].sort(byAddress).map((each) => each.host)).toEqual(['9.1.1.1', '10.0.0.9', '10.0.0.10', '10.0.0.100'])
   })
 
   it('tells how far a clock is off in the unit that says enough', () => {

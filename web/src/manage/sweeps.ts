@@ -147,6 +147,11 @@ export function duration(seconds: number): { readonly n: number; readonly unit: 
   return away < 7200 ? { n: Math.round(away / 60), unit: 'min' } : { n: Math.round(away / 3600), unit: 'h' }
 }
 
+/** By number: the service's own order is that of texts, 10.0.0.10 before 10.0.0.9. */
+export function byAddress(one: FoundDevice, other: FoundDevice): number {
+  return one.host.localeCompare(other.host, 'en', { numeric: true }) || one.port - other.port
+}
+
 export class SweepDesk {
   readonly follower: Follower<Sweep>
   readonly found = shallowReactive<{ items: readonly FoundDevice[]; nextAfter: string | null; error: ApiError | null }>({
@@ -177,7 +182,7 @@ export class SweepDesk {
     if (result.kind === 'error') this.found.error = result.error
     else {
       const items = after === '' ? result.value.items : [...this.found.items, ...result.value.items]
-      Object.assign(this.found, { items, nextAfter: result.value.next_after, error: null })
+      Object.assign(this.found, { items: [...items].sort(byAddress), nextAfter: result.value.next_after, error: null })
     }
   }
 }
