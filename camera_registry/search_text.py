@@ -65,6 +65,12 @@ def runs(piece: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(piece[start : start + 3] for start in sorted(starts)))
 
 
+def runs_of(text: str) -> set[str]:
+    """All runs of three of a search text: each that a question could be asked by."""
+    text = text.replace("\x00", "\N{REPLACEMENT CHARACTER}")  # as PostgreSQL keeps it
+    return {part[at : at + 3] for part in text.split(BORDER) for at in range(len(part) - 2)}
+
+
 def _is_plain(word: str) -> bool:
     return _PLAIN.fullmatch(word) is not None
 

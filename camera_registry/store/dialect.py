@@ -40,7 +40,7 @@ def _contains_postgresql(element: _Contains, compiler: SQLCompiler, **kw: Any) -
 
 
 class _Holds(FunctionElement[bool]):
-    """column, text, pattern -> whether the column holds the text, letter for letter."""
+    """column, text -> whether the column holds the text, letter for letter."""
 
     name = "holds_text"
     type = Boolean()
@@ -49,19 +49,32 @@ class _Holds(FunctionElement[bool]):
 
 @compiles(_Holds)
 def _holds(element: _Holds, compiler: SQLCompiler, **kw: Any) -> str:
-    column, text, _ = element.clauses
-    return f"instr({compiler.process(column, **kw)}, {compiler.process(text, **kw)}) > 0"
+    column, text = (compiler.process(clause, **kw) for clause in element.clauses)
+    return f"instr({column}, {text}) > 0"
 
 
 @compiles(_Holds, POSTGRESQL)
 def _holds_postgresql(element: _Holds, compiler: SQLCompiler, **kw: Any) -> str:
-    column, _, pattern = element.clauses  # LIKE: an index of trigrams knows it
-    return f"{compiler.process(column, **kw)} LIKE {compiler.process(pattern, **kw)}"
+    column, text = (compiler.process(clause, **kw) for clause in element.clauses)
+    return f"strpos({column}, {text}) > 0"  # of a long text a third less time than LIKE
 
 
 def holds(column: ColumnElement[Any], text: str) -> ColumnElement[bool]:
     """Whether `text` is a part of the column, as it is written."""
-    return _Holds(column, literal(text), literal(_pattern(text)))
+    return _Holds(column, literal(text))
+
+
+def like(column: ColumnElement[Any], text: str) -> ColumnElement[bool]:
+    """The same on PostgreSQL, in the words that an index of trigrams knows."""
+    return column.like(_pattern(text))
+
+
+def each_of(values: Collection[str], *, postgresql_: bool) -> ColumnElement[str]:
+    """A column of these values, by one parameter."""
+    if postgresql_:
+        each = func.unnest(literal(list(values), postgresql.ARRAY(String)))
+        return each.table_valued("value", name="each").render_derived().c.value
+    return func.json_each(literal(json.dumps(list(values)))).table_valued("value").c.value
 
 
 def among(
@@ -70,8 +83,7 @@ def among(
     """As IN, by one parameter for however many values."""
     if postgresql_:
         return column == any_(literal(list(values), postgresql.ARRAY(String)))
-    each = func.json_each(literal(json.dumps(list(values)))).table_valued("value")
-    return column.in_(select(each.c.value))
+    return column.in_(select(each_of(values, postgresql_=False)))
 
 
 def _pattern(text: str) -> str:

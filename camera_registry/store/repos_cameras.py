@@ -13,6 +13,7 @@ from . import schema
 from .contract import ChannelQuery
 from .dialect import contains
 from .repos_base import Repo, first, parts
+from .repos_runs import add_runs
 from .repos_search import CodeSearch
 from .rows import (
     area_from,
@@ -211,7 +212,9 @@ class SqlChannels(Repo):
         if await self.by_code(channel.code) is not None:
             raise _code_taken(channel)
         await self._tx.run(schema.channels.insert().values(channel_values(channel)))
-        await self._tx.run(schema.channel_search.insert().values(search_values(channel)))
+        values = search_values(channel)
+        await self._tx.run(schema.channel_search.insert().values(values))
+        await add_runs(self._tx, [values])
         await self._tx.changed(ChangeKind.CHANNEL, channel.id, ChangeOp.CREATED)
 
     async def update(self, channel: Channel) -> None:
@@ -221,11 +224,13 @@ class SqlChannels(Repo):
         await self._tx.run(
             schema.channels.update().where(_C.id == channel.id).values(channel_values(channel))
         )
+        values = search_values(channel)
         await self._tx.run(
             schema.channel_search.update()
             .where(schema.channel_search.c.channel_id == channel.id)
-            .values(search_values(channel))
+            .values(values)
         )
+        await add_runs(self._tx, [values])
         await self._tx.changed(ChangeKind.CHANNEL, channel.id, ChangeOp.UPDATED)
 
     async def delete(self, channel_id: str) -> None:

@@ -14,39 +14,42 @@ from typing import Any, Final
 
 from sqlalchemy import (
     ColumnElement,
+    FromClause,
     Select,
-    String,
     and_,
     case,
     column,
     false,
     func,
-    literal,
     not_,
     or_,
     select,
     table,
-    text,
     true,
 )
-from sqlalchemy.dialects import postgresql
 
 from ..domain import DeviceClass, Filing
-from ..search_text import pieces, runs
+from ..search_text import GLUE, pieces, runs
 from . import schema
 from .contract import MAX_COUNT, MAX_FOUND_COUNT, ChannelQuery, ClassAreas
-from .dialect import POSTGRESQL, among, holds
+from .dialect import POSTGRESQL, among, each_of, holds, like
 from .repos_base import Tx
+from .repos_runs import centres_with
 from .rows import cursor_of, keys_of
 
 # Rows that a walk passes: some ms. Of what is in one of thirty it finds a page of 50; and on
-# PostgreSQL, which may hold a million, of what is in one of a hundred.
+# PostgreSQL, which may hold a million, of what is in one of three hundred.
 WALK_ROWS: Final = 1_500
-WALK_ROWS_POSTGRESQL: Final = 5_000
+WALK_ROWS_POSTGRESQL: Final = 15_000
+# Of several areas an eighth of it at first.
+FIRST_SHARE: Final = 8
+# Rows that are counted among of what is common.
+COUNT_ROWS: Final = 5_000
 # Of so few each is looked at, in about 10 ms: a grid, a small street, a small registry.
 SCAN_ROWS: Final = 8_000
-# Entries of the index (area_id, code) that the first rows of many areas are chosen from: 3 ms.
-WALK_ENTRIES: Final = 20_000
+# The planner does not know that what is asked for may all stand at the table's end; and one plan
+# for all words knows nothing of how rare they are.
+_PLANS: Final = "SET LOCAL enable_seqscan = off; SET LOCAL plan_cache_mode = force_custom_plan"
 
 _S = schema.channel_search.c
 _GRAMS = table("channel_grams", column("rowid"), column("channel_grams"))
@@ -76,10 +79,13 @@ class CodeSearch:
 
     def __init__(self, tx: Tx, query: ChannelQuery) -> None:
         self._tx = tx
-        self._postgresql = tx.connection.dialect.name == POSTGRESQL
+        self._postgresql = tx.is_postgresql
         self._walk_rows = WALK_ROWS_POSTGRESQL if self._postgresql else WALK_ROWS
+        self._count_rows = min(self._walk_rows, COUNT_ROWS)
         self._pieces = pieces(query.q or "")
+        self._asked = list(dict.fromkeys(run for piece in self._pieces for run in runs(piece)))
         self._cap = MAX_FOUND_COUNT if self._pieces else MAX_COUNT
+        self._centres: list[str] = []
         self._areas, self._single = _scope(query)
         self._classes = _classes(query)
         self._query = query
@@ -138,8 +144,7 @@ class CodeSearch:
             after, *counted = keys_of(cursor, str, int, int)
             total = _Total(*counted)
         if self._postgresql and self._pieces:
-            # The planner does not know that what is asked for may all stand at the table's end.
-            await self._tx.connection.execute(text("SET LOCAL enable_seqscan = off"))
+            await self._tx.connection.exec_driver_sql(_PLANS)
         codes: list[str] = []
         if self._areas is None or self._areas:
             codes, found = await self._in_areas(limit, after, count=total is None)
@@ -164,7 +169,15 @@ class CodeSearch:
             wanted = max(limit, self._cap if count else 0) + 1
             codes = await self._codes(self._scanned(self._inside(), after).limit(wanted))
             return codes[: limit + 1], _Total(len(codes))
-        codes = await self._codes(self._walked(limit + 1, after))
+        self._centres = await centres_with(self._tx, self._asked, after)
+        if not self._centres:
+            return [], _Total(0)
+        if self._postgresql and self._areas is not None:
+            codes, complete = await self._walk_areas(limit + 1, after)
+            if complete and len(codes) <= limit:
+                return codes, _Total(len(codes))
+        else:
+            codes = await self._codes(self._walked(limit + 1, after))
         if len(codes) > limit:
             return codes, await self._counted_by_walk(len(codes)) if count else _Total(0)
         found = self._found(after).cte("found").prefix_with("MATERIALIZED", dialect=POSTGRESQL)
@@ -202,72 +215,102 @@ class CodeSearch:
 
     def _walked(self, wanted: int, after: str) -> Select[Any]:
         """The first codes that match, of a bounded number of rows in the order of codes."""
-        if self._postgresql and self._areas is not None:
-            return self._walked_by_area(wanted, after)
         if self._pieces:
-            rows = select(_S.code, _S.text).where(self._inside(), _S.code > after)
+            rows = select(_S.code, _S.text).where(self._inside(), *self._between(after))
             passed = rows.order_by(_S.code).limit(self._walk_rows).subquery("passed").c
             found = select(passed.code).where(self._held_by(passed.text))
             return found.order_by(passed.code).limit(wanted)
+        if self._postgresql and self._areas is not None:
+            firsts = self._firsts(after, wanted, _S.code).c
+            return select(firsts.code).order_by(firsts.code).limit(wanted)
         first = select(_S.code).where(self._inside(), _S.code > after)
         return first.order_by(_S.code).limit(wanted)
 
-    def _walked_by_area(self, wanted: int, after: str) -> Select[Any]:
-        """The first codes of some areas: of each its first ones, and of those the first."""
-        areas = self._areas or []
-        rows = wanted
-        if self._pieces:
-            rows = max(wanted, min(self._walk_rows, WALK_ENTRIES // len(areas)))
-        each = (
-            func.unnest(literal(areas, postgresql.ARRAY(String)))
-            .table_valued("id", name="area")
-            .render_derived()
-        )
-        firsts = (
-            select(_S.code)
-            .where(self._inside_areas, _S.area_id == each.c.id, _S.code > after)
+    def _between(self, after: str) -> list[ColumnElement[bool]]:
+        """Codes behind the cursor, and at the centres where all of the question can be."""
+        first, last = (self._centres[0], self._centres[-1]) if self._centres else ("", "")
+        behind = _S.code > max(after, first)
+        return [behind, _S.code < f"{last}:"] if last else [behind]  # ":" comes after "9"
+
+    def _firsts(self, after: str, rows: int, *columns: ColumnElement[Any]) -> FromClause:
+        """(area, *columns) of the first rows of each area of the scope."""
+        area = select(each_of(self._areas or [], postgresql_=True).label("id")).subquery("area").c
+        first = (
+            select(*columns)
+            .where(self._inside_areas, _S.area_id == area.id, *self._between(after))
             .order_by(_S.code)
             .limit(rows)
-            .lateral("firsts")
+            .lateral("first")
         )
-        passed = select(firsts.c.code).select_from(each.join(firsts, true()))
-        passed = passed.order_by(firsts.c.code).limit(rows)
-        if not self._pieces:
-            return passed
-        first = passed.subquery("first")
-        return (
-            select(_S.code)
-            .select_from(first.join(schema.channel_search, _S.code == first.c.code))
-            .where(self._held_by(_S.text))
-            .order_by(first.c.code)
+        return select(area.id, *first.c).join(first, true()).subquery("firsts")
+
+    async def _walk_areas(self, wanted: int, after: str) -> tuple[list[str], bool]:
+        """The first codes of some areas that match, and whether every row was passed: a few rows
+        first, which what is common needs, then the rest of what a walk may pass."""
+        codes, end = await self._passed(wanted, after, self._walk_rows // FIRST_SHARE)
+        if end is not None and len(codes) < wanted:
+            more, end = await self._passed(wanted - len(codes), end, self._walk_rows)
+            codes += more
+        return codes, end is None
+
+    async def _passed(self, wanted: int, after: str, rows: int) -> tuple[list[str], str | None]:
+        """The codes that match in the first rows of each area, up to where the first of them was
+        not read on; and where that is, or None."""
+        each = max(1, rows // len(self._areas or [""]))
+        held = self._held_by(_S.text).label("held")
+        some = select(self._firsts(after, each, _S.code, held))
+        firsts = some.cte("firsts").prefix_with("MATERIALIZED", dialect=POSTGRESQL)
+        ends = (
+            select(func.max(firsts.c.code).label("code"))
+            .group_by(firsts.c.id)
+            .having(func.count() == each)
+            .subquery("ends")
+        )
+        end = select(func.min(ends.c.code).label("code")).subquery("end_of_all")
+        within = or_(end.c.code.is_(None), firsts.c.code <= end.c.code)
+        found = await self._tx.rows(
+            select(firsts.c.code, end.c.code.label("end"))
+            .select_from(end.outerjoin(firsts, and_(firsts.c.held, within)))  # one row at least
+            .order_by(firsts.c.code)
             .limit(wanted)
         )
+        return [row.code for row in found if row.code is not None], found[0].end
 
     def _found(self, after: str = "") -> Select[Any]:
         """All that match, by the index, in no order."""
         found = select(_S.code).where(self._inside())
-        asked = dict.fromkeys(run for piece in self._pieces for run in runs(piece))
         if self._postgresql:
-            found = found.where(*(holds(_S.text, run) for run in asked))
-            # Where a piece is one run, that is all of it.
-            whole = [piece for piece in self._pieces if len(runs(piece)) > 1]
-            found = found.where(*(func.strpos(_S.text, piece) > 0 for piece in whole))
+            for piece in self._pieces:
+                found = found.where(*self._by_index(piece))
         else:
-            grams = select(_GRAMS.c.rowid).where(_GRAMS.c.channel_grams.op("MATCH")(_fts(asked)))
+            grams = select(_GRAMS.c.rowid).where(
+                _GRAMS.c.channel_grams.op("MATCH")(_fts(self._asked))
+            )
             found = found.where(self._held_by(_S.text), _S.n.in_(grams))
-        return found.where(_S.code > after) if after else found
+        return found.where(*self._between(after))
+
+    def _by_index(self, piece: str) -> list[ColumnElement[bool]]:
+        if not piece.startswith(GLUE):
+            # All of its runs: each is in very many rows, so that few of them find too much.
+            return [like(_S.text, piece)]
+        asked = runs(piece)
+        whole = [holds(_S.text, piece)] if len(asked) > 1 else []  # else one run is all of it
+        return [*(like(_S.text, run) for run in asked), *whole]
 
     async def _counted(self) -> _Total:
         few = select(_S.n).where(self._inside()).limit(self._cap + 1).subquery()
         return _Total(await self._tx.number(select(func.count()).select_from(few)))
 
     async def _counted_by_walk(self, at_least: int) -> _Total:
-        """Of what fills a page so soon nobody has to know how many there are: those in as many
-        rows as a walk passes, whichever."""
-        some = select(_S.text).where(self._inside()).limit(self._walk_rows).subquery("some").c
+        """Of what fills a page so soon nobody has to know how many there are: those in some of the
+        rows, on the whole the ones that the walk has passed."""
+        rows = select(_S.text).where(self._inside(), *self._between(""))
+        if self._areas is None:
+            rows = rows.order_by(_S.code)
+        some = rows.limit(self._count_rows).subquery("some").c
         held = func.coalesce(func.sum(case((self._held_by(some.text), 1), else_=0)), 0)
         [row] = await self._tx.rows(select(func.count().label("rows"), held.label("held")))
-        return _Total(max(row.held, at_least), int(row.rows == self._walk_rows))
+        return _Total(max(row.held, at_least), int(row.rows == self._count_rows))
 
     async def _singles(self) -> list[str]:
         """The codes of the single channels of the scope that match, without those of its areas."""

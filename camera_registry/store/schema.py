@@ -181,6 +181,14 @@ channel_search = Table(
     Index(None, "device_class", "code"),
 )
 
+# Runs of three characters that are, or once were, in a text of a centre code: repos_runs.py.
+channel_runs = Table(
+    "channel_runs",
+    metadata,
+    Column("run", String(3), primary_key=True),
+    Column("centre", String(8), primary_key=True),
+)
+
 # Every change to a channel: who, when, what it was and is. Rows outlive the channel.
 channel_versions = Table(
     "channel_versions",

@@ -19,6 +19,7 @@ from .repos_imports import SqlJobs, SqlVersions
 from .repos_inspections import SqlInspections
 from .repos_people import SqlSubjects
 from .repos_rights import SqlGrants, SqlPurposes, SqlRoles
+from .repos_runs import add_runs
 from .repos_second_factors import SqlSecondFactors
 from .repos_sweeps import SqlSweeps
 from .repos_webhooks import SqlWebhooks
@@ -84,6 +85,8 @@ class SqlWriteTx(SqlReadTx):
         subjects: Iterable[tuple[Subject, str | None]] = (),
         grants: Sequence[Grant] = (),
     ) -> None:
+        # In the order of codes: what a list or a search wants lies together.
+        searched = [search_values(row) for row in sorted(channels, key=lambda each: each.code)]
         plan = (
             (schema.areas, [area_values(area) for area in areas]),
             (
@@ -91,11 +94,7 @@ class SqlWriteTx(SqlReadTx):
                 [device_values(box) | {"password_sealed": sealed} for box, sealed in devices],
             ),
             (schema.channels, [channel_values(channel) for channel in channels]),
-            # In the order of codes: what a list or a search wants lies together.
-            (
-                schema.channel_search,
-                [search_values(channel) for channel in sorted(channels, key=lambda row: row.code)],
-            ),
+            (schema.channel_search, searched),
             (
                 schema.subjects,
                 [subject_values(who) | {"password_hash": hashed} for who, hashed in subjects],
@@ -105,6 +104,7 @@ class SqlWriteTx(SqlReadTx):
         for table, values in plan:
             if values:
                 await self._tx.run(table.insert(), values)
+        await add_runs(self._tx, searched)
         await self._tx.changed(ChangeKind.EVERYTHING, "*", ChangeOp.UPDATED)
 
     async def bulk_update(
@@ -113,6 +113,7 @@ class SqlWriteTx(SqlReadTx):
         devices: Iterable[tuple[Device, bytes | None]] = (),
         channels: Sequence[Channel] = (),
     ) -> None:
+        searched = [search_values(channel) for channel in channels]
         plan: tuple[tuple[Table, str, list[dict[str, Any]]], ...] = (
             (
                 schema.devices,
@@ -120,12 +121,9 @@ class SqlWriteTx(SqlReadTx):
                 [device_values(box) | {"password_sealed": sealed} for box, sealed in devices],
             ),
             (schema.channels, "id", [channel_values(channel) for channel in channels]),
-            (
-                schema.channel_search,
-                "channel_id",
-                [search_values(channel) for channel in channels],
-            ),
+            (schema.channel_search, "channel_id", searched),
         )
+        await add_runs(self._tx, searched)  # before the rows lose their keys
         for table, key, values in plan:
             if values:
                 await self._tx.run(

@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -28,8 +28,9 @@ from camera_registry.vault import open_vault
 from streamhub.access.facts_cache import FactsCache
 
 from . import registry_places as places
-from .machine import ROOT, rss_bytes
-from .processes import BenchError, ending_in_order
+from .machine import rss_bytes
+from .processes import ending_in_order
+from .registry_server import running_server
 
 BATCH: Final = 10_000
 SEED: Final = 17
@@ -38,16 +39,6 @@ WARM_UP: Final = 100
 SAMPLE_EVERY: Final = 97
 PAGE: Final = 50
 _SELF: Final = "self"
-# What a server of 8 GB would have; durable, as those that are not throw-away.
-SETTINGS: Final = (
-    "shared_buffers=1GB",
-    "effective_cache_size=4GB",
-    "random_page_cost=1.1",
-    "maintenance_work_mem=256MB",
-    "fsync=on",
-    "full_page_writes=on",
-    "max_wal_size=4GB",
-)
 
 Row = dict[str, Any]
 
@@ -125,7 +116,11 @@ def seeded_registry(
 
     In `keep` it stays, and whatever an earlier run has made there is asked again.
     """
-    with ending_in_order(), _folder(keep) as folder, _place(folder, postgresql, say) as place:
+    with (
+        ending_in_order(),
+        _folder(keep) as folder,
+        _place(folder, postgresql, say) as (place, server_ms),
+    ):
         first: Row = {}
         made = folder / f"made-{channels}"
         if not made.exists():
@@ -137,7 +132,7 @@ def seeded_registry(
         runs = itertools.count()
 
         def row() -> Row:
-            figures = asyncio.run(_measure(place, channels, count, sample))
+            figures = asyncio.run(_measure(place, channels, count, sample, server_ms))
             return figures if next(runs) else figures | first | asyncio.run(_facts(place))
 
         yield row
@@ -153,32 +148,16 @@ def _folder(keep: Path | None) -> Iterator[Path]:
         yield Path(folder)
 
 
+@contextmanager
 def _place(
     folder: Path, postgresql: bool, say: Callable[[str], None]
-) -> AbstractContextManager[Path | Secret]:
-    return _server(folder, say) if postgresql else nullcontext(folder / "registry.db")
-
-
-@contextmanager
-def _server(folder: Path, say: Callable[[str], None]) -> Iterator[Secret]:
-    script = ROOT / "scripts" / "postgres"
-    if not script.exists():
-        raise BenchError("--postgres needs a checkout of StreamHub: scripts/postgres is not here.")
-    folder.chmod(0o711)  # the server runs as another user
-    words = [str(script), "start", str(folder / "pg"), *SETTINGS]
-    pipe = subprocess.PIPE
-    starting = subprocess.Popen(words, stdout=pipe, stderr=pipe, text=True)  # noqa: S603
-    try:
-        url, said = starting.communicate()
-        if starting.returncode != 0:
-            raise BenchError(f"No PostgreSQL: {said.strip()}")
-        number = (folder / "pg" / "data" / "postmaster.pid").read_text().split("\n", 1)[0]
-        say(f"a PostgreSQL of its own is process {number}")
-        yield Secret(url.strip())
-    finally:
-        # Interrupted while it starts, it has to be there before it can be stopped.
-        if starting.wait() == 0:
-            subprocess.run([str(script), "stop", str(folder / "pg")], check=True)  # noqa: S603
+) -> Iterator[tuple[Path | Secret, Callable[[], float]]]:
+    """Where the registry is, and the processor time of its server so far, in ms."""
+    if not postgresql:
+        yield folder / "registry.db", lambda: 0.0
+        return
+    with running_server(folder, say) as server:
+        yield server.url, server.cpu_ms
 
 
 @asynccontextmanager
@@ -197,21 +176,27 @@ async def _registry(place: Path | Secret) -> AsyncIterator[tuple[SqlStore, Chang
             await store.close()
 
 
-async def _measure(place: Path | Secret, channels: int, count: int, sample: list[Channel]) -> Row:
+async def _measure(
+    place: Path | Secret,
+    channels: int,
+    count: int,
+    sample: list[Channel],
+    server_ms: Callable[[], float],
+) -> Row:
     async with _registry(place) as (_, _, registry):
         asked = list(questions(count, channels, sample))
         for each in asked[:WARM_UP]:
-            await _ask(registry, each)
+            await _ask(registry, each, server_ms)
         gc.collect()
         gc.freeze()  # a collection of the questions themselves would take 30 ms, here and there
-        times = [(each, *await _ask(registry, each)) for each in asked]
+        times = [(each, *await _ask(registry, each, server_ms)) for each in asked]
         gc.unfreeze()
     return {
         "store": "sqlite" if isinstance(place, Path) else "postgresql",
         "channels": channels,
         "queries": count,
         "search_ms": _spread([ms for _, ms, _ in times]),
-        # Of this process alone: on SQLite that is all of it, whatever else the machine does.
+        # Whatever else the machine does.
         "cpu_ms": _spread([ms for _, _, ms in times]),
         "kind_ms": {
             kind: _spread([ms for each, ms, _ in times if each.kind == kind]) for kind in _KINDS
@@ -269,9 +254,11 @@ def _vacuum(url: Secret) -> None:
     subprocess.run(words, check=True)  # noqa: S603
 
 
-async def _ask(registry: Registry, each: Question) -> tuple[float, float]:
-    """Milliseconds of one page, and those of our own processor time; a deep one is some pages
-    behind the first, which are not timed."""
+async def _ask(
+    registry: Registry, each: Question, server_ms: Callable[[], float]
+) -> tuple[float, float]:
+    """Milliseconds of one page, and those of processor time, of us and of the server; a deep one
+    is some pages behind the first, which are not timed."""
     ask = partial(
         registry.list_channels, q=each.q, scope=each.scope, device_class=each.device_class
     )
@@ -281,9 +268,10 @@ async def _ask(registry: Registry, each: Question) -> tuple[float, float]:
         cursor = page.next_cursor
         if cursor is None:
             break
-    began, worked = time.perf_counter(), time.process_time()
+    served, worked, began = server_ms(), time.process_time(), time.perf_counter()
     await ask(limit=PAGE, cursor=cursor)
-    return (time.perf_counter() - began) * 1000, (time.process_time() - worked) * 1000
+    ended, own_s = time.perf_counter(), time.process_time() - worked
+    return (ended - began) * 1000, own_s * 1000 + server_ms() - served
 
 
 def _spread(times_ms: list[float]) -> dict[str, float]:

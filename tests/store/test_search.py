@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 
 from camera_registry.domain import Area, AreaKind, Channel, Device, DeviceClass, Page, Scope
 from camera_registry.pinyin import readings
+from camera_registry.search_text import runs_of, search_text
 from camera_registry.service import Registry
 from camera_registry.store import SqlStore, migrate, open_store, repos_search
 from camera_registry.store.contract import ChannelQuery
+from camera_registry.store.repos_runs import centres_with
 
 from .conftest import Place
 
@@ -32,7 +34,7 @@ def channel(number: int, name: str, area: str = "a", **facts: str) -> Channel:
         id=f"ch_{number}",
         device_id="de",
         area_id=area,
-        code=f"1101120000132{number:07d}",
+        code=f"110112{number // 4:02d}00132{number:07d}",  # four in each centre code
         name=name,
         device_class=DeviceClass.ALLEY if number % 3 == 0 else DeviceClass.POLICE_HD,
         main_url=f"rtsp://192.0.2.1/{number}",
@@ -166,6 +168,86 @@ def test_of_any_names_and_questions_those_are_found_that_the_rules_name(place: P
 
         check()
         runner.run(store.close())
+
+
+RUN_TEXTS = st.text("新华ab1 ", min_size=1, max_size=5).filter(lambda text: text.strip() != "")
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["add", "update", "delete", "bulk_add", "bulk_update", "bulk_delete"]),
+        st.integers(0, 9),
+        RUN_TEXTS,
+        st.integers(0, 2),
+    ),
+    max_size=12,
+)
+
+
+def test_no_run_of_a_channel_is_missing_at_its_centre_whatever_was_done(place: Place) -> None:
+    async def step(store: SqlStore, held: dict[int, Channel], what: str, row: Channel) -> None:
+        number = int(row.id.removeprefix("ch_"))
+        async with store.write() as tx:
+            if what.endswith("delete") and number in held:
+                if what == "delete":
+                    await tx.channels.delete(row.id)
+                else:
+                    await tx.bulk_delete(channels=[row.id])
+                del held[number]
+                return
+            match what, number in held:
+                case "add", False:
+                    await tx.channels.add(row)
+                case "update", True:
+                    await tx.channels.update(row)
+                case "bulk_add", False:
+                    await tx.bulk_add(channels=[row])
+                case "bulk_update", True:
+                    await tx.bulk_update(channels=[row])
+                case _:
+                    return
+        held[number] = row
+
+    with asyncio.Runner() as runner:
+        store = runner.run(open_store(place.at))
+        runner.run(seed(store, []))
+
+        @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+        @given(STEPS)
+        def check(steps: list[tuple[str, int, str, int]]) -> None:
+            held: dict[int, Channel] = {}
+
+            async def run() -> None:
+                for what, number, name, centre in steps:
+                    row = channel(number, name)
+                    # The centre code changes with the rest.
+                    row = replace(row, code=f"1101120{centre}{row.code[8:]}")
+                    await step(store, held, what, row)
+                needed = {
+                    (run, row.code[:8])
+                    for row in held.values()
+                    for run in runs_of(search_text(row))
+                }
+                assert needed <= set(place.execute("SELECT run, centre FROM channel_runs"))
+                async with store.write() as tx:
+                    await tx.bulk_delete(channels=[row.id for row in held.values()])
+
+            runner.run(run())
+
+        check()
+        runner.run(store.close())
+
+
+async def test_a_walk_begins_where_all_of_the_question_can_be(
+    store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(repos_search, "SCAN_ROWS", -1)
+    rows = [channel(n, "村口" if n < 32 else "路口") for n in range(40)]
+    await seed(store, rows)
+    async with store.read() as tx:
+        assert await centres_with(tx._tx, ["X路X"], "") == ["11011208", "11011209"]
+        assert await centres_with(tx._tx, ["X路X"], rows[36].code) == ["11011209"]
+        assert await centres_with(tx._tx, ["X路X", "X村X"], "") == []
+    assert await found(store, "路口") == ["路口"] * 8
+    assert await found(store, "路村") == await found(store, "路 村") == []
 
 
 async def test_a_camera_is_found_by_what_people_type(store: SqlStore) -> None:

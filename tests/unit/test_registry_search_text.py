@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from camera_registry.domain import Channel, DeviceClass
 from camera_registry.pinyin import MAX_READINGS, POLYPHONES, readings
-from camera_registry.search_text import BORDER, pieces, runs, search_text
+from camera_registry.search_text import BORDER, pieces, runs, runs_of, search_text
 
 
 @pytest.mark.parametrize(
@@ -79,3 +81,15 @@ def test_a_question_is_its_words_folded(question: str, asked: tuple[str, ...]) -
 )
 def test_runs_cover_a_piece_by_as_few_as_can_be(piece: str, asked: tuple[str, ...]) -> None:
     assert runs(piece) == asked
+
+
+@given(name=st.text(min_size=1, max_size=20), start=st.integers(0, 20), chars=st.integers(1, 20))
+def test_what_a_part_of_a_name_is_asked_by_is_among_the_runs_of_its_text(
+    name: str, start: int, chars: int
+) -> None:
+    part = name[start : start + chars]
+    channel = Channel("c", "d", "a", "11011200001320000001", name, DeviceClass.ALLEY, "", None)
+    text = search_text(channel).replace("\0", "\N{REPLACEMENT CHARACTER}")  # as PostgreSQL has it
+    for piece in pieces(part):
+        if piece in text:
+            assert set(runs(piece)) <= runs_of(search_text(channel))
