@@ -389,13 +389,16 @@ async def test_the_registry_finds_within_a_scope_alone(registry: Registry, store
 async def test_those_of_before_are_found_after_the_schema_came_up(
     store: SqlStore, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from camera_registry.store.migrations.versions import r0007_search
+    from camera_registry.store.migrations.versions import r0007_search, r0008_runs
 
     monkeypatch.setattr(r0007_search, "ROWS_AT_ONCE", 2)
+    monkeypatch.setattr(r0008_runs, "ROWS_AT_ONCE", 2)
     await seed(store, [channel(n, f"新华{n}号", address="邮局") for n in range(5)])
+    runs = sorted(place.execute("SELECT run, centre FROM channel_runs"))
     await store.migrate_down("0002")
     assert "channel_search" not in place.tables()
     await store.migrate()
+    assert sorted(place.execute("SELECT run, centre FROM channel_runs")) == runs
     assert await store.schema_revision() == migrate.HEAD
     assert len(await found(store, "xh")) == len(await found(store, "邮局")) == 5
     assert await found(store, "xinhua3hao") == ["新华3号"]
