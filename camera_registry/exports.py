@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -43,15 +43,16 @@ class ExportCases(CodeCases):
         kind: Kind,
         language: Language = "zh",
         area_id: str | None = None,
-        scope: Scope | None = None,
+        scopes: Sequence[Scope | None] = (),
         site_dir: Path | None = None,
     ) -> tuple[bytes, int]:
-        """The channels in a form's columns, by code, and how many. Never a password.
+        """The channels that are in all of the scopes, in a form's columns, by code, and how many.
+        Never a password.
 
         Raises `templates.TemplateInvalid`.
         """
         form = templates.find(template, site_dir)
-        channels, areas, users = await self._channels(area_id, scope)
+        channels, areas, users = await self._channels(area_id, scopes)
 
         def make() -> bytes:
             out = io.BytesIO()
@@ -66,7 +67,7 @@ class ExportCases(CodeCases):
     ) -> tuple[list[Linted], int]:
         """Those channels that a rule of the import has something to say about, by code, and how
         many were looked at. Raises Conflict("no_district")."""
-        channels, areas, users = await self._channels(area_id, scope)
+        channels, areas, users = await self._channels(area_id, [scope])
         against = self._context()
         form = templates.shipped(LINT_TEMPLATE)
         headings = {key: field.zh for key, field in fields().items()}
@@ -89,7 +90,7 @@ class ExportCases(CodeCases):
         raise Conflict("area", "no_district", "The registry has no district yet; add one first.")
 
     async def _channels(
-        self, area_id: str | None, scope: Scope | None
+        self, area_id: str | None, scopes: Sequence[Scope | None]
     ) -> tuple[list[Channel], dict[str, str], dict[str, str | None]]:
         """Channels by code; area codes by id; user names by device."""
         tree = await self.area_tree()
@@ -99,7 +100,9 @@ class ExportCases(CodeCases):
         within = None if area_id is None else tree.descendants(area_id)
         if within is not None:
             channels = [channel for channel in channels if channel.area_id in within]
-        if scope is not None:
+        for scope in scopes:
+            if scope is None:
+                continue
             areas, unfiled = scope.areas(tree), scope.unfiled
             channels = [each for each in channels if scope.has(each, areas)]
             if unfiled is not None:

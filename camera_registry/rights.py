@@ -5,6 +5,7 @@ Whether the caller may do them is decided before, in `streamhub.access`.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Final
 
 from . import grant_terms
@@ -37,7 +38,7 @@ class GrantCases:
         self,
         *,
         subject_id: str | None = None,
-        role_id: str | None = None,
+        role_ids: Collection[str] = (),
         area_id: str | None = None,
         channel_id: str | None = None,
         include_revoked: bool = False,
@@ -45,12 +46,12 @@ class GrantCases:
         cursor: str | None = None,
     ) -> Page[Grant]:
         """By creation. `area_id` and `channel_id` match the grant's own target only, `subject_id`
-        those given to it by itself."""
+        those given to it by itself, or to one of `role_ids`."""
         limit = check.integer("limit", limit, 1, check.MAX_PAGE)
         async with self._store.read() as tx:
             return await tx.grants.page(
                 subject_id=subject_id,
-                role_id=role_id,
+                role_ids=role_ids,
                 area_id=area_id,
                 channel_id=channel_id,
                 include_revoked=include_revoked,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Protocol
 
@@ -70,14 +70,14 @@ class GrantReader(Protocol):
         self,
         *,
         subject_id: str | None = None,
-        role_id: str | None = None,
+        role_ids: Collection[str] = (),
         area_id: str | None = None,
         channel_id: str | None = None,
         include_revoked: bool = False,
         limit: int,
         cursor: str | None,
     ) -> Page[Grant]:
-        """By (created_at, id)."""
+        """By (created_at, id). `subject_id` with `role_ids`: either suffices."""
         ...
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, select, tuple_
+from sqlalchemy import ColumnElement, or_, select, tuple_
 
 from ..domain import ChangeKind, ChangeOp, Grant, Page, Purpose, Role
 from ..errors import Conflict
@@ -124,7 +124,7 @@ class SqlGrants(Repo):
         self,
         *,
         subject_id: str | None = None,
-        role_id: str | None = None,
+        role_ids: Collection[str] = (),
         area_id: str | None = None,
         channel_id: str | None = None,
         include_revoked: bool = False,
@@ -132,10 +132,13 @@ class SqlGrants(Repo):
         cursor: str | None,
     ) -> Page[Grant]:
         where: list[ColumnElement[bool]] = []
+        holders: list[ColumnElement[bool]] = []
+        if role_ids:
+            holders.append(_G.role_id.in_(sorted(role_ids)))
         if subject_id is not None:
-            where.append(_G.subject_id == subject_id)
-        if role_id is not None:
-            where.append(_G.role_id == role_id)
+            holders.append(_G.subject_id == subject_id)
+        if holders:
+            where.append(or_(*holders))
         if area_id is not None:
             where.append(_G.area_id == area_id)
         if channel_id is not None:

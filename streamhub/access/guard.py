@@ -6,10 +6,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from camera_registry.domain import Channel
+
 from .errors import Forbidden, NotVisible, PurposeRequired, Unauthenticated
 from .facts import Facts, FactsSource
 from .permit import _MINT, Permit
-from .policy import Decision, Scope, decide, is_undenied, scope, subject_refusal
+from .policy import (
+    Decision,
+    Scope,
+    actions_on,
+    asks_why,
+    decide,
+    is_undenied,
+    scope,
+    subject_refusal,
+)
 from .principal import Action, Principal, Resource
 
 SIGN_IN_ENDED = frozenset(
@@ -97,10 +108,6 @@ class Guard:
             purpose=permit.purpose,
         )
 
-    def decision(self, principal: Principal, action: Action, resource: Resource) -> Decision:
-        """What would be decided, without a purpose. Notes nothing."""
-        return decide(principal, action, resource, self._facts.current, self._now())
-
     def ended(self, principal: Principal) -> str | None:
         """Why the principal's sign-in holds no more, None when it does."""
         if principal.is_local:
@@ -109,11 +116,32 @@ class Guard:
 
     def allows(self, principal: Principal, action: Action, resource: Resource) -> bool:
         """Whether it would be allowed: for what a list shows. Notes nothing."""
-        return self.decision(principal, action, resource).allowed
+        return decide(principal, action, resource, self._facts.current, self._now()).allowed
 
-    def may_pass_on(self, principal: Principal, action: Action, area_id: str | None) -> bool:
-        """Whether nothing there or beneath (None: anywhere) is denied to the principal."""
-        return is_undenied(principal, action, area_id, self._facts.current, self._now())
+    def actions_on(self, principal: Principal, row: Channel) -> dict[Action, bool]:
+        """All that would be allowed on a channel, each with whether it asks for a purpose. Notes
+        nothing."""
+        return actions_on(principal, row, self._facts.current, self._now())
+
+    def require_passing_on(
+        self, principal: Principal, action: Action, resource: Resource, *, asked_why: bool
+    ) -> None:
+        """Whether the principal may give the action on to others: it is theirs there altogether,
+        with nothing in it denied, and without a question that they are asked and the others
+        (`asked_why`: they are, too) would not be. Raises as `require`."""
+        facts, now = self._facts.current, self._now()
+        decision = decide(principal, action, resource, facts, now)
+        if decision.reason != "purpose_required":
+            self.require(principal, action, resource)
+        area_id = resource.id if resource.kind == "area" else None
+        whole = resource.kind == "channel" or is_undenied(principal, action, area_id, facts, now)
+        if not whole:
+            raise Forbidden("Some of it is denied to you there, so you can't pass it on.")
+        if not asked_why and asks_why(principal, action, resource, facts, now):
+            raise Forbidden(
+                "You are asked for a purpose there, so whoever has it of you must be, too: set "
+                "purpose_required."
+            )
 
     def scope(self, principal: Principal, action: Action) -> Scope:
         """Where the principal may do the action now."""

@@ -27,7 +27,9 @@ __all__ = [
     "Principal",
     "Resource",
     "Scope",
+    "actions_on",
     "area",
+    "asks_why",
     "channel",
     "decide",
     "deciding",
@@ -134,6 +136,28 @@ def _decide(
     return Decision(True, True, "granted", _ids(said), _until(needed, now))
 
 
+def actions_on(
+    principal: Principal, row: Channel, facts: Facts, now: datetime
+) -> dict[Action, bool]:
+    """What `decide` allows on a channel, all at once and cheaper, for lists: each action with
+    whether it asks for a purpose."""
+    if principal.is_local:
+        return dict.fromkeys(Action, False)
+    if subject_refusal(principal, facts, now) or what_is_due(principal, facts):
+        return {}
+    covering = held_by(principal, facts).covering_channel(row, facts.area_chain(row.area_id))
+    open_now = [each for each in covering if is_open(each, now)]
+    if not row.is_filed and not _granted(Action.MANAGE, open_now):
+        return {}
+    found: dict[Action, bool] = {}
+    for action in Action:
+        if _granted(action, open_now) and (row.enabled or action not in PICTURE_ACTIONS):
+            said = [each for each in open_now if action in each.actions]
+            asked = row.sensitive or all(each.purpose_required for each in said)
+            found[action] = asked and action in ASKED_WHY
+    return found
+
+
 def scope(principal: Principal, action: Action, facts: Facts, now: datetime) -> Scope:
     """Where the principal may do the action now (where a purpose is asked for: with one): for
     lists, which show only what is visible."""
@@ -188,6 +212,21 @@ def is_undenied(
             continue
         return False
     return True
+
+
+def asks_why(
+    principal: Principal, action: Action, resource: Resource, facts: Facts, now: datetime
+) -> bool:
+    """Whether the principal's own right to it always asks for a purpose, grant by grant."""
+    if principal.is_local or action not in ASKED_WHY:
+        return False
+    if resource.kind == "district":
+        held = held_by(principal, facts)
+        grants = [each for root in facts.roots for each in held.covering_area([root])]
+    else:
+        grants = list(_covering(held_by(principal, facts), resource, facts))
+    said = [g for g in grants if action in g.actions and not g.denies and is_open(g, now)]
+    return all(each.purpose_required for each in said)
 
 
 def deciding(subject_id: str, resource: Resource, facts: Facts) -> Sequence[Grant]:

@@ -11,7 +11,7 @@ from camera_registry.drafts import ChannelChanges, ChannelDraft
 from camera_registry.secret import Secret
 from streamhub.access.permit import Permit
 from streamhub.access.policy import Scope
-from streamhub.access.principal import DISTRICT, Action, Principal, area, channel
+from streamhub.access.principal import DISTRICT, Action, Principal, area
 
 from .paging import DEFAULT_LIMIT, Cursor, Limit
 from .rights import channel_in_path, requires, signed_in, the_district
@@ -19,11 +19,14 @@ from .services import Provided, Services
 
 router = APIRouter(prefix="/api/v1/channels", tags=["channels"])
 
-MayDo = Literal["live", "snapshot", "ptz", "manage"]
+MayDo = Literal["live", "snapshot", "playback", "ptz", "talk", "export", "manage"]
 _MAY: tuple[tuple[MayDo, Action], ...] = (
     ("live", Action.LIVE),
     ("snapshot", Action.SNAPSHOT),
+    ("playback", Action.PLAYBACK),
     ("ptz", Action.PTZ),
+    ("talk", Action.TALK),
+    ("export", Action.EXPORT),
     ("manage", Action.MANAGE),
 )
 
@@ -41,6 +44,7 @@ class ChannelOut(BaseModel):
     filing: Filing = Field(description="Who does not manage it sees it only when it is filed.")
     profiles: list[str]
     may: list[MayDo] = Field(description="What you may do with it now.")
+    purpose_for: list[MayDo] = Field(description="What of that asks for a purpose.")
 
 
 class ChannelDetail(ChannelOut):
@@ -49,6 +53,7 @@ class ChannelDetail(ChannelOut):
     sub_url: str | None
     facts: dict[str, str] = Field(description="What the forms ask besides, by field key.")
     filing_note: str | None = Field(description="Why it was sent back.")
+    sensitive: bool = Field(description="Its pictures ask for a purpose.")
 
 
 class ChannelList(BaseModel):
@@ -75,6 +80,7 @@ class ChannelCreate(BaseModel):
     filing: Literal["draft", "filed"] | None = Field(
         default=None, description="As the site chose, when it is left out."
     )
+    sensitive: bool = False
 
 
 class ChannelPatch(BaseModel):
@@ -90,6 +96,7 @@ class ChannelPatch(BaseModel):
     facts: dict[str, str | None] | None = Field(
         default=None, description="Merged; null takes one away."
     )
+    sensitive: bool | None = None
 
 
 _SEARCH = (
@@ -174,11 +181,12 @@ async def update_channel(
     permit: Annotated[Permit, requires(Action.MANAGE, channel_in_path)],
     body: ChannelPatch,
 ) -> ChannelDetail:
-    """Moving it needs the right to manage the new area too; another URL, the district."""
+    """Moving it needs the right to manage the new area too; another URL, or saying whether it is
+    sensitive, the district."""
     given = body.model_fields_set
     if body.area_id is not None:
         services.guard.require(permit.principal, Action.MANAGE, area(body.area_id))
-    if given & {"main_url", "sub_url"}:
+    if given & {"main_url", "sub_url", "sensitive"}:
         services.guard.require(permit.principal, Action.MANAGE, DISTRICT)
     changes: ChannelChanges = {}
     for name in given:
@@ -216,7 +224,7 @@ def registry_scope(scope: Scope) -> RegistryScope | None:
 
 
 def _out(services: Services, who: Principal, row: Channel) -> ChannelOut:
-    target = channel(row.id)
+    allowed = services.guard.actions_on(who, row)
     return ChannelOut(
         id=row.id,
         code=row.code,
@@ -229,7 +237,8 @@ def _out(services: Services, who: Principal, row: Channel) -> ChannelOut:
         enabled=row.enabled,
         filing=row.filing,
         profiles=list(row.profiles),
-        may=[name for name, action in _MAY if services.guard.allows(who, action, target)],
+        may=[name for name, action in _MAY if action in allowed],
+        purpose_for=[name for name, action in _MAY if allowed.get(action)],
     )
 
 
@@ -243,4 +252,5 @@ def _detail(services: Services, who: Principal, row: Channel) -> ChannelDetail:
         sub_url=row.sub_url if manages else None,
         facts=dict(row.facts) if manages else {},
         filing_note=row.filing_note if manages else None,
+        sensitive=row.sensitive,
     )

@@ -33,6 +33,11 @@ _PROBLEM: Final = {
             },
         },
         "reason": {"type": "string"},
+        "purposes": {
+            "type": "array",
+            "description": "With `purpose_required`: one of these is to be named.",
+            "items": {"$ref": "#/components/schemas/PurposeOut"},
+        },
         "codec": {"type": "string"},
         "held_by": {"type": "string", "description": "Who steers the camera."},
         "held_until": {"type": "string", "format": "date-time"},

@@ -39,19 +39,21 @@ class LintOut(BaseModel):
 async def export_channels(
     services: Provided,
     who: Who,
-    scope: Annotated[Scope, requires_somewhere(Action.MANAGE)],
+    scope: Annotated[Scope, requires_somewhere(Action.EXPORT)],
     template: Annotated[str, Query(max_length=40)] = "full",
     kind: Literal["csv", "xlsx", "json"] = "xlsx",
     language: Literal["zh", "en"] = "zh",
     area_id: AreaId = None,
 ) -> Response:
-    """The cameras that one manages, in a form's columns. Passwords are never in it."""
+    """The cameras that one may export and manages (a form has their addresses), in a form's
+    columns. Passwords are never in it."""
+    managed = services.guard.scope(who, Action.MANAGE)
     content, count = await services.registry.export_channels(
         template=template,
         kind=kind,
         language=language,
         area_id=area_id,
-        scope=registry_scope(scope),
+        scopes=[registry_scope(scope), registry_scope(managed)],
         site_dir=services.forms_dir,
     )
     await services.audit.record(

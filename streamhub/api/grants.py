@@ -1,6 +1,7 @@
-"""Grants: a subject may do actions on an area or a channel, for a time.
+"""Grants: who may (or, by a denial, may not) do actions, where, for a time, at which hours.
 
-Whoever manages an area grants on it, but passes on only what they hold there themselves.
+Whoever manages an area grants on it, but passes on only what they hold there themselves. A denial
+is for whoever manages the district: it binds those above an area, too.
 """
 
 from typing import Annotated
@@ -8,13 +9,23 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query, Response
 from pydantic import BaseModel, Field
 
-from camera_registry.domain import Grant
+from camera_registry.domain import Effect, Grant
 from camera_registry.drafts import GrantDraft
 from camera_registry.errors import NotFound
+from camera_registry.grant_terms import MAX_CONDITIONS, MAX_WINDOWS
 from streamhub.access.errors import NotVisible
 from streamhub.access.permit import Permit
 from streamhub.access.principal import DISTRICT, Action, Principal, Resource, area, channel
 
+from .grant_bodies import (
+    ConditionBody,
+    WindowBody,
+    conditions_in,
+    conditions_out,
+    role_name,
+    windows_in,
+    windows_out,
+)
 from .paging import DEFAULT_LIMIT, Cursor, Limit
 from .problems import Problem
 from .rights import Who, requires, signed_in
@@ -37,6 +48,12 @@ class GrantOut(BaseModel):
     valid_until: Time | None
     created_at: Time
     revoked_at: Time | None
+    role_id: str | None
+    role_name: str | None
+    effect: Effect
+    conditions: list[ConditionBody]
+    windows: list[WindowBody]
+    purpose_required: bool
 
 
 class GrantList(BaseModel):
@@ -46,21 +63,38 @@ class GrantList(BaseModel):
 
 
 class GrantCreate(BaseModel):
-    subject_id: str
+    subject_id: str | None = Field(default=None, description="Or `role_id`.")
+    role_id: str | None = None
+    effect: Effect = Field(default=Effect.ALLOW, description="A denial wins over what allows.")
     actions: Annotated[list[Action], Field(min_length=1, max_length=len(Action))]
-    area_id: str | None = None
-    channel_id: str | None = None
+    area_id: str | None = Field(default=None, description="With all areas below it.")
+    channel_id: str | None = Field(default=None, description="Without area and conditions.")
+    conditions: Annotated[list[ConditionBody], Field(max_length=MAX_CONDITIONS)] = Field(
+        default=[], description="Only cameras they all hold of; without area: of the district."
+    )
+    windows: Annotated[list[WindowBody], Field(max_length=MAX_WINDOWS)] = Field(
+        default=[], description="Hours of the week; left out: at all times."
+    )
+    purpose_required: bool = Field(
+        default=False, description="Pictures by this grant ask for a purpose."
+    )
     valid_from: Time | None = Field(default=None, description="Left out: from now.")
     valid_until: Time | None = Field(default=None, description="Left out: until revoked.")
 
 
 def target_in_body(body: GrantCreate) -> Resource:
     """What the grant is on. Raises Problem 422 when it names both or neither."""
-    if (body.area_id is None) == (body.channel_id is None):
+    alone = body.area_id is None and not body.conditions
+    if (body.channel_id is None) == alone:
         raise Problem(
-            422, "grant_target", "Give either area_id or channel_id.", extra={"field": "area_id"}
+            422,
+            "grant_target",
+            "Give area_id, conditions or both; or channel_id alone.",
+            extra={"field": "area_id"},
         )
-    return channel(body.channel_id) if body.channel_id else area(body.area_id or "")
+    if body.channel_id is not None:
+        return channel(body.channel_id)
+    return DISTRICT if body.area_id is None else area(body.area_id)
 
 
 async def target_of_grant(services: Provided, who: Who, grant_id: str) -> Resource:
@@ -76,7 +110,8 @@ async def target_of_grant(services: Provided, who: Who, grant_id: str) -> Resour
 async def list_grants(
     services: Provided,
     who: Annotated[Principal, signed_in()],
-    subject_id: Annotated[str | None, Query()] = None,
+    subject_id: Annotated[str | None, Query(description="Also by its roles.")] = None,
+    role_id: Annotated[str | None, Query()] = None,
     area_id: Annotated[str | None, Query()] = None,
     channel_id: Annotated[str | None, Query()] = None,
     include_revoked: bool = False,
@@ -91,12 +126,13 @@ async def list_grants(
             guard.require(who, Action.MANAGE, channel(channel_id))
         elif area_id is not None:
             guard.require(who, Action.MANAGE, area(area_id))
-        elif subject_id not in (None, who.subject_id):
+        elif role_id is not None or subject_id not in (None, who.subject_id):
             guard.require(who, Action.MANAGE, DISTRICT)
         else:
             subject_id = who.subject_id
     page = await services.people.list_grants(
         subject_id=subject_id,
+        role_ids=_roles_of(services, subject_id) if role_id is None else [role_id],
         area_id=area_id,
         channel_id=channel_id,
         include_revoked=include_revoked,
@@ -114,10 +150,20 @@ async def create_grant(
     body: GrantCreate,
     idempotency_key: Annotated[str | None, Header()] = None,
 ) -> GrantOut:
-    for action in body.actions:
-        services.guard.require(permit.principal, action, permit.resource)
+    if body.effect is Effect.DENY:
+        services.guard.require(permit.principal, Action.MANAGE, DISTRICT)
+    else:
+        for action in body.actions:
+            services.guard.require_passing_on(
+                permit.principal, action, permit.resource, asked_why=body.purpose_required
+            )
     draft = GrantDraft(
         subject_id=body.subject_id,
+        role_id=body.role_id,
+        effect=body.effect,
+        conditions=conditions_in(body.conditions),
+        windows=windows_in(body.windows),
+        purpose_required=body.purpose_required,
         actions={action.value for action in body.actions},
         area_id=body.area_id,
         channel_id=body.channel_id,
@@ -154,7 +200,15 @@ async def revoke_grant(
     return Response(status_code=204)
 
 
+def _roles_of(services: Services, subject_id: str | None) -> list[str]:
+    if subject_id is None:
+        return []
+    return [role.id for role in services.facts.current.roles_of(subject_id)]
+
+
 def _target(grant: Grant) -> Resource:
+    if grant.denies:
+        return DISTRICT
     if grant.channel_id is not None:
         return channel(grant.channel_id)
     return DISTRICT if grant.area_id is None else area(grant.area_id)
@@ -187,4 +241,10 @@ def _out(services: Services, who: Principal, row: Grant) -> GrantOut:
         valid_until=row.valid_until,
         created_at=row.created_at,
         revoked_at=row.revoked_at,
+        role_id=row.role_id,
+        role_name=role_name(services, row),
+        effect=row.effect,
+        conditions=conditions_out(row),
+        windows=windows_out(row),
+        purpose_required=row.purpose_required,
     )

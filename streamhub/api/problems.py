@@ -138,6 +138,9 @@ def _of_access(error: access.AccessError) -> Problem:
         case access.TooManyAttempts():
             retry = {"Retry-After": str(error.retry_after_s)}
             return Problem(429, error.code, str(error), headers=retry)
+        case access.PurposeRequired():
+            purposes = [{"code": p.code, "zh": p.zh, "en": p.en} for p in error.purposes]
+            return Problem(403, error.code, str(error), extra={"purposes": purposes})
     return Problem(403, error.code, str(error))
 
 

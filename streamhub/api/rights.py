@@ -13,13 +13,13 @@ dependencies=[public("why")]
 from collections.abc import Callable
 from typing import Annotated, Any, Final
 
-from fastapi import Depends, Request
+from fastapi import Depends, Header, Query, Request
 from starlette.datastructures import URL
 
 from streamhub.access.api_keys import PREFIX
 from streamhub.access.errors import Forbidden, Unauthenticated
 from streamhub.access.permit import Permit
-from streamhub.access.policy import Scope
+from streamhub.access.policy import ASKED_WHY, Scope
 from streamhub.access.principal import DISTRICT, Action, Principal, Resource, area, channel
 
 from .services import Provided
@@ -29,6 +29,9 @@ PRINCIPAL_SCOPE: Final = "streamhub.principal"
 RENEW_SCOPE: Final = "streamhub.renew_cookie"
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _MARK: Final = "__streamhub_right__"
+_PURPOSE: Final = (
+    "What for, a code of `/api/v1/purposes`; where it is asked (403 `purpose_required`)."
+)
 
 
 def declares(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -138,7 +141,8 @@ def _in_person(who: Principal) -> Principal:
 
 
 def requires(action: Action, resource: Callable[..., Any]) -> Any:
-    """The action on what `resource` (a dependency giving a Resource) says. Gives the Permit."""
+    """The action on what `resource` (a dependency giving a Resource) says. Gives the Permit; with
+    the purpose that the request names, where the action may be asked for one."""
 
     @declares(f"{action} on {resource.__name__}")
     async def right(
@@ -146,7 +150,20 @@ def requires(action: Action, resource: Callable[..., Any]) -> Any:
     ) -> Permit:
         return services.guard.require(who, action, target)
 
-    return Depends(right)
+    @declares(f"{action} on {resource.__name__}")
+    async def right_for(
+        who: Who,
+        services: Provided,
+        target: Annotated[Resource, Depends(resource)],
+        purpose: Annotated[str | None, Query(max_length=32, description=_PURPOSE)] = None,
+        streamhub_purpose: Annotated[
+            str | None, Header(max_length=32, description="As the query's `purpose`.")
+        ] = None,
+    ) -> Permit:
+        named = streamhub_purpose or purpose or None
+        return services.guard.require(who, action, target, purpose=named)
+
+    return Depends(right_for if action in ASKED_WHY else right)
 
 
 def requires_somewhere(action: Action) -> Any:

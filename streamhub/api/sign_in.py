@@ -5,12 +5,19 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request, Response
 from pydantic import BaseModel, Field, SecretStr
 
-from camera_registry.domain import Grant
+from camera_registry.domain import Effect, Grant
 from streamhub.access.policy import grants_now, what_is_due
 from streamhub.access.principal import DISTRICT, Action, Principal
 from streamhub.access.tokens import TOKEN_LIFETIME_S
 
 from .cookies import cookie_header, gone_cookie_header
+from .grant_bodies import (
+    ConditionBody,
+    WindowBody,
+    conditions_out,
+    role_name,
+    windows_out,
+)
 from .grants import channel_name
 from .rights import public, remote_of, signed_in
 from .services import Provided, Services
@@ -52,6 +59,11 @@ class MyGrant(BaseModel):
     channel_name: str | None
     valid_from: Time
     valid_until: Time | None
+    role_name: str | None = Field(description="The role that it was given to, if to one.")
+    effect: Effect
+    conditions: list[ConditionBody]
+    windows: list[WindowBody]
+    purpose_required: bool
 
 
 class Me(SubjectBrief):
@@ -143,4 +155,9 @@ def _my_grant(services: Services, who: Principal, grant: Grant) -> MyGrant:
         channel_name=channel_name(services, who, grant.channel_id),
         valid_from=grant.valid_from,
         valid_until=grant.valid_until,
+        role_name=role_name(services, grant),
+        effect=grant.effect,
+        conditions=conditions_out(grant),
+        windows=windows_out(grant),
+        purpose_required=grant.purpose_required,
     )

@@ -33,7 +33,9 @@ def build() -> typer.Typer:
         camera_inspect,
         camera_ptz,
         device,
-        grant,
+        grant_explain,
+        purpose,
+        role,
         serve,
         subject,
         subject_key,
@@ -53,7 +55,9 @@ def build() -> typer.Typer:
     [cameras] = {camera_discover.app, camera_filing.app, camera_inspect.app, camera_ptz.app}
     app.add_typer(cameras, name="camera")
     app.add_typer(device.app, name="device")
-    app.add_typer(grant.app, name="grant")
+    app.add_typer(grant_explain.app, name="grant")
+    app.add_typer(role.app, name="role")
+    app.add_typer(purpose.app, name="purpose")
     subject.app.add_typer(subject_key.app, name="key")
     app.add_typer(subject.app, name="subject")
     app.add_typer(webhook.app, name="webhook")

@@ -125,6 +125,9 @@ BODIES: dict[tuple[str, str], dict[str, object]] = {
     ("POST", "/api/v1/inspections"): {"area_id": "ar_liyuan"},
     ("POST", "/api/v1/webhooks"): {"url": "https://192.0.2.1/hook"},
     ("POST", "/api/v1/webhooks/{webhook_id}/dead/resend"): {},
+    ("POST", "/api/v1/roles"): {"name": "duty", "display_name": "Duty"},
+    ("PUT", "/api/v1/roles/{role_id}"): {"name": "duty", "display_name": "Duty"},
+    ("PUT", "/api/v1/purposes/{code}"): {"zh": "值守", "en": "Duty"},
     ("POST", "/api/v1/grants"): {
         "subject_id": "su_stranger",
         "actions": ["live"],
@@ -134,6 +137,7 @@ BODIES: dict[tuple[str, str], dict[str, object]] = {
 LISTS = {"/api/v1/areas", "/api/v1/channels", "/api/v1/views", "/api/v1/grants"}
 OWN = {
     ("GET", "/api/v1/me"),
+    ("GET", "/api/v1/purposes"),
     ("POST", "/api/v1/sign-out"),
     ("GET", "/api/v1/audit/mine"),
     ("GET", "/api/v1/audit/mine/views"),
@@ -173,6 +177,8 @@ async def _call(
         webhook_id="wh_none",
         sign_in_id="si_none",
         key_id="ak_none",
+        role_id="ro_none",
+        code="duty",
     )
     if path == "/api/v1/events":
         path += "?for_s=0"  # else the stream goes on

@@ -2,7 +2,8 @@
 
 A small district: 永顺 has three cameras (one switched off), 梨园 has two. Subjects, with password
 `<username>-pass`: `admin` (everything), `yongshun` (list, live, snapshot there), `lister` (list
-only, there), `warden` (list, live, manage there), `auditor` (audit there), `stranger` (nothing).
+only, there), `warden` (list, live,
+export, manage there), `auditor` (audit there), `stranger` (nothing).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from argon2 import PasswordHasher
 from fastapi import FastAPI
 
 from camera_registry.domain import (
+    ACTIONS,
     Area,
     AreaKind,
     Channel,
@@ -37,14 +39,14 @@ from streamhub.settings import HttpSettings, LogSettings, MediaSettings, Setting
 OFFER = "v=0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\na=rtpmap:96 H264/90000\r\n"
 SDP = {"Content-Type": "application/sdp"}
 START = datetime(2026, 1, 1, tzinfo=UTC)
-EVERYTHING = frozenset({"list", "live", "snapshot", "ptz", "manage", "audit"})
+EVERYTHING = ACTIONS
 CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 GRANTS: dict[str, tuple[str, frozenset[str]] | None] = {
     "admin": ("ar_district", EVERYTHING),
     "yongshun": ("ar_yongshun", frozenset({"list", "live", "snapshot"})),
     "lister": ("ar_yongshun", frozenset({"list"})),
-    "warden": ("ar_yongshun", frozenset({"list", "live", "manage"})),
+    "warden": ("ar_yongshun", frozenset({"list", "live", "export", "manage"})),
     "auditor": ("ar_yongshun", frozenset({"audit"})),
     "stranger": None,
 }

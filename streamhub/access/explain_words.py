@@ -1,0 +1,126 @@
+"""An explanation as a sentence, in Chinese and in English."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import Final
+
+from camera_registry.domain import Grant
+from camera_registry.grant_terms import DAYS, clock
+
+from .explain import Explanation, GrantLine
+from .facts import Facts
+
+SHANGHAI: Final = timezone(timedelta(hours=8))
+
+_ACTIONS_ZH: Final = {
+    "list": "列出",
+    "live": "实时观看",
+    "snapshot": "截图",
+    "playback": "回放",
+    "ptz": "云台控制",
+    "talk": "对讲",
+    "export": "导出",
+    "manage": "管理",
+    "audit": "审计",
+}
+_DAYS_ZH: Final = ("一", "二", "三", "四", "五", "六", "日")
+# Reason -> (zh, en), after the words of who, what and where.
+_REASONS: Final = {
+    "denied": ("被授权{ids}明确禁止(禁止优先于允许)", "{ids} denies it, and a denial wins"),
+    "no_grant": ("没有任何有效授权允许", "no grant that holds then allows it"),
+    "not_filed": (
+        "该点位尚未归档,只有管理者可见",
+        "the camera is not filed: it is there for those alone who manage it",
+    ),
+    "channel_disabled": ("该点位已停用", "the camera is switched off"),
+    "purpose_required": ("必须说明事由({ids})", "a purpose has to be named ({ids})"),
+    "subject_disabled": ("该账号已停用", "the subject is disabled"),
+    "unknown_subject": ("没有该账号", "there is no such subject"),
+    "not_there": ("没有该点位", "there is no such camera"),
+}
+_SAYS: Final = {
+    "allows": ("允许", "allows"),
+    "allows_with_purpose": ("说明事由后允许", "allows, with a purpose"),
+    "denies": ("禁止", "denies"),
+    "not_yet": ("尚未生效", "has not begun"),
+    "ended": ("已到期", "has ended"),
+    "out_of_hours": ("不在值班时段内", "is out of its hours"),
+    "elsewhere": ("不涉及该点位", "is about other cameras"),
+    "rule": ("规则不符:{unmet}", "its rule does not fit: {unmet}"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    zh: str
+    en: str
+
+
+def sentence(what: Explanation) -> Sentence:
+    """The answer in one sentence."""
+    decision, action = what.decision, what.action.value
+    ids = ", ".join(decision.grant_ids) or "-"
+    who, where = what.subject.username, what.channel.name
+    at = _time(what.at)
+    zh = f"{at},{who} 对“{where}”{{}}{_ACTIONS_ZH[action]}:"
+    en = f"At {at}, {who} {{}} {action} on {where}: "
+    if decision.allowed:
+        end_zh = "长期有效" if decision.until is None else f"至 {_time(decision.until)}"
+        end_en = "until something is changed"
+        if decision.until is not None:
+            end_en = f"until {_time(decision.until)}"
+        return Sentence(
+            zh.format("可以") + f"依据授权 {ids},{end_zh}。",
+            en.format("may") + f"by {ids}, {end_en}.",
+        )
+    why_zh, why_en = _REASONS.get(decision.reason, (decision.reason, decision.reason))
+    opens_zh = opens_en = ""
+    if what.opens_at is not None:
+        opens_zh = f";{_time(what.opens_at)} 起可以"
+        opens_en = f"; from {_time(what.opens_at)} it may"
+    return Sentence(
+        zh.format("不可以") + why_zh.format(ids=ids) + opens_zh + "。",
+        en.format("may not") + why_en.format(ids=ids) + opens_en + ".",
+    )
+
+
+def of_line(line: GrantLine, facts: Facts) -> Sentence:
+    """What one grant has to do with it."""
+    grant, unmet = line.grant, ""
+    if line.unmet is not None:
+        values = "|".join(line.unmet.values)
+        unmet = f"{line.unmet.field} {line.unmet.op.value} {values}"
+    zh, en = (text.format(unmet=unmet) for text in _SAYS[line.says])
+    role = facts.roles.get(grant.role_id or "")
+    by_zh = "" if role is None else f"(角色 {role.name})"
+    by_en = "" if role is None else f" (by the role {role.name})"
+    turns_zh = turns_en = ""
+    if line.until is not None:
+        ends = line.decides
+        turns_zh = f",{_time(line.until)} {'止' if ends else '起'}"
+        turns_en = f", {'until' if ends else 'from'} {_time(line.until)}"
+    hours_zh, hours_en = _hours(grant)
+    return Sentence(
+        f"{grant.id}{by_zh} {zh}{turns_zh}{hours_zh}",
+        f"{grant.id}{by_en} {en}{turns_en}{hours_en}",
+    )
+
+
+def _hours(grant: Grant) -> tuple[str, str]:
+    if not grant.windows:
+        return "", ""
+    zh = ";".join(
+        f"周{''.join(_DAYS_ZH[day] for day in w.days)} {clock(w.start_min)}-{clock(w.end_min)}"
+        for w in grant.windows
+    )
+    en = "; ".join(
+        f"{','.join(DAYS[day] for day in w.days)} {clock(w.start_min)}-{clock(w.end_min)}"
+        for w in grant.windows
+    )
+    return f"(时段 {zh})", f" (hours {en})"
+
+
+def _time(moment: datetime) -> str:
+    return moment.astimezone(SHANGHAI).strftime("%Y-%m-%d %H:%M:%S+08:00")

@@ -1,0 +1,40 @@
+"""`streamhub purpose list|set|remove`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from .control import AsJson, run
+from .output import say, show_object, show_rows
+
+app = typer.Typer(no_args_is_help=True, help="Purposes: what for, where a grant or camera asks.")
+
+PURPOSES = "/api/v1/purposes"
+
+
+@app.command("list")
+def list_purposes(as_json: AsJson = False) -> None:
+    """The purposes that this district accepts."""
+    rows = run(lambda api: api.all(PURPOSES, limit=500))
+    show_rows(rows, ("code", "zh", "en"), as_json=as_json)
+
+
+@app.command("set")
+def set_purpose(
+    code: str,
+    zh: str,
+    en: Annotated[str | None, typer.Argument(help="As the Chinese, if left out.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Add a purpose, or give it other words."""
+    body = {"zh": zh, "en": en or zh}
+    show_object(run(lambda api: api.call("PUT", f"{PURPOSES}/{code}", body=body)), as_json=as_json)
+
+
+@app.command()
+def remove(code: str) -> None:
+    """Accept a purpose no longer; views that were opened for it, and need one, end at once."""
+    run(lambda api: api.call("DELETE", f"{PURPOSES}/{code}"))
+    say(f"removed {code}")
