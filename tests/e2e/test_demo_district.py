@@ -9,7 +9,8 @@ from typing import Any
 
 import httpx
 
-from support.district import Service
+from support.district import Farm, Service
+from support.patience import HeldUp
 from support.watching import ended_views, watched
 
 CLASSES = {"police_hd": 2_600, "high_altitude": 163}
@@ -44,8 +45,8 @@ async def all_channels(client: httpx.AsyncClient) -> list[dict[str, Any]]:
             return channels
 
 
-async def test_the_district_has_the_cameras_and_places_it_should(service: Service) -> None:
-    async with service.client("admin") as client:
+async def test_the_district_has_the_cameras_and_places_it_should(one_service: Service) -> None:
+    async with one_service.client("admin") as client:
         assert await total(client) == 3_000
         for device_class, count in CLASSES.items():
             assert await total(client, device_class=device_class) == count
@@ -62,14 +63,17 @@ async def test_the_district_has_the_cameras_and_places_it_should(service: Servic
         assert all(set(channel["profiles"]) == {"main", "sub"} for channel in channels)
 
 
-async def test_a_random_fifty_are_answered_in_time(service: Service) -> None:
+async def test_a_random_fifty_are_answered_in_time(one_service: Service, farm: Farm) -> None:
     seed = secrets.randbits(32)
     print(f"seed {seed}")
-    async with service.client("admin") as client:
+    async with one_service.client("admin") as client:
+        waited_ms: dict[str, float] = {}
         chosen = random.Random(seed).sample(await all_channels(client), OPENED)
         for at in range(0, OPENED, AT_A_TIME):
             ids = [channel["id"] for channel in chosen[at : at + AT_A_TIME]]
+            held_up = HeldUp(*one_service.pids, farm.process.pid)
             async with watched(client, ids, decode=False) as viewers:
+                waited_ms |= dict.fromkeys(ids, held_up.seconds() * 1000)
                 await asyncio.gather(*(viewer.delete() for viewer in viewers))
         rows = await ended_views(client, OPENED)
         by_channel = {row["channel_id"]: dict(row["detail"]["steps"]) for row in rows}
@@ -80,7 +84,7 @@ async def test_a_random_fifty_are_answered_in_time(service: Service) -> None:
         late = {
             channel_id: steps
             for channel_id, steps in by_channel.items()
-            if steps["first_packet"] > FIRST_PACKET_MS
+            if steps["first_packet"] > FIRST_PACKET_MS + waited_ms[channel_id]
         }
         assert not late, f"seed {seed}"
-    assert "Traceback" not in service.log_path.read_text()
+    assert "Traceback" not in one_service.log_path.read_text()

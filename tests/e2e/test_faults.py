@@ -13,6 +13,7 @@ import pytest
 
 from support.aiortc_viewer import AiortcViewer
 from support.district import Farm, Service, copy_of, eventually, free_port, running_service
+from support.patience import HeldUp
 from support.scripted_camera import scripted_camera
 from support.view_events import ViewEvents, events_of
 from support.watching import (
@@ -53,7 +54,7 @@ def is_state(name: str, reason: str) -> Callable[[dict[str, Any]], bool]:
     return lambda state: (state["state"], state["reason"]) == (name, reason)
 
 
-async def heals(viewer: AiortcViewer, events: ViewEvents) -> None:
+async def heals(viewer: AiortcViewer, events: ViewEvents, held_up: HeldUp) -> None:
     """After the camera is well again: live in the same view, packets and pictures go on."""
     told, packets, pictures = len(events.states), len(viewer.packets), viewer.pictures
     await events.until("live again", lambda s: s["state"] == "live", PATIENCE_S, since=told)
@@ -63,7 +64,7 @@ async def heals(viewer: AiortcViewer, events: ViewEvents) -> None:
     # The picture's clock has gone on as long as the wall's (a join is up to one GOP ahead).
     first, last = viewer.packets[0], viewer.packets[-1]
     shown_s = ((last.rtp_ts - first.rtp_ts) & 0xFFFF_FFFF) / 90_000
-    assert abs(shown_s - (last.at - first.at)) < 3.0
+    assert abs(shown_s - (last.at - first.at)) < 3.0 + held_up.seconds()
 
 
 async def test_each_fault_is_named_the_rest_is_undisturbed_and_healing_is_seen(
@@ -75,6 +76,7 @@ async def test_each_fault_is_named_the_rest_is_undisturbed_and_healing_is_seen(
         ids = [channel["id"] for channel in channels]
         viewers = await stack.enter_async_context(watched(client, ids))
         *ill, bystander = viewers
+        held_up = HeldUp(*service.pids, farm.process.pid)
         follows = [
             await stack.enter_async_context(events_of(client, viewer.location)) for viewer in ill
         ]
@@ -101,12 +103,12 @@ async def test_each_fault_is_named_the_rest_is_undisturbed_and_healing_is_seen(
             await bystander.wait_packets(before + 50, PATIENCE_S)
             assert_unharmed(bystander)
             pauses = [b.at - a.at for a, b in pairwise(bystander.packets)]
-            assert max(pauses) < 2.0, "another camera's fault stopped this one"
+            assert max(pauses) < 2.0 + held_up.seconds(), "another camera's fault stopped this one"
         finally:
             for (_, _), camera, _, _ in broken:
                 farm.fault(camera, "none")
         for _, _, viewer, events in broken:
-            await heals(viewer, events)
+            await heals(viewer, events, held_up)
         views = (await client.get("/api/v1/views")).json()["items"]
         assert [view["state"] for view in views] == ["live"] * len(viewers)
         # The same views as in the beginning: nobody had to come again.
@@ -131,6 +133,7 @@ async def test_a_camera_that_is_ill_when_opened_comes_up_in_the_same_view(
     async with service.client("yongshun") as client, AsyncExitStack() as stack:
         channels = await channels_of(client, len(ILL_AT_FIRST))
         opened: list[tuple[str, AiortcViewer, ViewEvents]] = []
+        held_up = HeldUp(*service.pids, farm.process.pid)
         try:
             for kind, channel in zip(ILL_AT_FIRST, channels, strict=True):
                 farm.fault(camera_of(channel), kind)
@@ -150,7 +153,7 @@ async def test_a_camera_that_is_ill_when_opened_comes_up_in_the_same_view(
             for channel in channels:
                 farm.fault(camera_of(channel), "none")
         for _, viewer, events in opened:
-            await heals(viewer, events)
+            await heals(viewer, events, held_up)
 
 
 async def test_a_camera_that_was_switched_off_is_found_when_it_is_on(service: Service) -> None:
@@ -159,19 +162,19 @@ async def test_a_camera_that_was_switched_off_is_found_when_it_is_on(service: Se
         [neighbour] = await channels_of(client, 1)
         url = f"rtsp://127.0.0.1:{port}/scripted"
         channel = await add_camera(admin, url, neighbour["area_id"])
-        viewer = AiortcViewer(client, channel["id"])
+        viewer, held_up = AiortcViewer(client, channel["id"]), HeldUp(*service.pids)
         try:
             assert (await viewer.open()).status_code == 201
             async with events_of(client, viewer.location) as events:
                 await events.until("refused", is_state("lost", "connect_refused"), PATIENCE_S)
                 async with scripted_camera(port):
-                    await heals(viewer, events)
+                    await heals(viewer, events, held_up)
                 seen = len(events.states)
                 await events.until(
                     "off again", lambda s: s["state"] == "lost", PATIENCE_S, since=seen
                 )
                 async with scripted_camera(port):
-                    await heals(viewer, events)
+                    await heals(viewer, events, held_up)
         finally:
             await viewer.close()
 
@@ -188,5 +191,5 @@ async def test_viewers_of_one_camera_share_its_one_connection(service: Service, 
             for viewer in viewers:
                 await viewer.wait_packets(len(viewer.packets) + 50, PATIENCE_S)
                 assert_unharmed(viewer)
-            assert farm.stats()["connections"] == 1
+            await eventually("one is left", lambda: farm.stats()["connections"] == 1)
         assert farm.stats()["accepted"] - accepted <= 4, "dialled once per loss, not per viewer"

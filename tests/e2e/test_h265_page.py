@@ -47,7 +47,7 @@ class Opened:
 
 
 @pytest_asyncio.fixture
-async def opened(service: Service, browser: Browser, tmp_path: Path) -> AsyncIterator[Opened]:
+async def opened(one_service: Service, browser: Browser, tmp_path: Path) -> AsyncIterator[Opened]:
     page = await browser.new_page(locale="en-US")
     has_h265 = await page.evaluate(
         """() => RTCRtpReceiver.getCapabilities('video').codecs
@@ -55,11 +55,11 @@ async def opened(service: Service, browser: Browser, tmp_path: Path) -> AsyncIte
     )
     assert not has_h265, "this test wants a browser without H.265"
     with logged_farm(1, tmp_path / "send.log") as farm:
-        async with service.client("admin") as admin:
+        async with one_service.client("admin") as admin:
             [neighbour] = await channels_of(admin, 1)
             urls = farm.url("cam/1/sub"), farm.url("cam/1/main_h265")
             channel = await add_camera(admin, urls[0], neighbour["area_id"], main_url=urls[1])
-        found = Opened(Wall(page, service), channel)
+        found = Opened(Wall(page, one_service), channel)
         page.on("response", found.note)
         await found.wall.sign_in("admin")
         yield found

@@ -24,6 +24,7 @@ from camera_registry.service import Registry
 from camera_registry.store import open_store
 from camera_registry.vault import open_vault
 from support.district import ROOT, Farm, running_farm, running_service, wait_until
+from support.patience import PATIENCE_S
 
 PASSWORD = "farm-s3cret-word"
 BY = Actor(None, "local:test")
@@ -94,7 +95,7 @@ def inspect(data_dir: Path, *words: str) -> subprocess.CompletedProcess[str]:
         env={**os.environ, "STREAMHUB_DATA_DIR": str(data_dir)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=2 * PATIENCE_S,
     )
 
 
@@ -135,16 +136,16 @@ def test_a_killed_service_goes_on_with_what_was_left(data_dir: Path) -> None:
             text=True,
         )
         with following:
-            wait_until("something is inspected", lambda: progress(data_dir)[1] > 0, 60)
+            wait_until("something is inspected", lambda: progress(data_dir)[1] > 0)
             service.kill()
-            said = following.communicate(timeout=30)[0]
+            said = following.communicate(timeout=PATIENCE_S)[0]
         assert following.returncode == 1
         assert "did not answer" in said
         state, done = progress(data_dir)
         assert state == "running"
         assert 0 < done < len(CAMERAS)
         service.start()
-        wait_until("it goes on", lambda: progress(data_dir)[1] > done, 60)
+        wait_until("it goes on", lambda: progress(data_dir)[1] > done)
         assert service.stop() < 3.0  # a look that is under way holds nobody up
         assert progress(data_dir)[0] == "running"
         service.start()
@@ -159,7 +160,7 @@ def test_a_killed_service_goes_on_with_what_was_left(data_dir: Path) -> None:
 
 def progress(data_dir: Path) -> tuple[str, int]:
     """State and cards, from the file itself."""
-    with closing(sqlite3.connect(data_dir / "registry.db", timeout=5)) as db:
+    with closing(sqlite3.connect(data_dir / "registry.db", timeout=PATIENCE_S)) as db:
         runs = db.execute("SELECT state FROM inspection_runs").fetchall()
         cards = db.execute("SELECT count(*) FROM channel_inspections").fetchone()
     return (runs[0][0] if runs else "", cards[0])

@@ -11,7 +11,7 @@ import pytest
 from playwright.async_api import Browser, Page, ViewportSize, expect
 
 from streamhub.cli.demo import FARM_USERNAME
-from support.district import Farm, Service, running_farm
+from support.district import Farm, Service, free_port, running_farm
 from support.page import Wall
 from support.watching import PATIENCE_S
 
@@ -19,7 +19,7 @@ PATIENCE_MS = PATIENCE_S * 1000
 SCREEN: ViewportSize = {"width": 1280, "height": 720}
 NETWORK, DEVICES = "127.81.0.0/29", 3
 PASSWORD = "found-s3cret"
-ONVIF_PORT = 18_083
+ONVIF_PORT = free_port()
 FROM, TO = "永顺镇", "梨园镇"
 
 _TOO_WIDE = """() => {
@@ -178,7 +178,7 @@ async def test_cameras_of_a_network_reach_the_operators_they_are_for(
         await is_seen(yongshun, drafts[0], seen=True)
         await is_seen(liyuan, drafts[0], seen=False)
         await walls[0].open_channel(drafts[0])
-        await walls[0].wait_decoding(timeout_s=PATIENCE_S)
+        await walls[0].wait_decoding()
 
         # They belong elsewhere: who would see what is said before anything moves.
         await ruled(page, [each["name"] for each in drafts], areas[TO]["code"])

@@ -14,6 +14,7 @@ from playwright.async_api import Browser
 
 from support.district import Farm, Service, copy_of, farm_secret, running_service
 from support.page import Wall
+from support.patience import HeldUp, KernelDrops
 from support.view_events import events_of
 from support.watching import (
     PATIENCE_S,
@@ -64,7 +65,8 @@ async def test_viewers_watch_until_the_revocation(service: Service) -> None:
             assert await metric(client, "streamhub_core_sources") == 3  # one dial for two viewers
             still = await client.get(f"/api/v1/channels/{ids[0]}/snapshot.jpg")
             assert still.content.startswith(JPEG_START)
-            answer = await admin.delete(f"/api/v1/grants/{await grant_id_of(admin, 'yongshun')}")
+            held_up, grant_id = HeldUp(*service.pids), await grant_id_of(admin, "yongshun")
+            answer = await admin.delete(f"/api/v1/grants/{grant_id}")
             assert answer.status_code == 204
             for viewer in viewers:
                 await viewer.wait_goodbye(PATIENCE_S)
@@ -74,8 +76,9 @@ async def test_viewers_watch_until_the_revocation(service: Service) -> None:
             wall = time.time() - time.monotonic()
             after = [viewer.packets[-1].at + wall - committed for viewer in viewers]
         print(f"last packets after the commit: {[round(each * 1000) for each in after]} ms")
-        assert min(after) > -QUIET_S, "all of them were running until then"
-        assert max(after) < LIMIT_S
+        waited_s = held_up.seconds()
+        assert min(after) > -QUIET_S - waited_s, "all of them were running until then"
+        assert max(after) < LIMIT_S + waited_s
         ends = await ended_views(admin, len(viewers))
         for row in ends:
             assert row["detail"]["cause"] == "revoked"
@@ -96,8 +99,7 @@ async def test_a_view_tells_its_steps(service: Service) -> None:
 
 
 async def test_a_browser_shows_it(service: Service, browser: Browser) -> None:
-    page = await browser.new_page()
-    wall = Wall(page, service)
+    drops, wall = KernelDrops(), Wall(await browser.new_page(), service)
     await wall.sign_in("yongshun")
     async with service.client("yongshun") as client, service.client("admin") as admin:
         [channel] = await channels_of(client, 1)
@@ -105,7 +107,7 @@ async def test_a_browser_shows_it(service: Service, browser: Browser) -> None:
         await wall.wait_decoding(pictures=30)
         stats = await wall.stats()
         assert "AEAD_AES_" in stats["srtpCipher"]
-        assert stats["lost"] == 0
+        assert stats["lost"] <= drops.count()
         picture = await wall.picture()
         assert picture is not None
         assert picture["luma"] > 16

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -16,6 +15,7 @@ from streamhub.cli.demo import demo_password
 from support.aiortc_viewer import AiortcViewer
 from support.core_viewer import CoreViewer, core_on
 from support.district import Farm, Service, eventually, farm_secret
+from support.patience import HeldUp
 from support.watching import (
     PATIENCE_S,
     assert_unharmed,
@@ -74,12 +74,14 @@ def share(values: list[float], part: float) -> float:
 async def test_ten_viewers_stop_within_a_second_of_the_revocation(service: Service) -> None:
     after_commit: list[float] = []
     after_answer: list[float] = []
+    waited_s: list[float] = []
     async with service.client("yongshun") as client, service.client("admin") as admin:
         ids = [channel["id"] for channel in await channels_of(client, VIEWERS)]
         subject_id = await subject_id_of(admin, "yongshun")
         for round_number in range(ROUNDS):
             grant = await grant_of(admin, subject_id)
             async with watched(client, ids, decode=False) as viewers:
+                held_up = HeldUp(*service.pids)
                 answer = await admin.delete(f"/api/v1/grants/{grant['id']}")
                 answered = time.time()
                 assert answer.status_code == 204
@@ -89,6 +91,7 @@ async def test_ten_viewers_stop_within_a_second_of_the_revocation(service: Servi
                 assert committed <= answered
                 after_commit += [at - committed for at in ended]
                 after_answer += [at - answered for at in ended]
+                waited_s.append(held_up.seconds())
                 for viewer in viewers:
                     await viewer.wait_goodbye(PATIENCE_S)
                     assert_unharmed(viewer)
@@ -104,9 +107,9 @@ async def test_ten_viewers_stop_within_a_second_of_the_revocation(service: Servi
             f"last packet after the {name}: p50 {share(values, 0.5) * 1000:.0f} ms,"
             f" p99 {share(values, 0.99) * 1000:.0f} ms (n={len(values)})"
         )
-    assert min(after_commit) > -QUIET_S, "all of them were running until then"
-    assert max(after_commit) < LIMIT_S
-    assert share(after_commit, 0.99) < P99_S
+    assert min(after_commit) > -QUIET_S - max(waited_s), "all of them were running until then"
+    assert max(after_commit) < LIMIT_S + max(waited_s)
+    assert share(after_commit, 0.99) < P99_S + max(waited_s)
     assert [row["detail"]["cause"] for row in ends] == ["revoked"] * VIEWERS * ROUNDS
 
 
@@ -133,26 +136,21 @@ async def test_every_way_a_right_ends_stops_the_picture(service: Service) -> Non
 
         foreign, removed, switched_off = await channels_of(admin, 3, q="11011206")
         [window] = await channels_of(admin, 1, q="11011207")
-        # One camera of another township, until a time that comes soon.
-        until = datetime.now(UTC) + timedelta(seconds=8)
+        # One camera of another township, at first without an end.
         body = {
             "subject_id": await subject_id_of(admin, "yongshun"),
             "actions": ["list", "live"],
             "channel_id": window["id"],
-            "valid_until": until.isoformat(),
         }
-        assert (await admin.post("/api/v1/grants", json=body)).status_code == 201
+        lasting = await admin.post("/api/v1/grants", json=body)
+        assert lasting.status_code == 201
         page = await stack.enter_async_context(httpx.AsyncClient(base_url=service.url, timeout=30))
-        body = {"username": "yongshun", "password": demo_password("yongshun")}
-        assert (await page.post("/api/v1/sign-in", json=body)).status_code == 200
+        signing_in = {"username": "yongshun", "password": demo_password("yongshun")}
+        assert (await page.post("/api/v1/sign-in", json=signing_in)).status_code == 200
         [sign_in] = (await page.get("/api/v1/sign-ins")).json()["items"]
         [shown] = await channels_of(admin, 1, q="11011208")
-        body = {
-            "subject_id": await subject_id_of(admin, "yongshun"),
-            "actions": ["list", "live"],
-            "channel_id": shown["id"],
-        }
-        assert (await admin.post("/api/v1/grants", json=body)).status_code == 201
+        granted = await admin.post("/api/v1/grants", json={**body, "channel_id": shown["id"]})
+        assert granted.status_code == 201
         in_the_page = watched(page, [shown["id"]], decode=False)
         [page_viewer] = await stack.enter_async_context(in_the_page)
         disabled, re_keyed = "liyuan", "songzhuang"
@@ -160,7 +158,7 @@ async def test_every_way_a_right_ends_stops_the_picture(service: Service) -> Non
         re_keyed_id = await subject_id_of(admin, re_keyed)
         by_operator = await watch("yongshun", foreign)
         endings = [
-            Ending("grant_ended", await watch("yongshun", window), at=until.timestamp()),
+            Ending("grant_ended", await watch("yongshun", window)),
             Ending(
                 "revoked",
                 await watch(disabled),
@@ -197,14 +195,24 @@ async def test_every_way_a_right_ends_stops_the_picture(service: Service) -> Non
             ),
         ]
         bystander = await watch("taihu")
+        # A grant until a time that comes soon takes the lasting one's place; the view goes on.
+        until = datetime.now(UTC) + timedelta(seconds=5)
+        body |= {"valid_until": until.isoformat()}
+        assert (await admin.post("/api/v1/grants", json=body)).status_code == 201
+        revoked = await admin.delete(f"/api/v1/grants/{lasting.json()['id']}")
+        assert revoked.status_code == 204
+        endings[0].at = until.timestamp()
         for ending in endings:
-            if ending.act is not None:
+            held_up = HeldUp(*service.pids)
+            if ending.act is None:
+                await eventually("it is time", lambda at=ending.at: time.time() > at)
+            else:
                 answer = await ending.act()
                 assert answer.status_code < 300, answer.text
                 ending.at = time.time()
             [last] = await last_packets([ending.viewer])
             print(f"{ending.cause}: last packet {(last - ending.at) * 1000:+.0f} ms")
-            assert last - ending.at < LIMIT_S, ending.cause
+            assert last - ending.at < LIMIT_S + held_up.seconds(), ending.cause
         views = (await admin.get("/api/v1/views")).json()["items"]
         assert [view["id"] for view in views] == [bystander.location.rpartition("/")[2]]
         await bystander.wait_packets(len(bystander.packets) + 50, PATIENCE_S)
@@ -220,18 +228,20 @@ async def test_every_way_a_right_ends_stops_the_picture(service: Service) -> Non
 async def test_the_core_ends_a_lease_that_nobody_renews(farm: Farm, template: Any) -> None:
     """The control plane is not there: nobody renews, nobody drains events."""
     with core_on(farm, farm_secret(template)) as core:
-        until = time.time() + LEASE_S
-        kept = CoreViewer(core, "kept", until + 60)
-        left = CoreViewer(core, "left", until)
+        kept = CoreViewer(core, "kept", time.time() + 600)
+        left = CoreViewer(core, "left", time.time() + 600)
         try:
             await kept.open()
             await left.open()
             await kept.viewer.wait_packets(20, PATIENCE_S)
             await left.viewer.wait_packets(1, PATIENCE_S)
+            held_up, until = HeldUp(), time.time() + LEASE_S
+            core.renew_viewers([("left", until)])
             [last] = await last_packets_after(left.viewer, until)
             print(f"lease of {LEASE_S} s: last packet {(last - until) * 1000:+.0f} ms after it")
-            assert -0.5 < last - until < 0.5
             await eventually("BYE", lambda: left.viewer.byes > 0)
+            slack_s = 0.5 + held_up.seconds()
+            assert -slack_s < last - until < slack_s
             packets = len(kept.viewer.packets)
             await kept.viewer.wait_packets(packets + 20, PATIENCE_S)
             closed = [event for event in core.drain_events(10_000) if event[0] == "viewer_closed"]
@@ -239,7 +249,7 @@ async def test_the_core_ends_a_lease_that_nobody_renews(farm: Farm, template: An
             assert owner == "left"
             assert fields["cause"] == "lease_expired"
             # Milliseconds, cut.
-            assert -0.002 < fields["at_ms"] / 1000 - until < 0.5
+            assert -0.002 < fields["at_ms"] / 1000 - until < slack_s
             assert fields["packets"] == len(left.viewer.packets)
         finally:
             await kept.viewer.close()
@@ -253,14 +263,14 @@ async def last_packets_after(viewer: AiortcViewer, until: float) -> list[float]:
 
 async def test_a_renewed_lease_goes_on(farm: Farm, template: Any) -> None:
     with core_on(farm, farm_secret(template)) as core:
-        watching = CoreViewer(core, "renewed", time.time() + LEASE_S)
+        watching = CoreViewer(core, "renewed", time.time() + 600)
         try:
             await watching.open()
             await watching.viewer.wait_packets(1, PATIENCE_S)
-            end = time.time() + LEASE_S + 1.0
-            while time.time() < end:
-                core.renew_viewers([("renewed", time.time() + 1.0)])
-                await asyncio.sleep(0.2)
+            first = time.time() + LEASE_S
+            for lease_s in (LEASE_S, 2 * LEASE_S):
+                core.renew_viewers([("renewed", time.time() + lease_s)])
+            await eventually("the first lease is over", lambda: time.time() > first)
             packets = len(watching.viewer.packets)
             await watching.viewer.wait_packets(packets + 5, PATIENCE_S)
             await eventually("BYE", lambda: watching.viewer.byes > 0, PATIENCE_S)

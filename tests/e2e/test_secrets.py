@@ -136,7 +136,7 @@ async def test_what_was_secret_stays_so(service: Service, farm: Farm) -> None:
     def as_(bearer: str) -> httpx.AsyncClient:
         headers = {"Authorization": f"Bearer {bearer}"} if bearer else {}
         return httpx.AsyncClient(
-            base_url=service.url, headers=headers, timeout=30, event_hooks=hooks
+            base_url=service.url, headers=headers, timeout=PATIENCE_S, event_hooks=hooks
         )
 
     async with as_(token) as admin, as_(operator_token) as client, as_("") as page:

@@ -11,6 +11,7 @@ from playwright.async_api import Browser
 
 from support.district import Farm, Service, copy_of, running_service
 from support.page import Wall
+from support.patience import PATIENCE_S, KernelDrops
 
 
 @pytest.fixture
@@ -29,14 +30,14 @@ def on_all(farm: Farm, template: Path, tmp_path: Path) -> Iterator[Service]:
 async def test_the_picture_comes_from_the_address_that_the_browser_was_told(
     on_all: Service, browser: Browser
 ) -> None:
-    wall = Wall(await browser.new_page(), on_all)
+    drops, wall = KernelDrops(), Wall(await browser.new_page(), on_all)
     await wall.sign_in("yongshun")
     await wall.page.get_by_test_id("wall-1").click()
     async with on_all.client("yongshun") as client:
         [channel] = (await client.get("/api/v1/channels", params={"limit": 1})).json()["items"]
         await wall.open_channel(channel)
         await wall.wait_decoding(pictures=60)
-        ends = time.monotonic() + 20
+        ends = time.monotonic() + PATIENCE_S
         estimated = None
         while estimated is None:  # a browser sends its first estimate after a second or so
             [view] = (await client.get("/api/v1/views")).json()["items"]
@@ -45,4 +46,4 @@ async def test_the_picture_comes_from_the_address_that_the_browser_was_told(
         stats = await wall.stats()
     assert view["reception"]["transport"] == "udp"
     assert estimated > 100_000
-    assert stats["lost"] == 0
+    assert stats["lost"] <= drops.count()

@@ -32,7 +32,7 @@ async def test_viewers_of_one_channel_play_from_all_shards(farm: Farm, template:
     secret = farm_secret(template)
     core.open_source(STREAM, f"{url}/sub", FARM_USERNAME, secret)
     other = STREAM.replace("sub", "main")
-    viewers = [CoreViewer(core, f"v{n}", time.time() + 120) for n in range(VIEWERS)]
+    viewers = [CoreViewer(core, f"v{n}", time.time() + 600) for n in range(VIEWERS)]
     async with AsyncExitStack() as stack:
         stack.callback(core.shutdown, 1000)
         for viewer in viewers:

@@ -13,6 +13,7 @@ from support.aiortc_viewer import gaps
 from support.core_viewer import STREAM, CoreViewer
 from support.district import Farm, Service, farm_secret
 from support.page import Wall
+from support.patience import KernelDrops
 from support.watching import PATIENCE_S, add_camera
 
 SLICES = "hazard/slices4"
@@ -27,25 +28,26 @@ async def test_chromium_plays_padded_packets_without_loss(
         areas = (await admin.get("/api/v1/areas", params={"limit": 200})).json()["items"]
         area_id = next(area["id"] for area in areas if area["name"] == "永顺镇")
         channel = await add_camera(admin, url, area_id)
-    wall = Wall(await browser.new_page(), service)
+    drops, wall = KernelDrops(), Wall(await browser.new_page(), service)
     await wall.sign_in("yongshun")
     await wall.page.get_by_test_id("wall-1").click()
     await wall.open_channel(channel)
-    await wall.wait_decoding(pictures=75, timeout_s=30)
+    await wall.wait_decoding(pictures=75)
     numbers: set[int] = set()
-    until = time.monotonic() + 20
+    until = time.monotonic() + PATIENCE_S
     while len(numbers) < 5:
         picture = await wall.picture()
         if picture is not None and picture["number"] is not None:
             numbers.add(picture["number"])
         assert time.monotonic() < until, numbers
     stats = await wall.stats()
-    assert (stats["width"], stats["lost"]) == (1920, 0)
+    assert stats["width"] == 1920
+    assert stats["lost"] <= drops.count()
 
 
 async def test_four_slices_are_far_fewer_than_four_messages(farm: Farm, template: Path) -> None:
     core = _core.Core()
-    viewer = CoreViewer(core, "v", time.time() + 60)
+    viewer = CoreViewer(core, "v", time.time() + 600)
     try:
         url = f"rtsp://127.0.0.1:{farm.port}/{SLICES}"
         core.open_source(STREAM, url, FARM_USERNAME, farm_secret(template))

@@ -46,14 +46,14 @@ async def heard(page: Page, what: str, ready: Callable[[dict[str, Any]], bool]) 
 
 
 async def test_a_tile_is_heard_after_a_click_and_silent_after_the_next(
-    service: Service, browser: Browser
+    one_service: Service, browser: Browser
 ) -> None:
     page = await browser.new_page(locale="en-US")
-    wall = Wall(page, service)
+    wall = Wall(page, one_service)
     tile, button = page.get_by_test_id("tile-0"), page.get_by_test_id("tile-sound")
     hears = page.get_by_test_id("tile-hears")
     with running_farm("", cameras=3) as farm:
-        async with service.client("admin") as admin:
+        async with one_service.client("admin") as admin:
             [neighbour] = await channels_of(admin, 1)
             url = f"rtsp://127.0.0.1:{farm.port}/sound/pcma/cam/3"
             area_id = neighbour["area_id"]
@@ -84,11 +84,13 @@ async def test_a_tile_is_heard_after_a_click_and_silent_after_the_next(
         await expect(tile).to_have_attribute("data-state", "live")
 
 
-async def test_a_camera_without_sound_is_named_as_such(service: Service, browser: Browser) -> None:
+async def test_a_camera_without_sound_is_named_as_such(
+    one_service: Service, browser: Browser
+) -> None:
     page = await browser.new_page(locale="en-US")
-    wall = Wall(page, service)
+    wall = Wall(page, one_service)
     await wall.sign_in("yongshun")
-    async with service.client("yongshun") as client:
+    async with one_service.client("yongshun") as client:
         [channel] = await channels_of(client, 1)
     await wall.open_channel(channel)
     await wall.wait_decoding()

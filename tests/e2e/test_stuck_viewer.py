@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest_asyncio
@@ -18,6 +19,7 @@ from streamhub.bench.machine import Cores
 from support.district import Service
 from support.fixtures import CHROMIUM, CHROMIUM_ARGS
 from support.page import Wall
+from support.patience import HeldUp, KernelDrops
 from support.watching import channels_of, ended_views
 
 OTHERS = 99
@@ -52,9 +54,15 @@ async def only_tcp(route: Route) -> None:
     await route.fulfill(response=answer, body="\r\n".join(kept))
 
 
+async def views_of(client: httpx.AsyncClient) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = (await client.get("/api/v1/views", params={"limit": 200})).json()[
+        "items"
+    ]
+    return items
+
+
 async def is_live(client: httpx.AsyncClient, view_id: str) -> bool:
-    answer = await client.get("/api/v1/views", params={"limit": 200})
-    return any(view["id"] == view_id for view in answer.json()["items"])
+    return any(view["id"] == view_id for view in await views_of(client))
 
 
 def processes_of(mark: str) -> list[int]:
@@ -99,7 +107,7 @@ async def test_a_stuck_viewer_is_nobody_elses_trouble(
     async with service.client("yongshun") as client, service.client("admin") as admin:
         [channel] = await channels_of(client, 1)
         await wall.open_channel(channel)
-        await wall.wait_decoding(pictures=50, timeout_s=30)
+        await wall.wait_decoding(pictures=50)
         [view] = (await client.get("/api/v1/views")).json()["items"]
         assert view["reception"]["transport"] == "tcp"
         before = rss_bytes(service.process.pid)
@@ -118,11 +126,13 @@ async def test_a_stuck_viewer_is_nobody_elses_trouble(
         )
         try:
             stuck = processes_of(f"--stuck-viewer={tmp_path.name}")
+            [view] = [each for each in await views_of(client) if each["id"] == view["id"]]
+            held_up, drops = HeldUp(service.process.pid), KernelDrops()
             for pid in stuck:
                 os.kill(pid, signal.SIGSTOP)
             stopped = time.monotonic()
             while await is_live(client, view["id"]):
-                assert time.monotonic() < stopped + 2 * CONSENT_S, "the stuck view goes on"
+                assert time.monotonic() - stopped - held_up.seconds() < 2 * CONSENT_S, "it goes on"
                 await asyncio.sleep(0.2)
             ended_after_s = time.monotonic() - stopped
             grown = rss_bytes(service.process.pid) - before
@@ -138,5 +148,6 @@ async def test_a_stuck_viewer_is_nobody_elses_trouble(
     # Of the 500,000 bytes a second of its stream.
     assert backlog_bytes < BACKLOG_BYTES
     assert ended_after_s > CONSENT_S - 6
-    assert (seen["playing"], seen["lost"], seen["failures"]) == (OTHERS, 0, {})
+    assert (seen["playing"], seen["failures"]) == (OTHERS, {})
+    assert seen["lost"] <= drops.count()
     assert grown < GROWTH_BYTES

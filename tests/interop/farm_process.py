@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from support.patience import PATIENCE_S
+
 ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "p@ss:w/rd#1"
 
@@ -65,6 +67,6 @@ def running_farm(*options: str, password: str | None = None) -> Iterator[Farm]:
             yield Farm(process, port, password)
         finally:
             process.terminate()
-            left = process.communicate(timeout=10)[0]
+            left = process.communicate(timeout=PATIENCE_S)[0]
             assert process.returncode == 0
             assert left.endswith("farm: stopped\n")

@@ -10,6 +10,7 @@ from collections import Counter
 import pytest
 
 from streamhub import _core
+from support.patience import PATIENCE_S
 
 from .farm_process import PASSWORD, running_farm
 
@@ -22,7 +23,7 @@ def test_a_camera_with_b_frames_is_told_of_once(path: str, told: int) -> None:
         try:
             core.open_source("ch_1/main", f"rtsp://127.0.0.1:{farm.port}/{path}", "admin", PASSWORD)
             # Two groups of pictures: it is known with the second keyframe.
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + PATIENCE_S
             while core.source_stats()[0]["keyframes"] < 3:
                 assert time.monotonic() < deadline, heard
                 if select.select([core.event_fd], [], [], 0.1)[0]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -18,6 +19,8 @@ from typing import Any
 import pytest
 
 from streamhub.cli.farm import CLIPS_DIR, make_clips
+from support.district import wait_until
+from support.patience import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]
 VIEWERS = 3
@@ -52,7 +55,7 @@ def bench(*words: str) -> subprocess.CompletedProcess[str]:
         env={**os.environ, "COLUMNS": "500"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=3 * PATIENCE_S,
         check=False,
     )
 
@@ -70,7 +73,7 @@ def test_fanout_counts_what_a_foreign_server_sends(foreign: Foreign) -> None:
     done = bench(*words)
     seen = row(done)
     # 15 pictures a second to each of them.
-    assert 40 <= seen["load"]["steady"]["units"] / VIEWERS <= 80
+    assert 20 <= seen["load"]["steady"]["units"] / VIEWERS <= 100
     assert seen["load"]["opened"] > 0
     assert seen["load"]["refused"] == 0
     assert seen["us_per_packet"] is None
@@ -86,13 +89,13 @@ def test_join_and_delay_give_real_figures(foreign: Foreign) -> None:
     done = bench("join", *url)
     seen = row(done, VIEWERS + 1)  # one is there before them
     # It begins with the next keyframe: one every 2 s.
-    assert 0 < seen["first_keyframe_ms"]["p50"] < 3_000
+    assert 0 < seen["first_keyframe_ms"]["p50"] < PATIENCE_S * 1000
     assert seen["live_ms"]["n"] == VIEWERS
     assert seen["cpu_ms_per_join"] is None
     assert "cpu_ms_per_join are empty" in done.stderr
     seen = row(bench("delay", *url, "--measure-s", "4", "--send-log", str(foreign.send_log)))
     assert seen["added_ms"]["n"] > 100
-    assert 0 < seen["added_ms"]["p50"] < 1_000
+    assert 0 < seen["added_ms"]["p50"] < PATIENCE_S * 1000
     assert seen["viewers_unplaced"] == 0
 
 
@@ -100,10 +103,16 @@ def test_the_viewers_said_goodbye(foreign: Foreign) -> None:
     """Else a server goes on sending to those who are gone, and the next row pays."""
     done = bench("fanout", "-n", "1", "--url", foreign.url, "--measure-s", "1", "--json")
     assert done.returncode == 0
-    sockets = [os.readlink(fd) for fd in Path(f"/proc/{foreign.pid}/fd").iterdir()]
-    datagram = Path(f"/proc/{foreign.pid}/net/udp").read_text(encoding="ascii")
-    open_udp = [name for name in sockets if name.removeprefix("socket:[")[:-1] in datagram]
-    assert open_udp == []
+    wait_until("its sockets are closed", lambda: udp_sockets_of(foreign.pid) == [])
+
+
+def udp_sockets_of(pid: int) -> list[str]:
+    datagram = Path(f"/proc/{pid}/net/udp").read_text(encoding="ascii")
+    names = []
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            names.append(os.readlink(descriptor))
+    return [name for name in names if name.removeprefix("socket:[")[:-1] in datagram]
 
 
 def answer_of(port: int) -> str:

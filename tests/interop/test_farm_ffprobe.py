@@ -13,6 +13,7 @@ import av
 import pytest
 
 from streamhub import farm_scenes
+from support.patience import KernelDrops
 
 from .farm_process import PASSWORD, Farm, running_farm
 
@@ -27,7 +28,7 @@ def farm() -> Iterator[Farm]:
 
 def _ffprobe(url: str, *options: str) -> dict[str, Any]:
     command = ["ffprobe", "-v", "error", "-rtsp_transport", "tcp", "-of", "json", *options, url]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
     shown: dict[str, Any] = json.loads(result.stdout)
     return shown
 
@@ -96,15 +97,19 @@ def test_ffmpeg_decodes_two_seconds_without_a_complaint(farm: Farm) -> None:
     for path in ("/cam/9/main", "/cam/9/main_h265", "/hazard/slices4", "/hazard/bframes"):
         command = ["ffmpeg", "-v", "warning", "-rtsp_transport", "tcp", "-i", farm.url(path)]
         command += ["-t", "2", "-f", "null", "-"]
-        result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+        result = subprocess.run(command, capture_output=True, text=True, check=True)
         assert result.stderr == ""
 
 
 @pytest.mark.parametrize("path", ["/cam/9/sub", "/cam/9/main", "/fault/udp-only/cam/8/main"])
 def test_ffmpeg_decodes_what_comes_by_udp_without_a_complaint(farm: Farm, path: str) -> None:
-    command = ["ffmpeg", "-v", "warning", "-rtsp_transport", "udp", "-i", farm.url(path)]
-    command += ["-t", "2", "-f", "null", "-"]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    command = ["ffmpeg", "-v", "warning", "-rtsp_transport", "udp", "-buffer_size", "8388608"]
+    command += ["-i", farm.url(path), "-t", "2", "-f", "null", "-"]
+    for _ in range(3):
+        drops = KernelDrops()
+        result = subprocess.run(command, capture_output=True, text=True, check=True)
+        if not drops.count():  # else it says what is true, and nothing of the farm
+            break
     assert result.stderr == ""
 
 

@@ -58,7 +58,7 @@ def foreign_server(clip: Path, *options: str, payloader: str = "rtph264pay") -> 
             yield int(said.split()[1])
         finally:
             process.terminate()
-            process.wait(10)
+            process.wait(PATIENCE_S)
 
 
 @pytest.fixture

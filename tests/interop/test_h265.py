@@ -18,12 +18,12 @@ from gateways.decode import DecodePool
 from streamhub import _core, farm_scenes
 from support.aiortc_viewer import Packet, gaps, unwrap
 from support.h265_viewer import access_units, h264_viewer, h265_viewer, pictures_of
+from support.patience import PATIENCE_S
 
 from .farm_process import PASSWORD, Farm, running_farm
 from .test_foreign_rtsp import foreign_server, make_clip
 
 MAIN, SUB = "ch_1/main", "ch_1/sub"
-PATIENCE_S = 20.0
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ class Core:
         """Answers offers by opening this viewer."""
 
         def answer(offer: str) -> str:
-            until = time.time() + 120
+            until = time.time() + 600
             return self.native.open_viewer(viewer_id, stream_id, "ch_1", "su_test", offer, until)
 
         return answer

@@ -105,7 +105,7 @@ async def test_both_halves_by_one_command_and_one_end() -> None:
         )
         assert uri == f"rtsp://127.77.20.5:{farm.rtsp_port}/cam/15/sub"
         report = await check(
-            uri.replace("//", f"//admin:{quote(PASSWORD, safe='')}@"), timeout_s=10.0
+            uri.replace("//", f"//admin:{quote(PASSWORD, safe='')}@"), timeout_s=START_S
         )
         assert report.ok, report.lines()
         # Lines of both halves.
@@ -117,12 +117,12 @@ async def test_both_halves_by_one_command_and_one_end() -> None:
         assert " requests=3 " in farm.command("onvif-stats all")
         assert farm.command("onvif-fault 7 dead").startswith("error: 7 is no device number")
         farm.process.send_signal(signal.SIGTERM)
-        left, errors = farm.process.communicate(timeout=10)
+        left, errors = farm.process.communicate(timeout=START_S)
     assert farm.process.returncode == 0
     assert left.split("\n")[:-1] == ["farm: stopped", "farm: onvif stopped"]
     assert errors.strip() == ""
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", farm.rtsp_port), timeout=1)
+        socket.create_connection(("127.0.0.1", farm.rtsp_port), timeout=START_S)
 
 
 @pytest.mark.parametrize("stdin", [subprocess.PIPE, subprocess.DEVNULL])

@@ -15,6 +15,7 @@ from camera_registry.secret import Secret
 from gateways.decode import DecodePool
 from gateways.rtsp.inspect_pool import LookBroken, LookPool
 from support.district import Farm, eventually, running_farm
+from support.patience import PATIENCE_S
 
 PASSWORD = "p@ss:w/rd#1"
 
@@ -61,7 +62,7 @@ async def test_cameras_are_looked_at_side_by_side_and_their_keyframes_are_pictur
             assert each.keyframe is not None
             assert each.facts.codec is not None
             picture = await decoder.decode(
-                each.keyframe, codec=each.facts.codec, timeout_s=10, most_width=480
+                each.keyframe, codec=each.facts.codec, timeout_s=PATIENCE_S, most_width=480
             )
             assert (picture.width, picture.height) == (480, 270)
             assert len(picture.jpeg) < 64 << 10

@@ -13,11 +13,11 @@ import pytest
 from streamhub import _core
 from support.aiortc_viewer import AiortcViewer, gaps, unwrap
 from support.core_viewer import STREAM, CoreViewer
+from support.patience import PATIENCE_S, HeldUp
 
 from .farm_process import PASSWORD, Farm, running_farm
 
 TONE_HZ, RATE_HZ = 500, 8000
-PATIENCE_S = 20.0
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def core() -> Iterator[_core.Core]:
 
 
 async def viewer_of(core: _core.Core, name: str, *, sound: bool = True) -> AiortcViewer:
-    viewer = CoreViewer(core, name, time.time() + 120)
+    viewer = CoreViewer(core, name, time.time() + 600)
     viewer.viewer.sound, viewer.viewer.decode = sound, True
     await viewer.open()
     await viewer.viewer.wait_pictures(3, PATIENCE_S)
@@ -79,6 +79,7 @@ async def test_a_tone_is_heard_by_who_asked_and_by_nobody_else(
         assert {after - before for before, after in pairwise(times)} == {160}
 
         # Off: nothing more comes. On again: the numbers go on, and time has passed.
+        held_up = HeldUp()
         core.set_viewer_audio("hearing", False)
         rows = core.viewer_stats(["hearing"])
         while rows[0]["audio_on"]:
@@ -92,7 +93,7 @@ async def test_a_tone_is_heard_by_who_asked_and_by_nobody_else(
         assert gaps(hearing.sound_packets) == []
         before, after = hearing.sound_packets[sent - 1 : sent + 1]
         silent_s = (after.rtp_ts - before.rtp_ts) % 2**32 / RATE_HZ
-        assert silent_s == pytest.approx(after.at - before.at, abs=0.3)
+        assert silent_s == pytest.approx(after.at - before.at, abs=0.3 + held_up.seconds())
 
         for other in ("deaf", "mute"):
             assert core.viewer_stats([other])[0]["audio_packets"] == 0
@@ -114,6 +115,7 @@ async def test_reports_of_picture_and_sound_name_the_same_moment(
         await viewer.wait_sound(20, PATIENCE_S)
         picture, sound = viewer.packets[-1].ssrc, viewer.sound_packets[-1].ssrc
         viewer.reports.clear()
+        held_up = HeldUp()
         deadline = time.monotonic() + PATIENCE_S
         while not {picture, sound} <= set(viewer.reports):
             assert time.monotonic() < deadline, viewer.reports
@@ -129,7 +131,7 @@ async def test_reports_of_picture_and_sound_name_the_same_moment(
             (viewer.sound_packets, sound_ts, RATE_HZ),
         ):
             off = (packets[-1].rtp_ts - rtp_ts + 2**31) % 2**32 - 2**31
-            assert abs(off) / rate_hz < 0.5
+            assert abs(off) / rate_hz < 0.5 + held_up.seconds()
     finally:
         await viewer.close()
 

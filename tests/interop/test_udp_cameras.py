@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from streamhub import _core
+from support.patience import PATIENCE_S
 from support.scripted_camera import scripted_camera
 
 from .farm_process import PASSWORD, running_farm
 
 STREAM = "ch_1/main"
-PATIENCE_S = 20.0
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Fixtures: one farm and one seeded registry for all, a fresh service for each test."""
+"""Fixtures: one farm and one seeded registry for all, a service for each test or each file."""
 
 from __future__ import annotations
 
@@ -52,6 +52,15 @@ def farm(template: Path) -> Iterator[Farm]:
 @pytest.fixture
 def service(farm: Farm, template: Path, tmp_path: Path) -> Iterator[Service]:
     with running_service(copy_of(template, tmp_path / "data")) as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def one_service(
+    farm: Farm, template: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    """One for all tests of a file that leave it as they found it: to start one takes seconds."""
+    with running_service(copy_of(template, tmp_path_factory.mktemp("one") / "data")) as service:
         yield service
 
 

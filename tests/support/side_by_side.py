@@ -112,6 +112,8 @@ class SideBySide:
     first_picture_ms: float
     """From the request to the first picture on the glass."""
     readings: list[Reading]
+    drawn: list[tuple[float, int]]
+    """What the settled viewer alone showed: `after_ms`, and the picture's number."""
     settled: dict[str, Any]
     joined: dict[str, Any]
 
@@ -139,4 +141,5 @@ async def watch_a_join(
         for r in found["readings"]
         if r["settled"] is not None and r["joined"] is not None
     ]
-    return SideBySide(found["askedToFirstMs"], readings, found["settled"], found["joined"])
+    drawn = [(r["afterMs"], r["settled"]) for r in found["readings"] if r["settled"] is not None]
+    return SideBySide(found["askedToFirstMs"], readings, drawn, found["settled"], found["joined"])
