@@ -39,7 +39,7 @@ test-web: $(STAMPS)/web-deps
 	scripts/web-build test
 
 test-python: core web $(STAMPS)/media $(STAMPS)/postgres
-	$(BIN)/pytest
+	scripts/test-python
 
 fmt: setup ## format everything
 	cargo fmt --all

@@ -70,7 +70,7 @@ def test_systemd_takes_it(tmp_path: Path) -> None:
     copy = tmp_path / UNIT.name
     copy.write_text(text)
     done = subprocess.run(
-        ["systemd-analyze", "verify", str(copy)], capture_output=True, text=True, timeout=60
+        ["systemd-analyze", "verify", str(copy)], capture_output=True, text=True, timeout=600
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 

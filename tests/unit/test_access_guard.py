@@ -96,7 +96,7 @@ def test_a_door_without_a_permit_does_not_type_check(tmp_path: Path) -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
     )
     assert mypy.returncode == 1, mypy.stdout + mypy.stderr
     assert "wrong.py:4: error" in mypy.stdout
