@@ -72,6 +72,15 @@ def test_links_resolve(document: Path) -> None:
     assert broken == []
 
 
+def test_every_picture_is_shown_and_small() -> None:
+    made = (ROOT / "scripts" / "page-pictures").read_text()
+    shown = "\n".join(path.read_text() for path in documents())
+    for path in sorted((ROOT / "docs" / "images").iterdir()):
+        assert f"images/{path.name})" in shown, path.name
+        assert f'"{path.stem}": ' in made, f"{path.name} can't be made anew"
+        assert path.stat().st_size <= 200_000, path.name
+
+
 def test_every_decision_is_listed() -> None:
     directory = ROOT / "docs" / "decisions"
     listed = re.findall(r"\]\((\d{4}-[^)]+)\)", (directory / "README.md").read_text())
