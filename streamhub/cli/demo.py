@@ -141,6 +141,20 @@ def _listens(port: int) -> bool:
     return True
 
 
+def _require_free(port: int, option: str) -> None:
+    """Another service on the page's port would answer for ours. Raises RuntimeError."""
+    with socket.socket() as one:
+        # As both servers listen: one that has just ended is not in the way.
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            one.bind((HOST, port))
+        except OSError as error:
+            raise RuntimeError(
+                f"Port {port} can't be had ({error.strerror}); stop what is there, or choose"
+                f" another: streamhub demo {option} {port % 65535 + 1}"
+            ) from None
+
+
 def _welcome(console: Console, url: str, summary: DemoSummary) -> None:
     table = Table("sign in as", "password", "who", box=None, pad_edge=False)
     for username, display_name in summary.sign_ins:
@@ -168,6 +182,8 @@ def demo(
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, interrupted)
     try:
+        _require_free(port, "--port")
+        _require_free(farm_port, "--farm-port")
         children.start(
             "camera farm",
             ["farm", "--listen", f"{HOST}:{farm_port}", "--cameras", str(CAMERAS)],
