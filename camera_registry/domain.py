@@ -206,6 +206,7 @@ class Subject:
     version: int = 1  # raised by each change; a token minted under an older version is void
     second_factor_required: bool = False
     has_second_factor: bool = False  # one that was confirmed
+    must_change_password: bool = False  # somebody else knows it
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,6 +87,7 @@ class SubjectDraft:
     display_name: str
     kind: str = "person"
     enabled: bool = True
+    must_change_password: bool = False
 
 
 class SubjectChanges(TypedDict, total=False):

@@ -61,6 +61,7 @@ class People(GrantCases, RoleCases):
             display_name=check.name("display_name", draft.display_name),
             kind=check.one_of("kind", draft.kind, SubjectKind),
             enabled=draft.enabled,
+            must_change_password=draft.must_change_password,
         )
         async with self._units.begin(by) as unit:
             await unit.tx.subjects.add(subject, password_hash)
@@ -93,13 +94,23 @@ class People(GrantCases, RoleCases):
             )
         return subject
 
-    async def set_password_hash(self, subject_id: str, password_hash: str, by: Actor) -> Subject:
-        """Sets an argon2 hash; ends its sign-ins and voids its tokens."""
+    async def set_password_hash(
+        self,
+        subject_id: str,
+        password_hash: str,
+        by: Actor,
+        *,
+        must_change: bool = False,
+        but: str | None = None,
+    ) -> Subject:
+        """Sets an argon2 hash; ends its sign-ins, but for one, and voids its tokens."""
         async with self._units.begin(by) as unit:
             if await unit.tx.subjects.get(subject_id) is None:
                 raise NotFound("subject", subject_id)
-            subject = await unit.tx.subjects.set_password_hash(subject_id, password_hash)
-            await unit.tx.sign_ins.delete_of_subject(subject_id)
+            subject = await unit.tx.subjects.set_password_hash(
+                subject_id, password_hash, must_change=must_change
+            )
+            await unit.tx.sign_ins.delete_of_subject(subject_id, but=but)
             await unit.record("subject_password", id=subject_id, username=subject.username)
         return subject
 

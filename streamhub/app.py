@@ -159,7 +159,7 @@ async def _build(
 
     guard = Guard(facts, on_refusal=refused)
     audit = AuditLog(store)
-    passwords = Passwords()
+    passwords = Passwords(min_chars=settings.sign_in.password_min_chars)
     limiter = SignInLimiter(time.monotonic)
     second_factors = SecondFactors(
         store=store, feed=feed, vault=vault, limiter=limiter, now=utc_now

@@ -150,12 +150,13 @@ class DialSettings(BaseModel):
 
 
 class SignInSettings(BaseModel):
-    """How long sign-ins of the page and API keys last."""
+    """How long sign-ins of the page and API keys last; how long passwords are."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     # It ends after 12 h without use, and after so long however much it is used.
     max_days: float = Field(default=7.0, ge=0.05, le=366)
+    password_min_chars: int = Field(default=8, ge=8, le=64)
     # No API key lasts longer.
     key_max_days: int = Field(default=366, ge=1, le=3660)
 

@@ -228,7 +228,9 @@ class SubjectRepo(SubjectReader, Protocol):
         """Writes all but `version`, which is raised by one; gives the row as it now is."""
         ...
 
-    async def set_password_hash(self, subject_id: str, password_hash: str | None) -> Subject:
+    async def set_password_hash(
+        self, subject_id: str, password_hash: str | None, *, must_change: bool = False
+    ) -> Subject:
         """Raises the version by one."""
         ...
 

@@ -74,11 +74,17 @@ class SqlSubjects(Repo):
         await self._tx.run(schema.subjects.update().where(_S.id == subject.id).values(values))
         return await self._updated(subject.id)
 
-    async def set_password_hash(self, subject_id: str, password_hash: str | None) -> Subject:
+    async def set_password_hash(
+        self, subject_id: str, password_hash: str | None, *, must_change: bool = False
+    ) -> Subject:
         await self._tx.run(
             schema.subjects.update()
             .where(_S.id == subject_id)
-            .values(password_hash=password_hash, version=_S.version + 1)
+            .values(
+                password_hash=password_hash,
+                must_change_password=must_change,
+                version=_S.version + 1,
+            )
         )
         return await self._updated(subject_id)
 

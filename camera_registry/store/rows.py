@@ -279,6 +279,7 @@ def subject_from(row: AnyRow) -> Subject:
         row.version,
         row.second_factor_required,
         row.has_second_factor,
+        row.must_change_password,
     )
 
 
@@ -292,6 +293,7 @@ def subject_values(subject: Subject) -> dict[str, Any]:
         "version": subject.version,
         "second_factor_required": subject.second_factor_required,
         "has_second_factor": subject.has_second_factor,
+        "must_change_password": subject.must_change_password,
     }
 
 

@@ -330,6 +330,7 @@ subjects = Table(
     Column("password_hash", String(256), nullable=True),  # argon2, encoded form
     Column("second_factor_required", Boolean, nullable=False),
     Column("has_second_factor", Boolean, nullable=False),
+    Column("must_change_password", Boolean, nullable=False),
     UniqueConstraint("username"),
 )
 

@@ -29,6 +29,7 @@ SIGN_IN_ENDED = frozenset(
 
 # What must be seen to first, and how it is said.
 DUE = {
+    "password_change_due": "Change the password first: PUT /api/v1/me/password.",
     "second_factor_due": "Set up a second factor first: POST /api/v1/me/second-factor.",
 }
 

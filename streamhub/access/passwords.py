@@ -11,42 +11,33 @@ import secrets
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from .password_rules import MAX_PASSWORD_CHARS, MIN_PASSWORD_CHARS, check_length, check_new
+
 # Two checks at once: 128 MiB and two cores at most, however many sign in at shift change.
 MAX_CHECKS_AT_ONCE = 2
-MIN_PASSWORD_CHARS = 8
-# argon2 reads all of it: a megabyte password must not become work.
-MAX_PASSWORD_CHARS = 256
-
-
-class PasswordTooWeak(ValueError):
-    """The new password is too short or too long."""
 
 
 def hash_password(password: str) -> str:
-    """The argon2id string to store; blocks for about 50 ms, so not for the event loop. Raises
-    PasswordTooWeak."""
-    _check_strength(password)
+    """The argon2id string to store, whatever the password is but for its length; blocks for about
+    50 ms, so not for the event loop. Raises PasswordTooWeak."""
+    check_length(password)
     return PasswordHasher().hash(password)
-
-
-def _check_strength(password: str) -> None:
-    if not MIN_PASSWORD_CHARS <= len(password) <= MAX_PASSWORD_CHARS:
-        raise PasswordTooWeak(
-            f"A password has {MIN_PASSWORD_CHARS} to {MAX_PASSWORD_CHARS} characters."
-        )
 
 
 class Passwords:
     """Hash and verify. `hasher` is given by tests that need cheap hashes."""
 
-    def __init__(self, hasher: PasswordHasher | None = None) -> None:
+    def __init__(
+        self, hasher: PasswordHasher | None = None, *, min_chars: int = MIN_PASSWORD_CHARS
+    ) -> None:
+        self._min_chars = min_chars
         self._hasher = hasher or PasswordHasher()
         self._slots = asyncio.Semaphore(MAX_CHECKS_AT_ONCE)
         self._decoy: str | None = None
 
-    async def hash(self, password: str) -> str:
-        """The argon2id string to store. Raises PasswordTooWeak."""
-        _check_strength(password)
+    async def hash(self, password: str, username: str) -> str:
+        """The argon2id string to store of a new password. Raises PasswordTooWeak."""
+        check_new(password, username, min_chars=self._min_chars)
         async with self._slots:
             return await asyncio.to_thread(self._hasher.hash, password)
 

@@ -79,8 +79,8 @@ def decide(
     """The decision. `now` is timezone-aware; `purpose` is the code of what it is wanted for.
 
     Reasons of a refusal: unknown_subject, subject_disabled, sign_in_outdated, sign_in_ended,
-    key_ended, second_factor_due, not_there, not_filed, no_grant, denied, purpose_required,
-    purpose_unknown, channel_disabled.
+    key_ended, password_change_due, second_factor_due, not_there, not_filed, no_grant, denied,
+    purpose_required, purpose_unknown, channel_disabled.
     """
     due = what_is_due(principal, facts)
     if due is not None and subject_refusal(principal, facts, now) is None:
@@ -256,11 +256,14 @@ def subject_refusal(principal: Principal, facts: Facts, now: datetime) -> str | 
 
 
 def what_is_due(principal: Principal, facts: Facts) -> str | None:
-    """What the subject must see to before it may do anything else: second_factor_due. None when
-    nothing is; of a program that comes with a key nothing is asked."""
+    """What the subject must see to before it may do anything else: password_change_due,
+    second_factor_due. None when nothing is; of a program that comes with a key nothing is
+    asked."""
     subject = facts.subject(principal.subject_id)
     if subject is None or principal.via in ("key", "local"):
         return None
+    if subject.must_change_password:
+        return "password_change_due"
     if subject.second_factor_required and not subject.has_second_factor:
         return "second_factor_due"
     return None

@@ -1,7 +1,8 @@
 """Limits on guessing: a few attempts at once, then one every so many seconds.
 
-A success gives the attempts back, so nobody is locked out by signing in often; the limit is per
-name and address, so a stranger who guesses at a name from elsewhere does not lock its owner out.
+A success gives the attempts back, so nobody is locked out by signing in often. The limits are per
+name and address, and slower ones per address and per name; that of a name does not count where its
+owner is known to sit, so a stranger who guesses from elsewhere does not lock the owner out.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ OF_NAME_AND_ADDRESS = Limit("name_and_address", 5, 10.0)
 # The same address may try other names, but not endlessly: a whole office behind one address
 # (NAT) signs in at shift change, so this one is wider.
 OF_ADDRESS = Limit("address", 50, 10.0)
+# Guessing at one name from many addresses. Those that the name is known to sign in from are not
+# counted: there its owner does not even notice.
+OF_NAME = Limit("name", 30, 60.0)
 # Who tries these has the password. Three of a million codes count at a time: at 288 a day the
 # chance of a hit is 0.1% a day.
 OF_CODES = Limit("codes", 5, 300.0)
@@ -99,19 +103,38 @@ class SignInLimiter:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.buckets = Buckets(clock)
+        self._known: OrderedDict[str, None] = OrderedDict()
 
-    def attempt(self, username: str, remote: str) -> None:
-        """A password is about to be checked. Raises TooManyAttempts."""
-        self.buckets.attempt(_pair(username, remote), (OF_ADDRESS, remote))
+    def attempt(self, username: str, remote: str, *, is_known: bool = False) -> None:
+        """A password is about to be checked; `is_known`: the name is signed in from this address.
+        Raises TooManyAttempts."""
+        self.buckets.attempt(
+            _pair(username, remote),
+            (OF_ADDRESS, remote),
+            *self._of_name(username, remote, is_known),
+        )
 
     def attempt_code(self, subject_id: str) -> None:
         """A code of the second factor is about to be checked. Raises TooManyAttempts."""
         self.buckets.attempt((OF_CODES, subject_id))
 
-    def succeeded(self, username: str, remote: str) -> None:
+    def succeeded(self, username: str, remote: str, *, is_known: bool = False) -> None:
         """Forget the attempts of this name from this address: they were its owner's."""
-        self.buckets.forget(_pair(username, remote))
+        pair = _pair(username, remote)
+        self.buckets.forget(pair)
         self.buckets.give_back((OF_ADDRESS, remote))
+        for bucket in self._of_name(username, remote, is_known):
+            self.buckets.give_back(bucket)
+        self._known[pair[1]] = None
+        self._known.move_to_end(pair[1])
+        while len(self._known) > MAX_ENTRIES:
+            self._known.popitem(last=False)
+
+    def _of_name(self, username: str, remote: str, is_known: bool) -> list[Bucket]:
+        """Where the name itself is counted, if it is."""
+        if is_known or _pair(username, remote)[1] in self._known:
+            return []
+        return [(OF_NAME, username[:64])]
 
     def code_succeeded(self, subject_id: str) -> None:
         self.buckets.forget((OF_CODES, subject_id))

@@ -57,7 +57,7 @@ class Setup:
                 "there is a new one.",
                 code="setup_code_wrong",
             )
-        hashed = await self._passwords.hash(password)
+        hashed = await self._passwords.hash(password, draft.username)
         actor = Actor(subject_id=None, subject_name="setup", remote=remote, as_role="first_start")
         subject = await self._first_start.make(draft, hashed, actor)
         self.code = None

@@ -188,7 +188,8 @@ class SignIns:
         """The signed-in subject, who has said its password again: for what would let others in.
         Raises Forbidden (wrong_password) or TooManyAttempts."""
         subject = self._present_subject(principal.subject_id)
-        self._limiter.attempt(subject.username, principal.remote)
+        # Whoever asks is signed in.
+        self._limiter.attempt(subject.username, principal.remote, is_known=True)
         async with self._store.read() as tx:
             stored = await tx.subjects.password_hash(subject.id)
         if not await self._passwords.verify(stored, password):
@@ -200,7 +201,7 @@ class SignIns:
             )
             await self._store.append_audit(entry)
             raise Forbidden("The password is wrong.", code="wrong_password")
-        self._limiter.succeeded(subject.username, principal.remote)
+        self._limiter.succeeded(subject.username, principal.remote, is_known=True)
         return subject
 
     async def _verified(
@@ -231,7 +232,8 @@ class SignIns:
 
     async def _checked(self, name: str, password: str, code: str | None, remote: str) -> Subject:
         # Counted before the check, so that guesses at once do not pass together.
-        self._limiter.attempt(name, remote)
+        is_known = self._is_known(name, remote)
+        self._limiter.attempt(name, remote, is_known=is_known)
         async with self._store.read() as tx:
             subject = await tx.subjects.by_username(name)
             stored = None if subject is None else await tx.subjects.password_hash(subject.id)
@@ -244,8 +246,15 @@ class SignIns:
                 raise _Refused(subject, "no_code", NEEDS_CODE, "second_factor_needed")
             if not await self._second_factors.check(subject, code):
                 raise _Refused(subject, "wrong_code", WRONG_CODE, "second_factor_needed")
-        self._limiter.succeeded(name, remote)
+        self._limiter.succeeded(name, remote, is_known=is_known)
         return subject
+
+    def _is_known(self, name: str, remote: str) -> bool:
+        facts = self._facts.current
+        subject = next((row for row in facts.subjects.values() if row.username == name), None)
+        if subject is None:
+            return False
+        return any(row.remote == remote for row in facts.sign_ins_of(subject.id))
 
     def _present_subject(self, subject_id: str) -> Subject:
         subject = self._facts.current.subject(subject_id)

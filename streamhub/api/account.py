@@ -1,4 +1,4 @@
-"""One's own account: the second factor."""
+"""One's own account: the password, the second factor."""
 
 from typing import Annotated
 
@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field, SecretStr
 
 from camera_registry.domain import Subject
 from streamhub.access.errors import Forbidden
+from streamhub.access.password_rules import PasswordTooWeak
 from streamhub.access.permit import Permit
 from streamhub.access.principal import Action, Principal
 
@@ -22,6 +23,11 @@ Manages = Annotated[Permit, requires_in_person(Action.MANAGE, the_district)]
 
 class PasswordAgain(BaseModel):
     password: SecretStr
+
+
+class PasswordChange(BaseModel):
+    current: SecretStr
+    new: SecretStr
 
 
 class Code(BaseModel):
@@ -41,6 +47,18 @@ class EnrolmentOut(BaseModel):
 
 class RecoveryCodes(BaseModel):
     recovery_codes: list[str] = Field(description="Each counts once; not shown again.")
+
+
+@router.put("/me/password", status_code=204)
+async def change_password(services: Provided, who: Own, body: PasswordChange) -> Response:
+    """Ends one's other sign-ins, and one's tokens and views; API keys stay."""
+    subject = await _password_again(services, who, body.current)
+    new = body.new.get_secret_value()
+    if new == body.current.get_secret_value():
+        raise PasswordTooWeak("That is the password it was; choose another.")
+    hashed = await services.passwords.hash(new, subject.username)
+    await services.people.set_password_hash(subject.id, hashed, who.actor(), but=who.credential_id)
+    return Response(status_code=204)
 
 
 @router.get("/me/second-factor")

@@ -18,7 +18,7 @@ from camera_registry.importers.templates import TemplateInvalid
 from camera_registry.importers.vendors import VendorRefused
 from camera_registry.importers.writers import TooManyRows
 from streamhub.access import errors as access
-from streamhub.access.passwords import PasswordTooWeak
+from streamhub.access.password_rules import PasswordTooWeak
 from streamhub.delivery import errors as delivery
 from streamhub.media import contract as media
 from streamhub.steering import errors as steering

@@ -72,7 +72,8 @@ class Me(SubjectBrief):
     manages_district: bool = Field(description="All of it: imports, sweeps, settings.")
     may_audit: bool
     due: str | None = Field(
-        description="What must be seen to before anything else is allowed: second_factor_due."
+        description="What must be seen to before anything else is allowed: password_change_due,"
+        " second_factor_due."
     )
 
 

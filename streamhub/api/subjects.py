@@ -19,6 +19,13 @@ router = APIRouter(prefix="/api/v1/subjects", tags=["subjects"])
 Manages = Annotated[Permit, requires(Action.MANAGE, the_district)]
 
 
+MustChange = Field(
+    default=None,
+    description="With `password`: it may do nothing before it has chosen its own. Left out: so for"
+    " persons, not for services.",
+)
+
+
 class SubjectOut(BaseModel):
     id: str
     username: str
@@ -27,6 +34,7 @@ class SubjectOut(BaseModel):
     enabled: bool
     second_factor_required: bool
     has_second_factor: bool
+    must_change_password: bool
 
 
 class SubjectList(BaseModel):
@@ -41,12 +49,14 @@ class SubjectCreate(BaseModel):
     kind: SubjectKind = SubjectKind.PERSON
     enabled: bool = True
     password: SecretStr | None = None
+    must_change_password: bool | None = MustChange
 
 
 class SubjectPatch(BaseModel):
     display_name: str | None = None
     enabled: bool | None = None
     password: SecretStr | None = None
+    must_change_password: bool | None = MustChange
     second_factor_required: bool | None = Field(
         default=None, description="It may do nothing before it has set one up."
     )
@@ -75,12 +85,15 @@ async def create_subject(
     async def create() -> SubjectOut:
         password_hash = None
         if body.password is not None:
-            password_hash = await services.passwords.hash(body.password.get_secret_value())
+            password_hash = await services.passwords.hash(
+                body.password.get_secret_value(), body.username
+            )
         draft = SubjectDraft(
             username=body.username,
             display_name=body.display_name,
             kind=body.kind,
             enabled=body.enabled,
+            must_change_password=_must_change(body, body.kind),
         )
         by = permit.principal.actor()
         return _out(await services.people.create_subject(draft, by, password_hash))
@@ -102,10 +115,12 @@ async def update_subject(
     """Any change ends the subject's tokens; disabling or a new password ends its sign-ins and
     views too."""
     by = permit.principal.actor()
+    row = await services.people.get_subject(subject_id)
     password_hash = None
     if body.password is not None:
-        password_hash = await services.passwords.hash(body.password.get_secret_value())
-    row = await services.people.get_subject(subject_id)
+        password_hash = await services.passwords.hash(
+            body.password.get_secret_value(), row.username
+        )
     changes: SubjectChanges = {}
     if body.display_name is not None:
         changes["display_name"] = body.display_name
@@ -116,7 +131,9 @@ async def update_subject(
     if changes:
         row = await services.people.update_subject(subject_id, changes, by)
     if password_hash is not None:
-        row = await services.people.set_password_hash(subject_id, password_hash, by)
+        row = await services.people.set_password_hash(
+            subject_id, password_hash, by, must_change=_must_change(body, row.kind)
+        )
     return _out(row)
 
 
@@ -124,6 +141,15 @@ async def update_subject(
 async def delete_subject(services: Provided, permit: Manages, subject_id: str) -> Response:
     await services.people.delete_subject(subject_id, permit.principal.actor())
     return Response(status_code=204)
+
+
+def _must_change(body: SubjectCreate | SubjectPatch, kind: SubjectKind) -> bool:
+    """Of a password that somebody else has chosen, and knows."""
+    if body.password is None:
+        return False
+    if body.must_change_password is None:
+        return kind is SubjectKind.PERSON
+    return body.must_change_password
 
 
 def _out(row: Subject) -> SubjectOut:
@@ -135,4 +161,5 @@ def _out(row: Subject) -> SubjectOut:
         enabled=row.enabled,
         second_factor_required=row.second_factor_required,
         has_second_factor=row.has_second_factor,
+        must_change_password=row.must_change_password,
     )

@@ -17,6 +17,11 @@ PasswordStdin = Annotated[
 ]
 
 
+KeepPassword = Annotated[
+    bool, typer.Option("--keep", help="A person need not change it at the next sign-in.")
+]
+
+
 async def subject_by(api: Api, text: str) -> dict[str, Any]:
     """The subject with that username or id. Raises CliError when there is none."""
     if text.startswith("su_"):
@@ -40,6 +45,7 @@ def add(
     display_name: Annotated[str | None, typer.Option("--name")] = None,
     kind: Annotated[str, typer.Option(help="person or service.")] = "person",
     password_stdin: PasswordStdin = False,
+    keep: KeepPassword = False,
     no_password: Annotated[
         bool, typer.Option("--no-password", help="For a program that comes with an API key.")
     ] = False,
@@ -51,6 +57,7 @@ def add(
         "display_name": display_name or username,
         "kind": kind,
         "password": None if no_password else _password(password_stdin),
+        "must_change_password": False if keep else None,
     }
     show_object(run(lambda api: api.call("POST", "/api/v1/subjects", body=body)), as_json=as_json)
 
@@ -81,9 +88,15 @@ def enable(username: str) -> None:
 
 
 @app.command("set-password")
-def set_password(username: str, password_stdin: PasswordStdin = False) -> None:
-    """Give a subject a new password; what was signed in with the old one ends."""
-    _change(username, {"password": _password(password_stdin)})
+def set_password(
+    username: str, password_stdin: PasswordStdin = False, keep: KeepPassword = False
+) -> None:
+    """Give a subject a new password; what was signed in with the old one ends. A person has to
+    choose its own at the next sign-in."""
+    changes: dict[str, Any] = {"password": _password(password_stdin)}
+    if keep:
+        changes["must_change_password"] = False
+    _change(username, changes)
     say(f"changed the password of {username}")
 
 

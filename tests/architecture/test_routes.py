@@ -110,6 +110,7 @@ BODIES: dict[tuple[str, str], dict[str, object]] = {
     ("POST", "/api/v1/subjects"): {"username": "someone", "display_name": "Someone"},
     ("POST", "/api/v1/keys"): {"name": "mine"},
     ("POST", "/api/v1/subjects/{subject_id}/keys"): {"name": "theirs"},
+    ("PUT", "/api/v1/me/password"): {"current": "x", "new": "y"},
     ("POST", "/api/v1/me/second-factor"): {"password": "x"},
     ("POST", "/api/v1/me/second-factor/remove"): {"password": "x"},
     ("POST", "/api/v1/me/second-factor/confirm"): {"code": "000000"},
@@ -149,6 +150,7 @@ OWN = {
 }
 # Of one's own account, too: what is sent here is wrong.
 OWN_REFUSED = {
+    ("PUT", "/api/v1/me/password"): (403, "wrong_password"),
     ("POST", "/api/v1/me/second-factor"): (403, "wrong_password"),
     ("POST", "/api/v1/me/second-factor/remove"): (403, "wrong_password"),
     ("POST", "/api/v1/me/second-factor/confirm"): (404, "not_found"),

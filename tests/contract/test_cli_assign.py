@@ -21,7 +21,9 @@ def command(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
     made.ok(
         "camera", "add", CODE, "永顺路口1", "--area", "110112", "--url", "rtsp://127.0.0.1:9/main"
     )
-    made.ok("subject", "add", "grid-platform", "--password-stdin", given="platform-pass\n")
+    made.ok(
+        "subject", "add", "grid-platform", "--keep", "--password-stdin", given="platform-pass\n"
+    )
     made.ok("grant", "add", "grid-platform", "list,live", "--area", "永顺镇")
     yield made
     made.end()

@@ -29,7 +29,7 @@ def command(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
         "camera", "add", "11011200111310000001", "路口1", "--area", "永顺镇",
         "--url", "rtsp://cam:s3cret-word@127.0.0.1:9/main", "--sub-url", "rtsp://127.0.0.1:9/sub",
     )  # fmt: skip
-    made.ok("subject", "add", "operator", "--password-stdin", given="operator-pass\n")
+    made.ok("subject", "add", "operator", "--keep", "--password-stdin", given="operator-pass\n")
     yield made
     made.end()
 

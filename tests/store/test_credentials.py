@@ -75,6 +75,22 @@ async def test_sign_ins_are_ended_by_their_subject(
     assert len(await credentials.sign_ins_of(bob.id)) == 1
 
 
+async def test_a_password_that_must_be_changed_says_so_until_it_is(
+    people: People, by: Actor, store: SqlStore
+) -> None:
+    draft = SubjectDraft("ada", "Ada", must_change_password=True)
+    ada = await people.create_subject(draft, by, "hash")
+    assert (await people.get_subject(ada.id)).must_change_password
+    changed = await people.update_subject(ada.id, {"display_name": "A"}, by)
+    assert changed.must_change_password
+    async with store.write() as tx:
+        for row in (SignIn(f"si_{n}", n * 64, ada.id, NOW, LATER, LATER) for n in "ab"):
+            await tx.sign_ins.add(row)
+    changed = await people.set_password_hash(ada.id, "another", by, but="si_a")
+    assert not changed.must_change_password
+    assert [row.id for row in await Credentials(store).sign_ins_of(ada.id)] == ["si_a"]
+
+
 async def test_a_second_factor_is_told_of_by_its_subject(
     people: People, by: Actor, store: SqlStore
 ) -> None:

@@ -10,10 +10,12 @@ import jwt
 import pytest
 
 from streamhub.access.errors import TooManyAttempts, Unauthenticated
-from streamhub.access.passwords import Passwords, PasswordTooWeak, hash_password
+from streamhub.access.password_rules import PasswordTooWeak
+from streamhub.access.passwords import Passwords, hash_password
 from streamhub.access.rate_limit import (
     MAX_ENTRIES,
     OF_ADDRESS,
+    OF_NAME,
     OF_NAME_AND_ADDRESS,
     SignInLimiter,
 )
@@ -178,8 +180,43 @@ def test_the_limiter_is_bounded_and_says_how_long() -> None:
         limiter.attempt("another", HOME)
     assert limited.value.retry_after_s == OF_ADDRESS.per_s
     for number in range(MAX_ENTRIES):
-        limiter.attempt("name", f"address{number}")
+        limiter.attempt("name", f"address{number}", is_known=True)
     assert len(limiter.buckets) == MAX_ENTRIES
+
+
+def test_guessing_from_many_addresses_does_not_lock_the_owner_out() -> None:
+    clock = Clock()
+    limiter = SignInLimiter(clock.seconds)
+    limiter.attempt("ada", HOME)
+    limiter.succeeded("ada", HOME)
+    for number in range(OF_NAME.at_once):
+        limiter.attempt("ada", f"stranger{number}")
+    with pytest.raises(TooManyAttempts) as limited:
+        limiter.attempt("ada", "another stranger")
+    assert (limited.value.limit, limited.value.is_first) == ("name", True)
+    with pytest.raises(TooManyAttempts) as limited:
+        limiter.attempt("ada", "yet another")
+    assert not limited.value.is_first
+    limiter.attempt("ada", HOME)
+    limiter.attempt("ada", "where ada is signed in", is_known=True)
+    limiter.attempt("bob", "another stranger")
+    clock.pass_s(OF_NAME.per_s)
+    limiter.attempt("ada", "another stranger")
+
+
+async def test_a_lock_is_told_once_and_spares_where_the_owner_sits(tmp_path: Path) -> None:
+    async with a_kit(tmp_path) as kit:
+        await kit.sign_ins.open("yongshun", "yongshun-pass", HOME)
+        for number in range(OF_NAME.at_once + 3):
+            with pytest.raises((Unauthenticated, TooManyAttempts)):
+                await kit.sign_ins.open("yongshun", "guess", f"198.51.100.{number}")
+        rows = [row for row in await kit.rows("sign_in") if row.detail.get("reason") == "locked"]
+        assert [(row.subject_name, row.detail["limit"]) for row in rows] == [("yongshun", "name")]
+        # What this process has not seen itself it knows by the sign-ins that there are.
+        kit.sign_ins._limiter._known.clear()
+        assert await kit.sign_ins.open("yongshun", "yongshun-pass", HOME)
+        with pytest.raises(TooManyAttempts):
+            await kit.sign_ins.open("yongshun", "yongshun-pass", "203.0.113.9")
 
 
 def test_many_good_sign_ins_are_no_attack() -> None:
@@ -228,7 +265,7 @@ def test_the_key_is_made_once_and_is_the_owners_alone(tmp_path: Path) -> None:
 
 async def test_passwords() -> None:
     passwords = Passwords(CHEAP)
-    stored = await passwords.hash("correct horse")
+    stored = await passwords.hash("correct horse", "ada")
     assert stored.startswith("$argon2id$")
     assert await passwords.verify(stored, "correct horse")
     assert not await passwords.verify(stored, "wrong horse")
@@ -237,6 +274,6 @@ async def test_passwords() -> None:
     assert not await passwords.verify(stored, "x" * 1000)
     for bad in ("short", "x" * 257):
         with pytest.raises(PasswordTooWeak):
-            await passwords.hash(bad)
+            await passwords.hash(bad, "ada")
         with pytest.raises(PasswordTooWeak):
             hash_password(bad)

@@ -56,7 +56,7 @@ export interface SetupDraft {
   readonly area_code: string
   readonly area_name: string
 }
-export type Due = 'second_factor_due'
+export type Due = 'password_change_due' | 'second_factor_due'
 
 export interface Area {
   readonly id: string

@@ -1,5 +1,5 @@
 /**
- * What one calls about one's own account: where one is signed in, the second factor. Through `request` of the one door.
+ * What one calls about one's own account: where one is signed in, the password, the second factor. Through `request` of the one door.
  */
 import { jsonInit, type Api, type Result } from '../api'
 
@@ -71,4 +71,8 @@ export function removeSecondFactor(api: Api, password: string): Promise<Result<n
 /** A secret of base32 in groups of four, as people read it. */
 export function grouped(secret: string): string {
   return secret.replace(/(.{4})(?=.)/g, '$1 ')
+}
+
+export function changePassword(api: Api, current: string, next: string): Promise<Result<null>> {
+  return api.request('/api/v1/me/password', jsonInit('PUT', { current, new: next }))
 }

@@ -1,4 +1,4 @@
-"""Sign-ins have a name to list and end them by, and an absolute end; API keys; second factors."""
+"""Sign-ins with a name and an absolute end, API keys, second factors, passwords to be changed."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def upgrade() -> None:
         ),
     )
     op.create_index("ix_api_keys_subject_id", "api_keys", ["subject_id"])
-    for name in ("second_factor_required", "has_second_factor"):
+    for name in ("second_factor_required", "has_second_factor", "must_change_password"):
         op.add_column(
             "subjects", sa.Column(name, sa.Boolean, nullable=False, server_default=sa.false())
         )
@@ -74,7 +74,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_table("recovery_codes")
     op.drop_table("second_factors")
-    for name in ("has_second_factor", "second_factor_required"):
+    for name in ("must_change_password", "has_second_factor", "second_factor_required"):
         op.drop_column("subjects", name)
     op.drop_table("api_keys")
     # An older program does not know the kind.
