@@ -138,7 +138,7 @@ async def test_a_sweep_goes_on_after_a_restart_where_it_was(tmp_path: Path) -> N
         assert server is not None
         async with a_service(tmp_path) as running, running.as_("admin") as client:
             body = {
-                "networks": ["127.78.3.0/29", "127.79.0.0/24"],
+                "networks": ["127.78.3.0/29", "127.79.0.0/25"],
                 "ports": [PORT],
                 "credentials": [a_set(*ONE), a_set(*TWO)],
             }

@@ -20,6 +20,7 @@ from playwright.async_api import Browser
 from support.district import Service
 from support.logged_farm import logged_farm
 from support.page import Wall
+from support.patience import HeldUp
 from support.side_by_side import SideBySide, watch_a_join
 from support.watching import add_camera, channels_of
 
@@ -31,6 +32,8 @@ WINDOW_MS = 400
 READINGS_NEEDED = 5
 PICTURES_NEEDED = 4
 """Of the six that the slowest stream has in that time."""
+BUSY_S = 0.5
+"""Of a join's five seconds, what the service waits for a core when others have the machine."""
 TRIES = 4
 """A machine that is busy with others does not always let a browser draw two pictures in time; a
 viewer that joins late is late each time."""
@@ -68,9 +71,10 @@ async def test_a_second_after_joining_the_picture_is_that_of_a_settled_viewer(
         await wall.open_channel(channel)
         await wall.wait_decoding()
         await asyncio.sleep(SETTLED_S)  # what is meant: somebody watches for so long
-        joins: list[SideBySide] = []
+        joins: list[tuple[SideBySide, bool]] = []
         for place in PLACES_IN_GOP:
             for _ in range(TRIES):
+                held_up = HeldUp(*service.pids)
                 join = await watch_a_join(
                     page,
                     place_in_gop=place,
@@ -78,24 +82,26 @@ async def test_a_second_after_joining_the_picture_is_that_of_a_settled_viewer(
                     loop_pictures=stream.loop_pictures,
                     watch_ms=WATCH_MS,
                 )
-                if is_live(join):
+                was_live = is_live(join, jitters=held_up.seconds() > BUSY_S)
+                if was_live:
                     break
-            if not (is_live(join) or is_drawn(join)):
+            if not was_live and not is_drawn(join):
                 pytest.skip("this machine is too busy to draw two viewers side by side")
-            joins.append(join)
+            joins.append((join, was_live))
         sent = farm.sent_unix_ms(stream.clip)
-    for place, join in zip(PLACES_IN_GOP, joins, strict=True):
+    for place, (join, was_live) in zip(PLACES_IN_GOP, joins, strict=True):
         print(f"\n{name}, joined at {place:.0%} of a GOP: {words(join, sent)}")
-        assert is_live(join), join.behind(1_000, 1_000 + WINDOW_MS)
+        assert was_live, join.behind(1_000, 1_000 + WINDOW_MS)
 
 
-def is_live(join: SideBySide) -> bool:
-    """Whether both show the same picture a second after the join."""
+def is_live(join: SideBySide, *, jitters: bool) -> bool:
+    """Whether both show the same picture a second after the join. The two are drawn by one busy
+    browser: now and then a picture is shown a turn late, and often where everything `jitters`.
+    """
     second = join.behind(1_000, 1_000 + WINDOW_MS)
-    # The two are drawn by one busy browser: now and then a picture is shown a turn late.
     timely = sum(abs(behind) <= 1 for behind in second)
-    is_seen = len(second) >= READINGS_NEEDED
-    return is_seen and abs(median(second)) <= 1 and timely >= 0.8 * len(second)
+    is_steady = jitters or timely >= 0.8 * len(second)
+    return len(second) >= READINGS_NEEDED and abs(median(second)) <= 1 and is_steady
 
 
 def is_drawn(join: SideBySide) -> bool:

@@ -3,7 +3,6 @@ service in another."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import subprocess
@@ -17,7 +16,7 @@ from typing import Any
 
 import httpx
 
-from support.district import free_port
+from support.district import free_port, is_healthy
 from support.patience import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -99,7 +98,7 @@ class Command:
             )
         try:
             deadline = time.monotonic() + PATIENCE_S
-            while not self._healthy():
+            while not is_healthy(self.port):
                 assert process.poll() is None, self.log()
                 assert time.monotonic() < deadline, self.log()
                 time.sleep(0.05)
@@ -108,11 +107,6 @@ class Command:
             if process.poll() is None:
                 process.kill()
             process.wait(PATIENCE_S)
-
-    def _healthy(self) -> bool:
-        with contextlib.suppress(httpx.TransportError):
-            return httpx.get(f"{self.url}/healthz", timeout=5).status_code == httpx.codes.OK
-        return False
 
     def log(self) -> str:
         return (self.data_dir.parent / "service.log").read_text()
