@@ -255,6 +255,7 @@ class Imports:
                 rows_done=0,
                 counts={},
                 base_seq=None,
+                code=None,
                 sentence=None,
             )
             await unit.tx.jobs.update(job)
@@ -351,7 +352,8 @@ class Imports:
             job = await tx.jobs.get(job_id)
             if job is not None and job.state is JobState.CHECKING:
                 sentence = "The check broke off; the log says why. Check it again."
-                job = replace(job, state=JobState.REFUSED, sentence=sentence, counts={})
+                code = "check_broke_off"
+                job = replace(job, state=JobState.REFUSED, code=code, sentence=sentence, counts={})
                 await tx.jobs.delete_rows(job_id)
                 await tx.jobs.update(job)
 

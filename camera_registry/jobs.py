@@ -53,6 +53,7 @@ class ImportJob:
     rows_done: int = 0
     counts: Mapping[str, int] = field(default_factory=dict)  # add, change, same, refused, …
     base_seq: int | None = None  # the changes seq that the plan was made at
+    code: str | None = None  # of the sentence, which says why the file as a whole was refused
     sentence: str | None = None
     finished_at: datetime | None = None
 

@@ -48,7 +48,9 @@ async def check_job(store: Store, vault: Vault, job_id: str, site_dir: Path | No
             await write.jobs.delete_rows(job_id)  # of a check that was cut short
         job = await _check(store, vault, job, vault.open_bytes(job_id, sealed), site_dir)
     except RegistryError as refused:
-        job = replace(job, state=JobState.REFUSED, sentence=str(refused), counts={})
+        job = replace(
+            job, state=JobState.REFUSED, code=refused.code, sentence=str(refused), counts={}
+        )
     job = replace(job, finished_at=datetime.now(SHANGHAI))
     async with store.write() as write:
         if job.state is JobState.REFUSED:
@@ -84,7 +86,13 @@ async def _check(
     if done == 0:
         raise FileRefused("no_rows", "The file has headings but no rows.")
     return replace(
-        job, state=JobState.CHECKED, rows_done=done, counts=counts, base_seq=base_seq, sentence=None
+        job,
+        state=JobState.CHECKED,
+        rows_done=done,
+        counts=counts,
+        base_seq=base_seq,
+        code=None,
+        sentence=None,
     )
 
 

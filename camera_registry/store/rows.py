@@ -220,6 +220,7 @@ def job_from(row: AnyRow) -> ImportJob:
         rows_done=row.rows_done,
         counts=json.loads(row.counts),
         base_seq=row.base_seq,
+        code=row.code,
         sentence=row.sentence,
         finished_at=row.finished_at,
     )
@@ -238,6 +239,7 @@ def job_values(job: ImportJob) -> dict[str, Any]:
         "rows_done": job.rows_done,
         "counts": canonical_json(dict(job.counts)),
         "base_seq": job.base_seq,
+        "code": job.code,
         "sentence": job.sentence,
         "finished_at": job.finished_at,
     }

@@ -222,6 +222,7 @@ import_jobs = Table(
     Column("base_seq", Integer, nullable=True),  # the changes seq that the plan was made at
     Column("sentence", Text, nullable=True),  # why it went no further
     Column("finished_at", UtcTime, nullable=True),
+    Column("code", String(40), nullable=True),  # of the sentence
     Index(None, "created_at", "id"),
 )
 

@@ -98,7 +98,8 @@ class ImportOut(BaseModel):
     state: JobState
     rows_done: int = Field(description="Rows checked so far.")
     counts: dict[str, int] = Field(description="add, change, same, refused; warnings.")
-    sentence: str | None = Field(description="Why the file as a whole was refused.")
+    code: str | None = Field(description="Why the file as a whole was refused.")
+    sentence: str | None = Field(description="The same for people.")
     finished_at: datetime | None
 
 
@@ -319,6 +320,7 @@ def job_out(job: ImportJob) -> ImportOut:
         state=job.state,
         rows_done=job.rows_done,
         counts=dict(job.counts),
+        code=job.code,
         sentence=job.sentence,
         finished_at=job.finished_at,
     )

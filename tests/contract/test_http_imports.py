@@ -153,7 +153,7 @@ async def test_what_the_site_or_the_caller_named_wrong_is_said_in_a_sentence(
         answer = await client.get("/api/v1/channel-export", params={"template": "no-such"})
         assert problem(answer) == (422, "template_invalid")
         refused = await send(client, "PK\x03\x04 no workbook")
-        assert refused["state"] == "refused"
+        assert (refused["state"], refused["code"]) == ("refused", "xlsx_broken")
         answer = await client.get(f"/api/v1/imports/{refused['id']}/workbook")
         assert problem(answer) == (422, "xlsx_broken")
         (tmp_path / "forms").mkdir(exist_ok=True)

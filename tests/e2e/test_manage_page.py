@@ -3,12 +3,13 @@ inspected, reviewed, filed, seen by the right operator, and moved to where they 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
-from playwright.async_api import Browser, Page, ViewportSize, expect
+from playwright.async_api import Browser, FilePayload, Page, ViewportSize, expect
 
 from streamhub.cli.demo import FARM_USERNAME
 from support.district import Farm, Service, free_port, running_farm
@@ -234,3 +235,12 @@ async def test_what_the_service_refuses_is_said_in_the_language_of_the_page(
     await page.get_by_test_id("lang").click()
     await page.get_by_test_id("find-send").click()
     await expect(error).to_contain_text("Split the networks")
+    await page.get_by_test_id("lang").click()
+    await page.get_by_test_id("tab-import").click()
+    file = FilePayload(name="list.csv", mimeType="text/csv", buffer=b"a,b\n1,2\n")
+    await page.get_by_test_id("drop-file").set_input_files(file)
+    await page.get_by_test_id("import-send").click()
+    await state_is(page, "job-state", "refused")
+    sentence = page.get_by_test_id("job-sentence")
+    missing = re.compile("整个文件无法导入：(文件缺少模板要求的列|前几行里没有找到表头)")
+    await expect(sentence).to_contain_text(missing)

@@ -91,7 +91,7 @@ export function createImport(query: URLSearchParams, text: string): Answer {
       template: query.get('template') ?? '', area: query.get('area'), device_class: query.get('device_class') ?? '', vendor: query.get('vendor'),
       datum: (query.get('datum') ?? 'wgs84') as 'wgs84', mint: query.get('mint'), clear_empty: query.get('clear_empty') === 'true',
     },
-    counts: {}, sentence: null, finished_at: null,
+    counts: {}, code: null, sentence: null, finished_at: null,
   }
   const made: Mocked = { job, rows: [], looks: 0, base: 0, undo: [], text }
   imports.push(made)
@@ -107,7 +107,7 @@ function become(found: Mocked, state: ImportState): ImportJob {
 function plan(found: Mocked): ImportJob {
   found.looks = 0
   found.rows = []
-  found.job = { ...found.job, state: 'checking', rows_done: 0, counts: {}, sentence: null }
+  found.job = { ...found.job, state: 'checking', rows_done: 0, counts: {}, code: null, sentence: null }
   return found.job
 }
 
@@ -125,7 +125,7 @@ function finish(found: Mocked): void {
   const codeAt = headings.findIndex((each) => each === '设备编码' || each === 'Device code')
   const nameAt = headings.findIndex((each) => each === '设备名称' || each === 'Device name')
   if (codeAt < 0 || nameAt < 0) {
-    found.job = { ...found.job, state: 'refused', sentence: 'The file lacks columns that the template requires: 设备编码, 设备名称.' }
+    found.job = { ...found.job, state: 'refused', code: 'column_missing', sentence: 'The file lacks columns that the template requires: 设备编码, 设备名称.' }
     return
   }
   found.rows = lines.map((line, index) => planned(line.split(','), headings, codeAt, nameAt, index + 2))

@@ -109,7 +109,7 @@ describe('an import on the desk', () => {
     const desk = new ImportDesk(api)
     await desk.open(result.kind === 'success' ? result.value.id : '', null, 0)
     await checked()
-    expect(desk.view.job).toMatchObject({ state: 'refused', sentence: expect.stringContaining('设备编码') as string })
+    expect(desk.view.job).toMatchObject({ state: 'refused', code: 'column_missing', sentence: expect.stringContaining('设备编码') as string })
   })
 
   it('looks again after a broken network, and not after a 404', async () => {
@@ -156,7 +156,7 @@ function bound(api: ManageApi): ConstructorParameters<typeof ImportDesk>[0] {
 
 describe('what may be applied', () => {
   const job = (counts: ImportJob['counts'], state: ImportJob['state'] = 'checked'): ImportJob =>
-    ({ id: 'im', created_at: '', created_by: null, file_name: '', options: OPTIONS, state, rows_done: 0, counts, sentence: null, finished_at: null })
+    ({ id: 'im', created_at: '', created_by: null, file_name: '', options: OPTIONS, state, rows_done: 0, counts, code: null, sentence: null, finished_at: null })
 
   it('is a checked file without errors, or with its errors left out, that changes something', () => {
     expect(applyHindrance(job({ add: 1 }), false)).toBeNull()

@@ -151,6 +151,7 @@ export const saidZh: Readonly<Record<string, string>> = {
   cut_short: '设备应答太慢，没有问完全部通道。请再次查找，或检查网络。',
   // Imports as a whole
   not_checked: '这次导入现在不能这样处理，请先完成检查。',
+  check_broke_off: '检查意外中断，原因在服务日志里。请重新检查。',
   not_applied: '只有已应用的导入可以撤销。',
   rows_refused: '还有行有错误。请改正后重新上传，或勾选不导入这些行。',
   too_many_imports: '未应用也未删除的导入太多，请先处理一个。',

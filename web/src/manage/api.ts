@@ -31,6 +31,8 @@ export interface ImportJob {
   readonly state: ImportState
   readonly rows_done: number
   readonly counts: Counts
+  /** Why the file as a whole was refused. */
+  readonly code: string | null
   readonly sentence: string | null
   readonly finished_at: string | null
 }
