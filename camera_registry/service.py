@@ -252,16 +252,20 @@ def _narrowed(
             unfiled_class_areas=scope.unfiled.class_areas,
             unfiled_except_ids=scope.unfiled.except_ids,
         )
-    if (areas if areas is not None else tree.descendants_of_all()) <= visible:
+    asked = areas if areas is not None else tree.descendants_of_all()
+    if asked and asked <= visible:
         return replace(query, area_ids=areas)
-    if areas is not None and not scope.channel_ids and not scope.class_areas:
+    cells = scope.class_areas
+    if asked and not scope.channel_ids and not visible and all(asked <= c for c in cells.values()):
+        return replace(query, area_ids=areas, visible_classes=frozenset(cells))
+    if areas is not None and not scope.channel_ids and not cells:
         return replace(query, area_ids=areas & visible)
     return replace(
         query,
         area_ids=areas,
         visible_area_ids=visible,
         visible_channel_ids=scope.channel_ids,
-        visible_class_areas=scope.class_areas,
+        visible_class_areas=cells,
     )
 
 

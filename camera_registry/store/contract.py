@@ -81,6 +81,7 @@ class ChannelQuery:
     visible_area_ids: frozenset[str] | None = None  # with visible_channel_ids: either suffices
     visible_channel_ids: frozenset[str] | None = None
     visible_class_areas: ClassAreas | None = None  # and of these areas those of the class
+    visible_classes: frozenset[DeviceClass] | None = None  # wherever they are
     except_channel_ids: frozenset[str] = frozenset()  # but none of these
     filing: Filing | None = None
     # What is not filed is left out, but for these areas and channels; None: nothing is.

@@ -28,7 +28,7 @@ from sqlalchemy import (
     true,
 )
 
-from ..domain import DeviceClass, Filing
+from ..domain import Filing
 from ..search_text import GLUE, pieces, runs
 from . import schema
 from .contract import MAX_COUNT, MAX_FOUND_COUNT, ChannelQuery, ClassAreas
@@ -87,11 +87,13 @@ class CodeSearch:
         self._cap = MAX_FOUND_COUNT if self._pieces else MAX_COUNT
         self._centres: list[str] = []
         self._areas, self._single = _scope(query)
-        self._classes = _classes(query)
         self._query = query
         filters: list[ColumnElement[bool]] = []
         if query.except_channel_ids:
             filters.append(not_(self._among(_S.channel_id, query.except_channel_ids)))
+        if query.visible_classes is not None:
+            classes = sorted(each.value for each in query.visible_classes)
+            filters.append(_S.device_class.in_(classes))
         if query.device_class is not None:
             filters.append(_S.device_class == query.device_class.value)
         if query.enabled is not None:
@@ -151,8 +153,10 @@ class CodeSearch:
         else:
             found = _Total(0)
         if self._single:
-            single = await self._singles()
-            codes = sorted({*codes, *(code for code in single if code > after)})[: limit + 1]
+            # The first page counts them, too; those behind it have its total.
+            wanted = limit + 1 if total is not None else max(limit, self._cap) + 1
+            single = await self._codes(self._singles(after).limit(wanted))
+            codes = sorted({*codes, *single})[: limit + 1]
             found = _Total(found.counted + len(single), found.more)
         total = (total or found).up_to(self._cap)
         more = len(codes) > limit
@@ -205,13 +209,12 @@ class CodeSearch:
 
     def _scanned(self, inside: ColumnElement[bool], after: str = "") -> Select[Any]:
         """All that match, in order, by looking at each row."""
-        some = select(_S.code, _S.area_id, _S.device_class, _S.text).where(inside)
+        some = select(_S.code, _S.text).where(inside)
         if after:
             some = some.where(_S.code > after)
         # Apart, or PostgreSQL would ask the index of runs for a few rows of an area.
         rows = some.cte("looked_at").prefix_with("MATERIALIZED", dialect=POSTGRESQL).c
-        found = select(rows.code, rows.area_id, rows.device_class)
-        return found.where(self._held_by(rows.text)).order_by(rows.code)
+        return select(rows.code).where(self._held_by(rows.text)).order_by(rows.code)
 
     def _walked(self, wanted: int, after: str) -> Select[Any]:
         """The first codes that match, of a bounded number of rows in the order of codes."""
@@ -312,16 +315,14 @@ class CodeSearch:
         [row] = await self._tx.rows(select(func.count().label("rows"), held.label("held")))
         return _Total(max(row.held, at_least), int(row.rows == self._count_rows))
 
-    async def _singles(self) -> list[str]:
-        """The codes of the single channels of the scope that match, without those of its areas."""
+    def _singles(self, after: str) -> Select[Any]:
+        """The single channels of the scope that match, without those of its areas."""
         inside = and_(self._filters, self._among(_S.channel_id, self._single))
-        within = self._query.area_ids
-        return [
-            row.code
-            for row in await self._tx.rows(self._scanned(inside))
-            if row.area_id not in self._classes.get(row.device_class, ())
-            and (within is None or row.area_id in within)
-        ]
+        if self._areas:
+            inside = and_(inside, not_(self._inside()))
+        if self._query.area_ids is not None:
+            inside = and_(inside, self._among(_S.area_id, self._query.area_ids))
+        return self._scanned(inside, after)
 
 
 def _scope(query: ChannelQuery) -> tuple[list[str] | None, list[str]]:
@@ -335,13 +336,6 @@ def _scope(query: ChannelQuery) -> tuple[list[str] | None, list[str]]:
         sorted(visible if areas is None else areas & visible),
         sorted(query.visible_channel_ids or ()),
     )
-
-
-def _classes(query: ChannelQuery) -> dict[str, frozenset[str]]:
-    """Of each class the areas that list all of its channels."""
-    whole = query.visible_area_ids or frozenset()
-    more = query.visible_class_areas or {}
-    return {each.value: whole | more.get(each, frozenset()) for each in DeviceClass}
 
 
 def _fts(asked: Iterable[str]) -> str:

@@ -234,12 +234,30 @@ class Facts:
     def matches(self, conditions: tuple[Condition, ...]) -> frozenset[str]:
         """Ids of all channels that the conditions hold of. Looked up once per rule."""
         found = self._matches.get(conditions)
-        if found is None:
-            found = frozenset(row.id for row in self.channels.values() if fits(conditions, row))
-            if len(self._matches) >= MAX_MATCHES:
-                self._matches.pop(next(iter(self._matches)))
-            self._matches[conditions] = found
+        return self.keep(conditions, self.look_up(conditions)) if found is None else found
+
+    def look_up(self, conditions: tuple[Condition, ...]) -> frozenset[str]:
+        """What `matches` gives, worked out: 0.1 s for 100,000 channels; for any thread."""
+        return frozenset(row.id for row in self.channels.values() if fits(conditions, row))
+
+    def keep(self, conditions: tuple[Condition, ...], found: frozenset[str]) -> frozenset[str]:
+        """Know what was looked up."""
+        if len(self._matches) >= MAX_MATCHES:
+            self._matches.pop(next(iter(self._matches)))
+        self._matches[conditions] = found
         return found
+
+    def unknown_rules(self) -> list[tuple[Condition, ...]]:
+        """Rules of the grants that lists will ask for and nobody has looked up, so many as are
+        kept."""
+        rules = {
+            grant.conditions: None
+            for grants in self._grants.values()
+            for grant in grants
+            if any(each.field != "device_class" for each in grant.conditions)
+        }
+        room = MAX_MATCHES - len(self._matches)
+        return [each for each in rules if each not in self._matches][: max(0, room)]
 
     def take_matches(self, before: Facts, changed: Iterable[str]) -> None:
         """Know what the snapshot before knew of its rules; only `changed` channels are looked at

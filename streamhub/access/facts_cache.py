@@ -71,6 +71,7 @@ class FactsCache:
         """Load everything, then follow."""
         async with self.store.read() as tx:
             self._current = await self._load_all(tx)
+        await self._look_up_rules()
         self._subscription = self._feed.subscribe(
             self._changed, since=self._current.version, name="facts"
         )
@@ -100,9 +101,16 @@ class FactsCache:
         results = await asyncio.gather(
             *(follower(change) for follower in self._followers), return_exceptions=True
         )
+        await self._look_up_rules()
         for result in results:
             if isinstance(result, BaseException):
                 raise result
+
+    async def _look_up_rules(self) -> None:
+        """Beside the loop, and after the followers: decisions do not need it, lists will."""
+        facts = self._current
+        for rule in facts.unknown_rules():
+            facts.keep(rule, await asyncio.to_thread(facts.look_up, rule))
 
     async def _load_all(self, tx: ReadTx) -> Facts:
         self._grants = {row.id: row for row in await tx.grants.all_unrevoked()}

@@ -19,14 +19,10 @@ from .services import Provided, Services
 
 router = APIRouter(prefix="/api/v1/channels", tags=["channels"])
 
-MayDo = Literal["live", "snapshot", "playback", "ptz", "talk", "export", "manage"]
+MayDo = Literal["live", "snapshot", "manage"]
 _MAY: tuple[tuple[MayDo, Action], ...] = (
     ("live", Action.LIVE),
     ("snapshot", Action.SNAPSHOT),
-    ("playback", Action.PLAYBACK),
-    ("ptz", Action.PTZ),
-    ("talk", Action.TALK),
-    ("export", Action.EXPORT),
     ("manage", Action.MANAGE),
 )
 

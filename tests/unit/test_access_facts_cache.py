@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 
-from camera_registry.domain import Actor, Area, AreaKind, Grant
+from camera_registry.domain import Actor, Area, AreaKind, Condition, Grant, Op
+from camera_registry.drafts import GrantDraft, RoleDraft
 from camera_registry.feed import ChangeFeed
 from camera_registry.people import People
 from camera_registry.store import Store, open_store
@@ -134,3 +136,35 @@ async def test_one_follower_that_fails_keeps_the_news_from_nobody(
         await asyncio.wait_for(tried.wait(), PATIENCE_S)
         assert len(kit.heard) == 2
         assert kit.facts.current.grants_of("su_yongshun") == ()
+
+
+async def test_roles_purposes_and_rules_are_followed(tmp_path: Path) -> None:
+    async with a_kit(tmp_path) as kit:
+        people = People(kit.store, kit.feed)
+        role = await people.create_role(RoleDraft("duty", "值守"), BY)
+        await people.add_member(role.id, "su_stranger", BY)
+        assert kit.heard[-1].kinds == {"role"}
+        rule = (Condition("name", Op.PREFIX, ("路口1",)),)
+        grant = await people.create_grant(
+            GrantDraft(None, ["list"], role_id=role.id, conditions=rule), BY
+        )
+        facts = kit.facts.current
+        assert [row.id for row in facts.grants_of("su_stranger")] == [grant.id]
+        assert facts.unknown_rules() == []  # looked up before anybody lists by it
+        assert facts.matches(rule) == {"ch_y1"}
+        async with kit.store.write() as tx:
+            row = await tx.channels.get("ch_y2")
+            assert row is not None
+            await tx.channels.update(replace(row, name="路口12"))
+        await kit.caught_up()
+        assert kit.facts.current.unknown_rules() == []
+        assert kit.facts.current.matches(rule) == {"ch_y1", "ch_y2"}
+        async with kit.store.write() as tx:
+            await tx.bulk_delete(channels=["ch_y1"])
+        await kit.caught_up()
+        assert kit.facts.current.unknown_rules() == []
+        assert kit.facts.current.matches(rule) == {"ch_y2"}
+        await people.put_purpose("extra", "额外", "Extra", BY)
+        assert "extra" in kit.facts.current.purposes
+        await people.remove_member(role.id, "su_stranger", BY)
+        assert kit.facts.current.grants_of("su_stranger") == ()

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from camera_registry.domain import Channel, WeeklyWindow
 from camera_registry.weekly import Week
+from streamhub.access.explain import explain
 from streamhub.access.facts import Facts
-from streamhub.access.policy import LOOKED_AHEAD, Scope, decide, scope
+from streamhub.access.policy import LOOKED_AHEAD, Scope, actions_on, decide, scope
 from streamhub.access.principal import Action, Principal, channel
 from streamhub.api.channels import registry_scope
 from support import rights_model as model
@@ -173,3 +174,31 @@ def test_worlds_are_not_all_alike() -> None:
         "purpose_required",
     }
     assert turning > 20
+
+
+@MANY
+@given(world=WORLDS, now=MOMENTS)
+def test_all_at_once_and_explained_are_the_decision(world: World, now: datetime) -> None:
+    """Lists of what one may do, and explanations, say what the decision says."""
+    facts = world.facts()
+    for subject in world.subjects:
+        for row in world.channels:
+            together = actions_on(who(subject.id), row, facts, now)
+            for action in (Action.LIST, Action.LIVE, Action.MANAGE):
+                free = decide(who(subject.id), action, channel(row.id), facts, now)
+                named = decide(who(subject.id), action, channel(row.id), facts, now, "duty")
+                assert (action in together) == named.allowed
+                assert together.get(action, False) == (free.reason == "purpose_required")
+            told = explain(subject, Action.LIVE, row, facts, now)
+            assert told.decision == decide(
+                who(subject.id), Action.LIVE, channel(row.id), facts, now
+            )
+            says = {line.grant.id for line in told.lines if line.decides}
+            if told.decision.reason in ("granted", "denied"):
+                assert says.issuperset(told.decision.grant_ids)
+            if told.decision.reason == "no_grant":
+                assert says == set()
+            if told.opens_at is not None:
+                before = told.opens_at - timedelta(microseconds=1)
+                assert model.allowed(world, subject.id, "live", row, told.opens_at, "duty")
+                assert not model.allowed(world, subject.id, "live", row, before, "duty")
