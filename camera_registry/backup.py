@@ -29,13 +29,14 @@ from .backup_archive import (
 from .backup_file import BackupWriter
 from .domain import Actor, AuditEntry
 from .errors import BackupDamaged, BackupRefused, SchemaTooNew, VaultError
+from .key_file import KEY_BYTES
 from .secret import Secret
 from .store import SqlStore, open_store
 from .store.backup import StoreContent, content, snapshot
 from .store.migrate import HEAD, known_revisions
 from .store.sqlite import SqliteDatabase
 from .units import utc_now
-from .vault import KEY_BYTES, Vault
+from .vault import Vault
 
 MIN_PASSPHRASE_CHARS: Final = 12  # argon2id makes a guess cost 0.1 s; the rest is its length
 _BESIDE: Final = ("", "-wal", "-shm")  # of the registry, while it is open or after a crash
@@ -188,7 +189,7 @@ async def _check(manifest: Manifest, found: StoreContent, scratch: Path) -> None
         manifest.audit_hash,
     ):
         raise BackupDamaged("The registry in the backup is not the one that its manifest names.")
-    store = SqlStore(SqliteDatabase(scratch / REGISTRY))
+    store = await open_store(scratch / REGISTRY)  # brought up to this program's schema
     try:
         chain = await store.verify_audit()
     finally:
@@ -197,7 +198,6 @@ async def _check(manifest: Manifest, found: StoreContent, scratch: Path) -> None
         raise BackupDamaged(
             f"The audit chain in the backup breaks at row {chain.first_bad_seq}: {chain.reason}"
         )
-    await (await open_store(scratch / REGISTRY)).close()  # brought up to this program's schema
 
 
 def _check_key(

@@ -258,20 +258,6 @@ class AuditRow:
 
 
 @dataclass(frozen=True, slots=True)
-class AuditVerification:
-    """The outcome of `Store.verify_audit()`."""
-
-    rows_checked: int
-    first_bad_seq: int | None = None
-    reason: str | None = None  # a sentence, set with first_bad_seq
-    last_hash: str = "0" * 64
-
-    @property
-    def ok(self) -> bool:
-        return self.first_bad_seq is None
-
-
-@dataclass(frozen=True, slots=True)
 class Change:
     """One row of the changes feed, written in the transaction that made the change."""
 

@@ -14,6 +14,10 @@ RegistryError
 ├── VaultError         the key file or a sealed password
 │   ├── VaultKeyMissing, VaultKeyWrong, VaultKeyExposed
 │   └── SealBroken     a sealed password that does not open
+├── AuditError         what makes the audit provable
+│   ├── AuditKeyUnfit  the signing key, or a public key, is none
+│   ├── RootsUnfit     the root files say otherwise than the registry
+│   └── AuditBroken    rows that do not verify: they are neither signed nor cut
 └── BackupError        a backup that is made or restored
     ├── BackupRefused  the state or the input forbids it: code, sentence
     ├── BackupDamaged  the file is none, cut short or altered
@@ -100,6 +104,22 @@ class VaultKeyExposed(VaultError):
 
 class SealBroken(VaultError):
     code = "seal_broken"
+
+
+class AuditError(RegistryError):
+    code = "audit_error"
+
+
+class AuditKeyUnfit(AuditError):
+    code = "audit_key_unfit"
+
+
+class RootsUnfit(AuditError):
+    code = "audit_roots_unfit"
+
+
+class AuditBroken(AuditError):
+    code = "audit_broken"
 
 
 class BackupError(RegistryError):

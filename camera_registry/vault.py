@@ -11,9 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-import os
 import secrets
-import stat
 from pathlib import Path
 from typing import Final
 
@@ -22,11 +20,11 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from .errors import SealBroken, VaultKeyExposed, VaultKeyMissing, VaultKeyWrong
+from .errors import SealBroken, VaultKeyMissing, VaultKeyWrong
+from .key_file import KEY_BYTES, create_key, read_key
 from .secret import Secret
 from .store.contract import Store
 
-KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 12
 SEAL_VERSION: Final = b"\x01"
 META_KEY_ID: Final = "vault_key_id"
@@ -110,37 +108,5 @@ def _load_or_create(key_path: Path, sealed_count: int) -> Vault:
                 "devices to NULL, delete the rows of the tables webhooks and second_factors, set "
                 "has_second_factor of the table subjects to 0 (false), and enter them anew."
             )
-        _create_key(key_path)
-    return Vault(_read_key(key_path))
-
-
-def _create_key(key_path: Path) -> None:
-    """Appears whole or not at all; a second process that starts at once keeps the first's."""
-    key_path.parent.mkdir(parents=True, exist_ok=True)
-    part = key_path.with_name(f".{key_path.name}.{secrets.token_hex(8)}")
-    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(secrets.token_bytes(KEY_BYTES))
-            file.flush()
-            os.fsync(file.fileno())
-        with contextlib.suppress(FileExistsError):
-            os.link(part, key_path)
-    finally:
-        part.unlink()
-    directory = os.open(key_path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
-
-
-def _read_key(key_path: Path) -> bytes:
-    with key_path.open("rb") as file:
-        mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-        if mode & 0o077:
-            raise VaultKeyExposed(
-                f"Others may read the key at {key_path} (mode {mode:04o}). "
-                f"Run: chmod 600 {key_path}"
-            )
-        return file.read(KEY_BYTES + 1)
+        create_key(key_path)
+    return Vault(read_key(key_path))

@@ -17,6 +17,9 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from camera_registry.assignment import Assignment
+from camera_registry.audit.keeper import AuditKeeper
+from camera_registry.audit.keys import open_audit_key
+from camera_registry.audit.roots import RootFiles
 from camera_registry.credential_cases import Credentials
 from camera_registry.feed import ChangeFeed
 from camera_registry.filing import Filings
@@ -159,6 +162,12 @@ async def _build(
 
     guard = Guard(facts, on_refusal=refused)
     audit = AuditLog(store)
+    keeper = AuditKeeper(
+        store,
+        await asyncio.to_thread(open_audit_key, settings.audit_key_path),
+        RootFiles(settings.audit_roots_dir),
+        keep_days=settings.audit.keep_days,
+    )
     passwords = Passwords(min_chars=settings.sign_in.password_min_chars)
     limiter = SignInLimiter(time.monotonic)
     second_factors = SecondFactors(
@@ -204,6 +213,8 @@ async def _build(
         steering = Steering(book=registry, guard=guard, facts=facts, audit=audit)
         stack.push_async_callback(steering.stop_all)
         facts.on_change(steering.facts_changed)
+        await keeper.start(delivery.oldest_view)
+        stack.push_async_callback(keeper.stop)
         await _tell_outward(stack, facts, events, couriers)
         metrics.add_figures(couriers.figures)
         metrics.add_figures(delivery.figures)
@@ -247,6 +258,7 @@ async def _build(
         setup=setup,
         passwords=passwords,
         audit=audit,
+        audit_keeper=keeper,
         metrics=metrics,
         delivery=delivery,
         discovery=discovery,

@@ -170,6 +170,17 @@ class WebhookSettings(BaseModel):
     allow_local: bool = False
 
 
+class AuditSettings(BaseModel):
+    """Where the audit's signed roots are written, and for how long its rows are kept."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    # Meant for another disk: without it a directory of `data_dir`.
+    roots_dir: Path | None = None
+    # None: rows are never removed.
+    keep_days: int | None = Field(default=None, ge=1, le=36_500)
+
+
 class LogSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -195,6 +206,7 @@ class Settings(BaseSettings):
     dial: DialSettings = DialSettings()
     sign_in: SignInSettings = SignInSettings()
     webhooks: WebhookSettings = WebhookSettings()
+    audit: AuditSettings = AuditSettings()
     log: LogSettings = LogSettings()
 
     @classmethod
@@ -223,6 +235,14 @@ class Settings(BaseSettings):
     @property
     def vault_key_path(self) -> Path:
         return self.data_dir / "secret.key"
+
+    @property
+    def audit_key_path(self) -> Path:
+        return self.data_dir / "audit.key"
+
+    @property
+    def audit_roots_dir(self) -> Path:
+        return self.audit.roots_dir or self.data_dir / "audit-roots"
 
     @property
     def control_socket(self) -> Path:

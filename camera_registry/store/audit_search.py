@@ -6,30 +6,63 @@ one page alone.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, Subquery, func, not_, or_, select, union
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Select,
+    String,
+    Subquery,
+    func,
+    literal_column,
+    not_,
+    or_,
+    select,
+    type_coerce,
+    union,
+)
 
 from . import schema
 from .contract import AuditQuery
 from .dialect import among, contains
 
 _U: Final = schema.audit.c
+_TEXTS: Final = [column for column in _U if column.name != "seq"]
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The first and the last number that a row may have; None: any."""
+
+    low: int | None = None
+    high: int | None = None
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        low = [] if self.low is None else [_U.seq >= self.low]
+        return low if self.high is None else [*low, _U.seq <= self.high]
 
 
 class Found:
     """The rows that a query means."""
 
-    def __init__(self, query: AuditQuery, *, postgresql: bool) -> None:
+    def __init__(self, query: AuditQuery, places: Places, *, postgresql: bool) -> None:
         self._postgresql = postgresql
         self._query = query
-        self._where = _conditions(query, postgresql=postgresql)
+        self._where = [*_conditions(query, postgresql=postgresql), *places.conditions()]
 
     def rows(self, *, below: int | None, limit: int) -> Select[Any]:
         """Whole rows, numbered below `below`."""
         found = self._numbers(below)
         numbers = select(found.c.seq).order_by(found.c.seq.desc()).limit(limit).subquery()
         return select(schema.audit).join(numbers, numbers.c.seq == _U.seq).order_by(_U.seq.desc())
+
+    def stored(self) -> Select[Any]:
+        """All of them, the oldest first, texts as they are stored."""
+        found = self._numbers(None)
+        columns = [type_coerce(column, String).label(column.name) for column in _TEXTS]
+        return select(_U.seq, *columns).join(found, found.c.seq == _U.seq).order_by(_U.seq)
 
     def count(self, most: int) -> Select[Any]:
         """How many there are, counted up to `most`."""
@@ -61,6 +94,9 @@ def _conditions(query: AuditQuery, *, postgresql: bool) -> list[ColumnElement[bo
     ]
     if query.acts is not None:
         where.append(_U.act.in_(sorted(query.acts)))
+    if query.outcome not in (None, "ok"):
+        # Said literally, so that the index of those few rows is taken.
+        where.append(literal_column(schema.NOT_OK, Boolean))
     if query.purpose is not None:
         where += [_U.purpose.is_not(None), contains(_U.purpose, query.purpose)]
     if query.since is not None:

@@ -29,6 +29,10 @@ _BEFORE_DETAIL: Final = ("act", "area_id", "as_role", "at", "channel_id")
 _AFTER_DETAIL: Final = (*("outcome", "prev_hash", "remote", "seq", "subject_id", "subject_name"),)
 
 
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
 def canonical_json(value: object) -> str:
     """Raises TypeError for what is not JSON (a Secret, bytes, a datetime)."""
     return json.dumps(
@@ -94,7 +98,7 @@ def chain_rows(entries: Sequence[AuditEntry], *, seq: int, prev_hash: str) -> li
     rows: list[AuditRow] = []
     for entry in entries:
         seq += 1
-        row = chain_row(entry, seq=seq, at=datetime.now(UTC), prev_hash=prev_hash)
+        row = chain_row(entry, seq=seq, at=utc_now(), prev_hash=prev_hash)
         prev_hash = row.hash
         rows.append(row)
     return rows

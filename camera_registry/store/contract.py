@@ -13,13 +13,13 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
+from ..audit.model import AuditVerification, Faults, Segment
 from ..domain import (
     Area,
     AuditEntry,
     AuditRow,
-    AuditVerification,
     Change,
     Channel,
     Device,
@@ -240,15 +240,56 @@ class SubjectRepo(SubjectReader, Protocol):
         ...
 
 
+class SegmentJudge(Protocol):
+    """Whether segments are signed, and their roots written down elsewhere."""
+
+    def look(self, segments: Sequence[Segment], faults: Faults) -> None:
+        """The next ones, in order. In a thread."""
+        ...
+
+    def end(self, faults: Faults) -> Sequence[str]:
+        """There are no more; gives notices."""
+        ...
+
+
 class AuditReader(Protocol):
     async def page(self, query: AuditQuery, *, limit: int, cursor: str | None) -> Page[AuditRow]:
         """Newest first; `total` counts up to MAX_FOUND_COUNT."""
         ...
 
+    async def head(self) -> tuple[int, str]:
+        """Number and hash of the last row; 0 and zeros for none."""
+        ...
+
+    async def stored(self, *, after: int, limit: int, up_to: int | None = None) -> Sequence[Any]:
+        """Rows as they lie in the table, attributes by the names of its columns, texts also for
+        times and `detail`; in order.
+        """
+        ...
+
+    async def matching(self, query: AuditQuery, *, first_seq: int, last_seq: int) -> Sequence[Any]:
+        """Of these rows, those that the query means, as they lie in the table; in order."""
+        ...
+
+    async def hashes(self, first_seq: int, last_seq: int) -> list[str]:
+        """Of these rows, in order."""
+        ...
+
+    async def segments(self, *, after: int = 0, limit: int = 200) -> list[Segment]:
+        """By number."""
+        ...
+
+    async def last_segment(self) -> Segment | None: ...
+
 
 class AuditRepo(AuditReader, Protocol):
     async def append(self, entry: AuditEntry) -> AuditRow:
         """Adds the next row of the chain inside this unit of work."""
+        ...
+
+    async def add_segment(self, segment: Segment) -> None: ...
+    async def cut(self, segment: Segment, at: datetime) -> None:
+        """Removes every row up to the segment's last. The caller has made sure, and says so."""
         ...
 
 
@@ -407,8 +448,14 @@ class Store(Protocol):
         """
         ...
 
-    async def verify_audit(self) -> AuditVerification:
-        """Walks the whole chain in bounded memory."""
+    async def verify_audit(
+        self,
+        judge: SegmentJudge | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> AuditVerification:
+        """Walks the whole chain in bounded memory; what the judge is not asked, e.g. signatures, is
+        not looked at. `progress` hears of the rows done, and of how many.
+        """
         ...
 
     def on_commit(self, callback: Callable[[int], None]) -> Callable[[], None]:

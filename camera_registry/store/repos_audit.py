@@ -3,38 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Row, String, func, select, type_coerce
+from sqlalchemy import func, select
 
-from ..domain import AuditEntry, AuditRow, AuditVerification, Change, Page
+from ..audit.model import AuditVerification, Faults, Segment
+from ..domain import AuditEntry, AuditRow, Change, Page
 from . import schema
-from .audit_search import Found
+from .audit_search import Found, Places
 from .audit_sql import COLUMNS, row_values
-from .chain import ZERO_HASH, chain_rows, row_hash
-from .contract import MAX_FOUND_COUNT, AuditQuery
+from .chain import ZERO_HASH, chain_rows
+from .chain_check import ChainCheck
+from .contract import MAX_FOUND_COUNT, AuditQuery, SegmentJudge
 from .repos_base import Repo, Tx
 from .rows import audit_from, change_from, cursor_of, keys_of
 
 _U = schema.audit.c
 _H = schema.audit_head.c
+_S = schema.audit_segments.c
 CHANGES_KEPT: Final = 100_000  # about 10 MB; of the older ones a week's are kept as well
 CHANGES_KEPT_FOR: Final = timedelta(days=7)  # no follower that lives lags so far
-VERIFY_ROWS: Final = 1_000  # rows in memory at a time; hashing them takes about 10 ms
-_HASHED: Final = (
-    "seq",
-    "subject_id",
-    "subject_name",
-    "as_role",
-    "remote",
-    "act",
-    "channel_id",
-    "area_id",
-    "outcome",
-    "prev_hash",
-)
+VERIFY_ROWS: Final = 2_000  # rows in memory at a time; hashing them takes about 10 ms
+SEGMENTS_AT_ONCE: Final = 200
+_STORED: Final = f"SELECT {', '.join(COLUMNS)} FROM {schema.audit.name}"  # noqa: S608
+_SEGMENT_FIELDS: Final = tuple(column.name for column in schema.audit_segments.columns)
+
+
+_HEAD: Final = select(_H.seq, _H.hash).where(_H.id == 1)
 
 
 class SqlAudit(Repo):
@@ -43,7 +40,7 @@ class SqlAudit(Repo):
 
     async def append_many(self, entries: Sequence[AuditEntry]) -> list[AuditRow]:
         """The writer holds the only write lock, so the end it reads is the end it extends."""
-        head = await self._tx.one(select(_H.seq, _H.hash).where(_H.id == 1))
+        head = await self._tx.one(_HEAD)
         seq, prev_hash = (head.seq, head.hash) if head else (0, ZERO_HASH)
         rows = chain_rows(entries, seq=seq, prev_hash=prev_hash)
         seq, prev_hash = rows[-1].seq, rows[-1].hash
@@ -58,7 +55,7 @@ class SqlAudit(Repo):
 
     async def page(self, query: AuditQuery, *, limit: int, cursor: str | None) -> Page[AuditRow]:
         below = None if cursor is None else keys_of(cursor, int)[0]
-        found = Found(query, postgresql=self._tx.is_postgresql)
+        found = Found(query, await self._places(query), postgresql=self._tx.is_postgresql)
         rows = await self._tx.rows(found.rows(below=below, limit=limit + 1))
         total = await self._tx.number(found.count(MAX_FOUND_COUNT + 1))
         items = [audit_from(row) for row in rows[:limit]]
@@ -69,6 +66,64 @@ class SqlAudit(Repo):
             total > MAX_FOUND_COUNT,
         )
 
+    async def head(self) -> tuple[int, str]:
+        row = await self._tx.one(_HEAD)
+        return (row.seq, row.hash) if row else (0, ZERO_HASH)
+
+    async def stored(self, *, after: int, limit: int, up_to: int | None = None) -> Sequence[Any]:
+        end = "" if up_to is None else f" AND seq <= {up_to:d}"
+        result = await self._tx.connection.exec_driver_sql(
+            f"{_STORED} WHERE seq > {after:d}{end} ORDER BY seq LIMIT {limit:d}"
+        )
+        return result.all()
+
+    async def hashes(self, first_seq: int, last_seq: int) -> list[str]:
+        rows = await self._tx.rows(
+            select(_U.hash).where(_U.seq.between(first_seq, last_seq)).order_by(_U.seq)
+        )
+        return [row.hash for row in rows]
+
+    async def matching(self, query: AuditQuery, *, first_seq: int, last_seq: int) -> Sequence[Any]:
+        found = Found(query, Places(first_seq, last_seq), postgresql=self._tx.is_postgresql)
+        return await self._tx.rows(found.stored())
+
+    async def segments(self, *, after: int = 0, limit: int = SEGMENTS_AT_ONCE) -> list[Segment]:
+        rows = await self._tx.rows(
+            select(schema.audit_segments).where(_S.number > after).order_by(_S.number).limit(limit)
+        )
+        return [Segment(**row._mapping) for row in rows]
+
+    async def last_segment(self) -> Segment | None:
+        row = await self._tx.one(select(schema.audit_segments).order_by(_S.number.desc()).limit(1))
+        return None if row is None else Segment(**row._mapping)
+
+    async def add_segment(self, segment: Segment) -> None:
+        values = {name: getattr(segment, name) for name in _SEGMENT_FIELDS}
+        await self._tx.run(schema.audit_segments.insert().values(values))
+
+    async def cut(self, segment: Segment, at: datetime) -> None:
+        await self._tx.run(schema.audit.delete().where(_U.seq <= segment.last_seq))
+        await self._tx.run(
+            schema.audit_segments.update().where(_S.number == segment.number).values(cut_at=at)
+        )
+
+    async def _places(self, query: AuditQuery) -> Places:
+        """Where the rows of its time are, as far as segments tell: exact, whatever clocks did."""
+        if query.since is None and query.until is None:
+            return Places()
+        last = await self._tx.number(select(func.max(_S.last_seq)))
+        low, high = None, None
+        if query.since is not None:
+            of_time = select(func.min(_S.first_seq)).where(_S.spans_to >= query.since)
+            low = await self._tx.number(of_time) or last + 1
+        if query.until is not None:
+            began = func.coalesce(_U.began_at, _U.at) < query.until
+            later = select(_U.seq).where(_U.seq > last, began).limit(1)
+            if await self._tx.one(later) is None:
+                of_time = select(func.max(_S.last_seq)).where(_S.spans_from < query.until)
+                high = await self._tx.number(of_time)
+        return Places(low, high)
+
 
 def _values(row: AuditRow) -> dict[str, Any]:
     # The time of `derived` is text already.
@@ -78,51 +133,66 @@ def _values(row: AuditRow) -> dict[str, Any]:
     return written | {"at": row.at, "began_at": began}
 
 
-async def verify(tx: Tx) -> AuditVerification:
-    """Walks the chain page by page; the hashing runs beside the loop."""
-    # The time is read as its raw text: a damaged one must be reported, not raise.
-    columns: list[ColumnElement[Any]] = [*(_U[name] for name in _HASHED), _U.detail, _U.hash]
-    columns.append(type_coerce(_U.at, String).label("at_text"))
-    seq, prev_hash, checked = 0, ZERO_HASH, 0
+async def verify(
+    tx: Tx, judge: SegmentJudge | None, progress: Callable[[int, int], None] | None
+) -> AuditVerification:
+    """Walks the chain part by part; the hashing runs beside the loop."""
+    faults = Faults()
+    audit = SqlAudit(tx)
+    head_seq, head_hash = await audit.head()
+    first_seq = await tx.number(select(func.min(_U.seq)))
+    check = ChainCheck(faults, first_seq or head_seq + 1)
+    segments = _Segments(audit, judge, faults)
+    last_seq = await tx.number(select(func.max(_U.seq)))
+    seq = 0
     while True:
-        rows = await tx.rows(
-            select(*columns).where(_U.seq > seq).order_by(_U.seq).limit(VERIFY_ROWS)
-        )
+        while check.known_to <= seq + VERIFY_ROWS and (found := await segments.next()):
+            check.expect(found)
+        rows = await audit.stored(after=seq, limit=VERIFY_ROWS)
         if not rows:
             break
-        fault, good = await asyncio.to_thread(_check, rows, seq, prev_hash)
-        checked += good
-        if fault is not None:
-            bad_seq, reason = fault
-            return AuditVerification(checked, bad_seq, reason, prev_hash)
-        seq, prev_hash = rows[-1].seq, rows[-1].hash
-    head = await tx.one(select(_H.seq, _H.hash).where(_H.id == 1))
-    head_seq, head_hash = (head.seq, head.hash) if head else (0, ZERO_HASH)
-    if (head_seq, head_hash) != (seq, prev_hash):
-        bad = min(seq, head_seq) + 1 if head_seq != seq else seq
-        reason = f"The chain should end at row {head_seq}, and ends at row {seq}."
-        return AuditVerification(checked, bad, reason, prev_hash)
-    return AuditVerification(checked, None, None, prev_hash)
+        await asyncio.to_thread(check.feed, rows)
+        seq = rows[-1].seq
+        if progress is not None:
+            progress(check.rows, last_seq - check.rows_cut)
+    check.end(head_seq, head_hash)
+    notices = () if judge is None else await asyncio.to_thread(judge.end, faults)
+    return AuditVerification(
+        rows_checked=check.rows,
+        last_hash=check.prev_hash,
+        segments_checked=check.segments,
+        rows_cut=check.rows_cut,
+        faults=tuple(faults.told),
+        faults_total=faults.total,
+        notices=tuple(notices),
+    )
 
 
-def _check(
-    rows: Sequence[Row[Any]], seq: int, prev_hash: str
-) -> tuple[tuple[int, str] | None, int]:
-    """The first fault, and how many rows before it were good."""
-    for good, row in enumerate(rows):
-        if row.seq != seq + 1:
-            return (seq + 1, f"Row {seq + 1} is missing."), good
-        if row.prev_hash != prev_hash:
-            return (row.seq, f"Row {row.seq} does not continue the row before it."), good
+class _Segments:
+    """All of them in order, in parts; each is shown to the judge."""
+
+    def __init__(self, audit: SqlAudit, judge: SegmentJudge | None, faults: Faults) -> None:
+        self._audit = audit
+        self._judge = judge
+        self._faults = faults
+        self._after = 0
+        self._more = True
+
+    async def next(self) -> list[Segment]:
+        """None when there are no more."""
+        if not self._more:
+            return []
         try:
-            fields = {name: row._mapping[name] for name in _HASHED}
-            true_hash = row_hash({**fields, "at": row.at_text}, row.detail)
-        except (ValueError, TypeError, RecursionError):
-            return (row.seq, f"Row {row.seq} cannot be read."), good
-        if row.hash != true_hash:
-            return (row.seq, f"Row {row.seq} was changed after it was written."), good
-        seq, prev_hash = row.seq, row.hash
-    return None, len(rows)
+            found = await self._audit.segments(after=self._after)
+        except (ValueError, TypeError):  # a time that is none
+            self._faults.add(0, None, "The table audit_segments cannot be read.")
+            found = []
+        self._more = bool(found)
+        if found:
+            self._after = found[-1].number
+            if self._judge is not None:
+                await asyncio.to_thread(self._judge.look, found, self._faults)
+        return found
 
 
 async def changes_since(tx: Tx, seq: int, limit: int) -> list[Change]:

@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ..domain import AuditEntry, AuditRow, AuditVerification, Change
+from ..audit.model import AuditVerification
+from ..domain import AuditEntry, AuditRow, Change
 from ..errors import StoreBusy
 from ..secret import Secret
 from . import migrate as migrations
 from . import repos_audit
 from .chain import canonical_json
+from .contract import SegmentJudge
 from .database import Database
 from .repos_base import Tx
 from .sql_tx import SqlReadTx, SqlWriteTx
@@ -116,9 +118,13 @@ class SqlStore:
     async def data_version(self) -> int:
         return await self._database.version()
 
-    async def verify_audit(self) -> AuditVerification:
+    async def verify_audit(
+        self,
+        judge: SegmentJudge | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> AuditVerification:
         async with self._reading() as connection:
-            return await repos_audit.verify(Tx(connection))
+            return await repos_audit.verify(Tx(connection), judge, progress)
 
     def on_commit(self, callback: Callable[[int], None]) -> Callable[[], None]:
         self._database.follow(self._committed)

@@ -154,6 +154,8 @@ def _of_registry(error: registry.RegistryError) -> Problem:
             return Problem(422, error.code, str(error))
         case registry.NotFound():
             return Problem(404, "not_found", str(error))
+        case registry.AuditError():
+            return Problem(409, error.code, str(error))
         case registry.StoreBusy() | registry.StoreUnavailable():
             return Problem(503, error.code, str(error), headers={"Retry-After": "5"})
     return internal_error()

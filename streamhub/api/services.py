@@ -12,6 +12,7 @@ from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from camera_registry.assignment import Assignment
+from camera_registry.audit.keeper import AuditKeeper
 from camera_registry.credential_cases import Credentials
 from camera_registry.filing import Filings
 from camera_registry.imports import Imports
@@ -65,12 +66,14 @@ class Services:
     second_factors: SecondFactors
     passwords: Passwords
     audit: AuditLog
+    audit_keeper: AuditKeeper
     metrics: Metrics
     delivery: Delivery | None
     discovery: Discovery | None
     steering: Steering | None
     now: Callable[[], datetime]
     forms_dir: Path | None = None  # the site's own templates and vendors
+    audit_exports: int = 0  # that are being made
     idempotency: Idempotency = field(default_factory=Idempotency)
 
     def doors(self) -> Delivery:

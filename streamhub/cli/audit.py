@@ -1,15 +1,22 @@
-"""`streamhub audit list|mine|views|verify` and `streamhub views`."""
+"""`streamhub audit …` and `streamhub views`."""
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .control import Api, AsJson, CliError, run, settings_or_fail
-from .output import print_json, say, show_rows
+from .output import print_json, progress_bar, say, show_rows
+
+if TYPE_CHECKING:
+    from camera_registry.audit.judge import Judge
+    from camera_registry.audit.keys import PublicKeys
+    from camera_registry.audit.model import AuditVerification
+    from streamhub.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="The audit log.")
 
@@ -22,6 +29,9 @@ OutcomeOf = Annotated[str | None, typer.Option(help="ok, refused or failed.")]
 Purpose = Annotated[str | None, typer.Option(help="A part of the purpose.")]
 Since = Annotated[str | None, typer.Option(help="e.g. 2026-11-24T08:00:00+08:00.")]
 Until = Annotated[str | None, typer.Option(help="What began before it.")]
+PublicKey = Annotated[
+    list[Path] | None, typer.Option(help="PEM of the key, several: again; else the service's.")
+]
 LimitOf = Annotated[int, typer.Option(min=1)]
 
 _ROW_COLUMNS = (
@@ -102,10 +112,31 @@ def _asked(
     }
 
 
+@app.command("public-key")
+def public_key(as_json: AsJson = False) -> None:
+    """The key that checks signed roots, in PEM: give it to who is to verify."""
+    from camera_registry.audit.keys import open_audit_key
+    from camera_registry.errors import RegistryError
+
+    try:
+        key = open_audit_key(settings_or_fail().audit_key_path, make=False)
+    except RegistryError as error:
+        raise CliError(str(error)) from None
+    if as_json:
+        print_json({"key_id": key.key_id, "public_key": key.public_pem()})
+    else:
+        say(key.public_pem().rstrip())
+
+
 @app.command()
-def verify(as_json: AsJson = False) -> None:
-    """Walk the whole chain of hashes; exit code 1 when a row was changed or is missing."""
-    from camera_registry.domain import AuditVerification
+def verify(
+    roots: Annotated[
+        Path | None, typer.Option(help="Directory of signed roots; else the service's own.")
+    ] = None,
+    public_key: PublicKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check every row, segment, signature and written root; exit code 1 when anything differs."""
     from camera_registry.errors import RegistryError
     from camera_registry.store import open_store
 
@@ -115,12 +146,16 @@ def verify(as_json: AsJson = False) -> None:
         raise CliError(
             f"There is no registry in {settings.data_dir}; set STREAMHUB_DATA_DIR.", exit_code=2
         )
+    if roots is not None and not roots.is_dir():
+        raise CliError(f"There is no directory {roots}.", exit_code=2)
 
     async def work() -> AuditVerification:
+        judge = _judge(settings, roots, public_key or [])
         # Reading beside a running service is safe: a reader sees one snapshot.
         store = await open_store(place, migrate=False)
         try:
-            return await store.verify_audit()
+            with progress_bar("rows") as told:
+                return await store.verify_audit(judge, told)
         finally:
             await store.close()
 
@@ -128,23 +163,125 @@ def verify(as_json: AsJson = False) -> None:
         result = asyncio.run(work())
     except RegistryError as error:
         raise CliError(str(error)) from None
+    _show(result, as_json=as_json)
+    if not result.ok:
+        raise CliError(
+            f"{result.faults_total} faults; the first: {result.reason} "
+            "Compare with a backup from before."
+        )
+
+
+@app.command("export")
+def export_rows(
+    file: Annotated[Path, typer.Argument(help="The ZIP to write; it may not be there yet.")],
+    format: Annotated[str, typer.Option(help="csv or jsonl.")] = "csv",
+    act: Act = None,
+    camera: Camera = None,
+    subject: Subject = None,
+    area: Area = None,
+    outcome: OutcomeOf = None,
+    purpose: Purpose = None,
+    since: Since = None,
+    until: Until = None,
+) -> None:
+    """The rows that fit, with the proof that they are what was written. The export is a row too."""
+    asked = _asked(camera, subject, area, outcome, purpose, since, until)
+    asked |= {"act": act, "format": format}
+    try:
+        out = file.open("xb")
+    except OSError as error:
+        raise CliError(f"{file} can't be written ({error.strerror}).", exit_code=2) from None
+    try:
+        with out:
+            run(lambda api: api.save("/api/v1/audit/export", out, params=asked))
+    except BaseException:
+        file.unlink(missing_ok=True)  # half of one proves nothing
+        raise
+    say(f"wrote {file}; check it by `streamhub audit verify-export {file}`")
+
+
+@app.command("verify-export")
+def verify_export_file(
+    file: Annotated[Path, typer.Argument(help="A ZIP that `audit export` or the page made.")],
+    public_key: PublicKey = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check an export by itself, with the public key alone; exit code 1 when anything differs."""
+    from camera_registry.audit.verify_export import verify_export
+    from camera_registry.errors import RegistryError
+
+    try:
+        keys = _keys(None if public_key else settings_or_fail(), public_key or [])
+        with progress_bar("rows") as told:
+            found = verify_export(file, keys, told)
+    except RegistryError as error:
+        raise CliError(str(error)) from None
+    if as_json:
+        print_json(
+            {
+                "ok": found.ok,
+                "rows": found.rows,
+                "segments": found.segments,
+                "statement": found.statement,
+                "faults_total": found.faults.total,
+                "faults": [asdict(fault) for fault in found.faults.told],
+            }
+        )
+    else:
+        for fault in found.faults.told:
+            say(f"row {fault.seq or '-'}, day {fault.day or '-'}: {fault.sentence}")
+        say(f"{found.rows} rows of {found.segments} signed segments")
+        for name in ("at", "by", "asked", "first_seq", "last_seq"):
+            say(f"{name}: {found.statement.get(name)}")
+    if not found.ok:
+        raise CliError(f"{found.faults.total} faults; the first: {found.faults.told[0].sentence}")
+
+
+def _keys(settings: Settings | None, public_keys: list[Path]) -> PublicKeys:
+    """Those named, else the service's own; none where it has none yet."""
+    from camera_registry.audit.keys import open_audit_key, read_public_keys
+
+    if settings is not None and settings.audit_key_path.exists():
+        own = open_audit_key(settings.audit_key_path, make=False)
+        return {own.key_id: own.public}
+    return read_public_keys(public_keys)
+
+
+def _judge(settings: Settings, roots: Path | None, public_keys: list[Path]) -> Judge:
+    from camera_registry.audit.judge import Judge
+    from camera_registry.audit.roots import RootFiles
+
+    keys = _keys(None if public_keys else settings, public_keys)
+    return Judge(keys, RootFiles(roots or settings.audit_roots_dir))
+
+
+def _show(result: AuditVerification, *, as_json: bool) -> None:
     if as_json:
         print_json(
             {
                 "ok": result.ok,
                 "rows_checked": result.rows_checked,
+                "rows_cut": result.rows_cut,
+                "segments_checked": result.segments_checked,
                 "first_bad_seq": result.first_bad_seq,
                 "reason": result.reason,
                 "last_hash": result.last_hash,
+                "faults_total": result.faults_total,
+                "faults": [asdict(fault) for fault in result.faults],
+                "notices": list(result.notices),
             }
         )
-    elif result.ok:
-        say(f"{result.rows_checked} rows, unbroken; last hash {result.last_hash}")
-    if not result.ok:
-        raise CliError(
-            f"The chain breaks at row {result.first_bad_seq}: {result.reason} "
-            "Compare with a backup from before."
-        )
+        return
+    for fault in result.faults:
+        say(f"row {fault.seq or '-'}, day {fault.day or '-'}: {fault.sentence}")
+    for notice in result.notices:
+        say(notice)
+    cut = f" (rows 1 to {result.rows_cut} were cut)" if result.rows_cut else ""
+    how = "unbroken" if result.ok else "broken"
+    say(
+        f"{result.rows_checked} rows{cut} and {result.segments_checked} signed segments, {how}; "
+        f"last hash {result.last_hash}"
+    )
 
 
 def views(as_json: AsJson = False, limit: Annotated[int, typer.Option(min=1)] = 500) -> None:

@@ -10,7 +10,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import IO, Annotated, Any, TypeVar
 
 import httpx
 import typer
@@ -65,6 +65,21 @@ class Api:
     async def download(self, path: str, *, params: Mapping[str, Any] | None = None) -> bytes:
         """An answer that is a file."""
         return (await self._ask("GET", path, params, LONG_S)).content
+
+    async def save(
+        self, path: str, into: IO[bytes], *, params: Mapping[str, Any] | None = None
+    ) -> None:
+        """An answer that is a file, written as it comes."""
+        given = {key: value for key, value in (params or {}).items() if value is not None}
+        try:
+            async with self._client.stream("GET", path, params=given, timeout=LONG_S) as answer:
+                if not answer.is_success:
+                    await answer.aread()
+                    raise _error(answer)
+                async for part in answer.aiter_bytes():
+                    into.write(part)
+        except httpx.TransportError as error:
+            raise CliError(f"The service did not answer ({error}); see its log.") from None
 
     async def _ask(
         self,

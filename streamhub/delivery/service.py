@@ -159,6 +159,10 @@ class Delivery:
             figures[f"views_ended_total.{cause}"] = ended
         return figures
 
+    def oldest_view(self) -> datetime | None:
+        """The start of the oldest view that goes on."""
+        return min((view.started_at for view in self.views.list()), default=None)
+
     def dials_by_device(self) -> dict[str, int]:
         """How many streams are pulled from each device now, or about to be."""
         facts = self._facts.current

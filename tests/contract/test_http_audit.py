@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import httpx
 import pytest
 
+from camera_registry.audit.verify_export import verify_export
 from support.http_kit import OFFER, SDP, Running, a_service, problem
 
 AUDIT = "/api/v1/audit"
@@ -22,6 +24,13 @@ async def watch(running: Running, who: str, *channel_ids: str) -> None:
             assert (await client.delete(opened.headers["location"])).status_code == 200
 
 
+async def all_ended(running: Running) -> None:
+    """Until the core has let go of every view, and the rows of that are down."""
+    delivery = running.services.doors()
+    await delivery.views.drained()
+    await delivery._view_log.settled()
+
+
 async def items(client: httpx.AsyncClient, path: str, **params: object) -> list[dict[str, object]]:
     answer = await client.get(path, params={"limit": 100, **params})  # type: ignore[dict-item]
     assert answer.status_code == 200, answer.text
@@ -35,7 +44,7 @@ async def test_the_log_is_narrowed_by_whatever_a_row_has(tmp_path: Path) -> None
         await watch(running, "yongshun", "ch_y1")
         async with running.as_("yongshun") as client:
             assert problem(await client.post("/whep/ch_l1", content=OFFER, headers=SDP))[0] == 404
-        await running.services.delivery._view_log.settled()  # type: ignore[union-attr]
+        await all_ended(running)
         async with running.as_("admin") as admin:
             for by in ("su_yongshun", "yongshun"):
                 seen = await items(admin, AUDIT, subject=by, act=["view_start", "view_end"])
@@ -61,7 +70,7 @@ async def test_the_log_is_narrowed_by_whatever_a_row_has(tmp_path: Path) -> None
 async def test_an_auditor_finds_nothing_of_elsewhere_by_any_question(tmp_path: Path) -> None:
     async with a_service(tmp_path) as running:
         await watch(running, "admin", "ch_y1", "ch_l1")
-        await running.services.delivery._view_log.settled()  # type: ignore[union-attr]
+        await all_ended(running)
         async with running.as_("auditor") as auditor:
             for question in (
                 {},
@@ -86,7 +95,7 @@ async def test_everybody_sees_their_own_rows(tmp_path: Path) -> None:
     async with a_service(tmp_path) as running:
         await watch(running, "yongshun", "ch_y1")
         await watch(running, "admin", "ch_y1")
-        await running.services.delivery._view_log.settled()  # type: ignore[union-attr]
+        await all_ended(running)
         async with running.as_("yongshun") as client, running.as_("admin") as admin:
             mine = await items(client, f"{AUDIT}/mine")
             assert {row["subject_id"] for row in mine} == {"su_yongshun"}
@@ -115,7 +124,7 @@ async def test_the_local_operator_has_own_rows_too(tmp_path: Path) -> None:
 async def test_who_looked_from_when_until_when_and_how_much(tmp_path: Path) -> None:
     async with a_service(tmp_path) as running:
         await watch(running, "yongshun", "ch_y1")
-        await running.services.delivery._view_log.settled()  # type: ignore[union-attr]
+        await all_ended(running)
         async with running.as_("admin") as admin:
             opened = await admin.post("/whep/ch_y1", content=OFFER, headers=SDP)
             assert opened.status_code == 201
@@ -172,3 +181,29 @@ async def test_a_view_that_a_killed_service_left_has_no_end_that_nobody_saw(
         [look] = await items(admin, VIEWS)
         assert (look["cause"], look["ended_at"]) == ("service_restarted", None)
         assert look["began_at"] is not None
+
+
+async def test_an_export_has_what_its_auditor_may_see_and_proves_it(tmp_path: Path) -> None:
+    async with a_service(tmp_path / "data") as running:
+        await watch(running, "admin", "ch_y1", "ch_l1")
+        await all_ended(running)
+        keys = {running.services.audit_keeper.key.key_id: running.services.audit_keeper.key.public}
+        for who, kind, wanted in (("auditor", "csv", 2), ("admin", "jsonl", 4)):
+            async with running.as_(who) as client:
+                answer = await client.get(
+                    f"{AUDIT}/export",
+                    params={"format": kind, "act": ["view_start", "view_end"]},
+                )
+            assert (answer.status_code, answer.headers["content-type"]) == (200, "application/zip")
+            file = tmp_path / f"{who}.zip"
+            file.write_bytes(answer.content)
+            found = verify_export(file, keys)
+            assert (found.ok, found.rows, found.statement["by"]) == (True, wanted, who)
+        assert b"ch_l1" not in zipfile.ZipFile(tmp_path / "auditor.zip").read("rows.csv")
+        async with running.as_("lister") as client:
+            assert problem(await client.get(f"{AUDIT}/export")) == (403, "forbidden")
+        rows = await running.audit_rows("audit_export")
+        assert [row["subject_name"] for row in rows] == ["admin", "auditor"]
+        running.services.audit_exports = 2
+        async with running.as_("admin") as admin:
+            assert problem(await admin.get(f"{AUDIT}/export")) == (503, "over_capacity")

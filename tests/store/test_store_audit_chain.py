@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from camera_registry.domain import AuditEntry, AuditRow, AuditVerification
+from camera_registry.audit.model import AuditVerification
+from camera_registry.domain import AuditEntry, AuditRow
 from camera_registry.errors import ValidationFailed
 from camera_registry.secret import Secret
 from camera_registry.store import AuditQuery, SqlStore, open_store, repos_audit, sql_store
@@ -29,6 +30,7 @@ COLUMNS = [
     *("at", "subject_id", "subject_name", "as_role", "remote", "act", "channel_id"),
     *("area_id", "outcome", "detail", "prev_hash", "hash"),
 ]
+REPEATED = ["purpose", "began_at"]  # out of the detail: no part of what is hashed
 
 
 def entry(number: int) -> AuditEntry:
@@ -69,7 +71,7 @@ async def test_the_chain_begins_with_zeros_and_links_on(store: SqlStore) -> None
     assert rows[0].prev_hash == ZERO_HASH == "0" * 64
     assert [row.prev_hash for row in rows[1:]] == [row.hash for row in rows[:2]]
     verified = await store.verify_audit()
-    assert verified == AuditVerification(3, None, None, rows[2].hash)
+    assert verified == AuditVerification(3, rows[2].hash)
     async with store.read() as tx:
         page = await tx.audit.page(AuditQuery(), limit=2, cursor=None)
         assert page.items == [rows[2], rows[1]]
@@ -100,13 +102,13 @@ async def test_a_cursor_to_where_no_row_can_be_is_refused(store: SqlStore, seq: 
 
 
 async def test_an_empty_chain_is_whole(store: SqlStore) -> None:
-    assert await store.verify_audit() == AuditVerification(0, None, None, ZERO_HASH)
+    assert await store.verify_audit() == AuditVerification(0, ZERO_HASH)
 
 
 @settings(max_examples=50, deadline=None)
 @given(
     seq=st.integers(1, ROWS),
-    column=st.sampled_from(COLUMNS),
+    column=st.sampled_from([*COLUMNS, *REPEATED]),
     value=st.one_of(st.text(max_size=20), st.none(), st.integers(-9, 9), st.binary(max_size=4)),
 )
 def test_any_changed_column_of_any_row_is_found(seq: int, column: str, value: object) -> None:
@@ -116,7 +118,7 @@ def test_any_changed_column_of_any_row_is_found(seq: int, column: str, value: ob
             changed = True
         except (sqlite3.IntegrityError, UnicodeEncodeError):
             changed = False  # NULL where none may be: the database refused
-        if changed and column in ("subject_id", "as_role", "area_id") and value is None:
+        if changed and column in ("subject_id", "as_role", "area_id", *REPEATED) and value is None:
             changed = column == "subject_id"  # the others were NULL before
         store = await open_store(path)
         found = await store.verify_audit()
@@ -130,7 +132,6 @@ def test_any_changed_column_of_any_row_is_found(seq: int, column: str, value: ob
         found = asyncio.run(run(path))
     if not found.ok:
         assert found.first_bad_seq == seq
-        assert found.rows_checked == seq - 1
         assert found.reason is not None
         assert str(seq) in found.reason
 
@@ -138,11 +139,11 @@ def test_any_changed_column_of_any_row_is_found(seq: int, column: str, value: ob
 async def test_a_changed_column_is_found_on_either_store(place: Place) -> None:
     store = await filled(place.at)
     for seq in (4, ROWS):
-        for column in COLUMNS:
+        for column in [*COLUMNS, *REPEATED]:
             [(before,)] = place.execute(f"SELECT {column} FROM audit WHERE seq = ?", seq)
             place.execute(f"UPDATE audit SET {column} = ? WHERE seq = ?", "x", seq)
             found = await store.verify_audit()
-            assert (found.first_bad_seq, found.rows_checked) == (seq, seq - 1), column
+            assert found.first_bad_seq == seq, column
             place.execute(f"UPDATE audit SET {column} = ? WHERE seq = ?", before, seq)
     assert (await store.verify_audit()).ok
     await store.close()

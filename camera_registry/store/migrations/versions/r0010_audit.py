@@ -28,6 +28,14 @@ def upgrade() -> None:
         sqlite_where=given,
         postgresql_where=given,
     )
+    few = sa.text("outcome <> 'ok'")
+    op.create_index(
+        "ix_audit_outcome_seq",
+        "audit",
+        ["outcome", "seq"],
+        sqlite_where=few,
+        postgresql_where=few,
+    )
     op.create_table(
         "audit_segments",
         sa.Column("number", sa.Integer, nullable=False, autoincrement=False),
@@ -50,6 +58,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("audit_segments")
+    op.drop_index("ix_audit_outcome_seq", "audit")
     op.drop_index("ix_audit_seq_purpose", "audit")
     op.drop_index("ix_audit_area_id_seq", "audit")
     op.drop_column("audit", "began_at")

@@ -1,0 +1,113 @@
+"""The rows one may see, as a file that proves itself. The export is a row of the log, too."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import APIRouter
+from starlette.responses import StreamingResponse
+
+from camera_registry.audit.export import Export, Format, Name
+from camera_registry.errors import RootsUnfit
+from streamhub.access.facts import Facts
+from streamhub.access.policy import Scope
+from streamhub.access.principal import Action, Principal
+
+from .audit_filter import Asked, Filter
+from .problems import Problem
+from .rights import Who, requires_somewhere
+from .services import Provided, Services
+
+router = APIRouter(prefix="/api/v1/audit", tags=["audit"])
+
+# Each reads and hashes whole segments: more at once would be felt by those who watch.
+MAX_EXPORTS = 2
+ZIP = "application/zip"
+
+
+@router.get("/export", response_class=StreamingResponse, responses={200: {"content": {ZIP: {}}}})
+async def export_audit(
+    services: Provided,
+    who: Who,
+    scope: Annotated[Scope, requires_somewhere(Action.AUDIT)],
+    asked: Asked,
+    format: Format = "csv",
+) -> StreamingResponse:
+    """A ZIP of the rows that fit (`rows.csv` or `rows.jsonl`) and of the manifest that proves them,
+    for `streamhub audit verify-export`. What is not under a signed root yet is sealed first.
+    """
+    if services.audit_exports >= MAX_EXPORTS:
+        raise Problem(
+            503,
+            "over_capacity",
+            f"{MAX_EXPORTS} exports are being made; try again when one is done.",
+            headers={"Retry-After": "30"},
+        )
+    services.audit_exports += 1
+    try:
+        export = await _begun(services, who, asked, scope, format)
+    except BaseException:
+        services.audit_exports -= 1
+        raise
+    name = f"audit-{services.now():%Y%m%dT%H%M%SZ}.zip"
+    return StreamingResponse(
+        _parts(services, export),
+        media_type=ZIP,
+        headers={
+            "Content-Disposition": f'attachment; filename="{name}"',
+            "Cache-Control": "no-store",
+        },
+    )
+
+
+async def _begun(
+    services: Services, who: Principal, asked: Filter, scope: Scope, kind: Format
+) -> Export:
+    facts = services.facts.current
+    about_channel = facts.channel(asked.channel_id or "")
+    about_area = facts.area(asked.area_id or "")
+    await services.audit.record(
+        "audit_export",
+        principal=who,
+        channel_id=None if about_channel is None else about_channel.id,
+        area_id=None if about_area is None else about_area.id,
+        detail={"asked": asked.asked(), "format": kind},
+    )
+    keeper = services.audit_keeper
+    await keeper.seal(everything=True)
+    # The proof does without; the keeper tries again, and says so.
+    with contextlib.suppress(OSError, RootsUnfit):
+        await keeper.write_roots()
+    async with services.store.read() as tx:
+        last = await tx.audit.last_segment()
+    return Export(
+        services.store,
+        keeper.key,
+        asked.query(facts, scope),
+        kind=kind,
+        asked=asked.asked(),
+        by=who.username,
+        at=services.now(),
+        up_to_segment=0 if last is None else last.number,
+        names=_names(facts),
+    )
+
+
+async def _parts(services: Services, export: Export) -> AsyncIterator[bytes]:
+    try:
+        async for part in export.stream():
+            yield part
+    finally:
+        services.audit_exports -= 1
+
+
+def _names(facts: Facts) -> tuple[Name, Name]:
+    def of_channel(channel_id: str | None) -> str | None:
+        channel = None if channel_id is None else facts.channel(channel_id)
+        return None if channel is None else channel.name
+
+    def of_area(area_id: str | None) -> str | None:
+        area = None if area_id is None else facts.area(area_id)
+        return None if area is None else area.name
+
+    return of_channel, of_area

@@ -1,0 +1,80 @@
+"""The audit by the command line: searched, verified, exported, beside a service and without one."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from support.command import Command
+
+
+@pytest.fixture(scope="module")
+def command(tmp_path_factory: pytest.TempPathFactory) -> Command:
+    made = Command(tmp_path_factory.mktemp("audit") / "data")
+    made.ok("area", "add", "110112", "通州区", "--kind", "district")
+    made.ok("area", "add", "110112001", "永顺镇", "--kind", "street", "--parent", "110112")
+    return made
+
+
+def test_an_export_beside_the_service_is_verified_with_the_public_key_alone(
+    command: Command, tmp_path: Path
+) -> None:
+    file, pem = tmp_path / "audit.zip", tmp_path / "audit.pem"
+    with command.serving():
+        assert len(command.json("audit", "mine")) == 2
+        assert command.json("audit", "views") == []
+        command.ok("audit", "export", str(file), "--act", "area_create")
+        pem.write_text(command.ok("audit", "public-key"))
+    assert command.run("audit", "export", str(file)).returncode == 2  # it is there already
+    roots = command.data_dir / "audit-roots"
+    assert len(list(roots.glob("*.jsonl"))) == 1
+    elsewhere = Command(tmp_path / "elsewhere")  # which has no key, nor a registry
+    said = elsewhere.json("audit", "verify-export", str(file), "--public-key", str(pem))
+    assert (said["ok"], said["rows"], said["faults"]) == (True, 2, [])
+    assert said["statement"]["asked"] == {"acts": ["area_create"]}
+    assert elsewhere.run("audit", "verify-export", str(file)).returncode == 1
+    [row] = command.json("audit", "list", "--act", "audit_export")
+    assert row["detail"] == {"asked": {"acts": ["area_create"]}, "format": "csv"}
+
+    verified = command.json("audit", "verify", "--roots", str(roots), "--public-key", str(pem))
+    assert verified["ok"]
+    assert verified["segments_checked"] == 1
+    assert verified["rows_checked"] >= 4
+
+
+def test_what_was_altered_is_named_and_the_exit_code_says_so(
+    command: Command, tmp_path: Path
+) -> None:
+    command.ok("audit", "export", str(tmp_path / "audit.zip"), "--format", "jsonl")
+    assert "unbroken" in command.ok("audit", "verify")
+    with closing(sqlite3.connect(command.data_dir / "registry.db")) as db:
+        db.execute("UPDATE audit SET subject_name = 'nobody' WHERE seq = 2")
+        db.commit()
+    done = command.run("audit", "verify")
+    assert done.returncode == 1
+    assert "Row 2 was changed" in done.stderr
+    assert "row 2, day 20" in done.stdout
+    found = json.loads(command.run("audit", "verify", "--json").stdout)
+    assert [fault["seq"] for fault in found["faults"]] == [2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code", "sentence"),
+    [
+        (("verify", "--roots", "/nowhere"), 2, "no directory"),
+        (("verify", "--public-key", "/nowhere"), 1, "no public key"),
+        (("verify-export", "/nowhere"), 1, "no whole export"),
+        (("export", "/nowhere/audit.zip"), 2, "can't be written"),
+        (("list", "--since", "yesterday"), 2, "since"),
+    ],
+)
+def test_what_can_not_be_done_is_said(
+    command: Command, arguments: tuple[str, ...], exit_code: int, sentence: str
+) -> None:
+    done = command.run("audit", *arguments)
+    assert done.returncode == exit_code
+    assert sentence in done.stderr
