@@ -1,6 +1,6 @@
 """Channels: one camera view each; what people name and are granted."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 from fastapi import APIRouter, Header, Query, Response
 from pydantic import BaseModel, Field, SecretStr
@@ -14,6 +14,7 @@ from streamhub.access.policy import Scope
 from streamhub.access.principal import DISTRICT, Action, Principal, area
 
 from .paging import DEFAULT_LIMIT, Cursor, Limit
+from .profiles import Profile
 from .rights import channel_in_path, requires, signed_in, the_district
 from .services import Provided, Services
 
@@ -38,7 +39,7 @@ class ChannelOut(BaseModel):
     lat: float | None
     enabled: bool
     filing: Filing = Field(description="Who does not manage it sees it only when it is filed.")
-    profiles: list[str]
+    profiles: list[Profile]
     may: list[MayDo] = Field(description="What you may do with it now.")
     purpose_for: list[MayDo] = Field(description="What of that asks for a purpose.")
 
@@ -232,7 +233,7 @@ def _out(services: Services, who: Principal, row: Channel) -> ChannelOut:
         lat=row.lat,
         enabled=row.enabled,
         filing=row.filing,
-        profiles=list(row.profiles),
+        profiles=cast(list[Profile], list(row.profiles)),
         may=[name for name, action in _MAY if action in allowed],
         purpose_for=[name for name, action in _MAY if allowed.get(action)],
     )
