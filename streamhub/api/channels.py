@@ -20,10 +20,11 @@ from .services import Provided, Services
 
 router = APIRouter(prefix="/api/v1/channels", tags=["channels"])
 
-MayDo = Literal["live", "snapshot", "manage"]
+MayDo = Literal["live", "snapshot", "ptz", "manage"]
 _MAY: tuple[tuple[MayDo, Action], ...] = (
     ("live", Action.LIVE),
     ("snapshot", Action.SNAPSHOT),
+    ("ptz", Action.PTZ),
     ("manage", Action.MANAGE),
 )
 

@@ -1,6 +1,6 @@
 """Signing in and out, and who one is: token, sign-in, sign-out, me."""
 
-from typing import Annotated
+from typing import Annotated, Literal, cast
 
 from fastapi import APIRouter, Form, Request, Response
 from pydantic import BaseModel, Field, SecretStr
@@ -24,6 +24,9 @@ from .services import Provided, Services
 from .times import Time
 
 router = APIRouter(prefix="/api/v1", tags=["sign-in"])
+
+
+Due = Literal["password_change_due", "second_factor_due"]
 
 
 class TokenAnswer(BaseModel):
@@ -71,10 +74,7 @@ class Me(SubjectBrief):
     may_manage: bool = Field(description="Some camera or area.")
     manages_district: bool = Field(description="All of it: imports, sweeps, settings.")
     may_audit: bool
-    due: str | None = Field(
-        description="What must be seen to before anything else is allowed: password_change_due,"
-        " second_factor_due."
-    )
+    due: Due | None = Field(description="What must be seen to before anything else is allowed.")
 
 
 @router.post("/token", dependencies=[public("this is how scripts sign in")])
@@ -142,7 +142,7 @@ async def me(services: Provided, who: Annotated[Principal, signed_in()]) -> Me:
         may_manage=not services.guard.scope(who, Action.MANAGE).is_empty,
         manages_district=services.guard.allows(who, Action.MANAGE, DISTRICT),
         may_audit=not services.guard.scope(who, Action.AUDIT).is_empty,
-        due=what_is_due(who, facts),
+        due=cast(Due | None, what_is_due(who, facts)),
     )
 
 

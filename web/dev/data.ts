@@ -12,7 +12,7 @@ const places = ['新华大街路口', '运河文化广场东门', '地铁站 A �
 const classes: DeviceClass[] = ['police_hd', 'police_hd', 'police_hd', 'police_hd', 'high_altitude', 'civil_defence', 'alley']
 
 function area(id: string, parent: string | null, kind: AreaKind, code: string, name: string): Area {
-  const made = { id, parent_id: parent, kind, code, name, channel_count: 0 }
+  const made = { id, parent_id: parent, kind, code, name, boundary: null, schematic: false, channel_count: 0 }
   areas.push(made)
   return made
 }
@@ -33,7 +33,7 @@ for (const [s, street] of streets.entries()) {
         name: `${street.replace(/(街道|镇|回族乡)$/, '')} ${place} ${n + 1} 号`,
         device_class: classes[number % classes.length] ?? 'police_hd', area_id: grid.id,
         area_path: [district.name, street, name, grid.name], enabled: number !== 8, filing: number % 5 === 1 ? 'draft' : number % 7 === 2 ? 'reviewed' : 'filed', profiles: ['main', 'sub'],
-        may: number === 9 ? ['list'] : ['list', 'live', 'snapshot'],
+        may: number === 9 ? [] : ['live', 'snapshot'], purpose_for: [], lon: null, lat: null,
       })
       for (const each of [district, streetArea, community, grid]) counts.set(each.id, (counts.get(each.id) ?? 0) + 1)
     }

@@ -6,6 +6,8 @@
  * here). Anything in the page may call it.
  */
 
+import type { components } from './openapi'
+
 export interface ApiError {
   /** HTTP status; 0 when no answer came at all. */
   readonly status: number
@@ -24,70 +26,21 @@ export type Result<T> =
   | { readonly kind: 'aborted' }
   | { readonly kind: 'error'; readonly error: ApiError }
 
-export type Action = 'list' | 'live' | 'snapshot' | 'ptz' | 'manage' | 'audit'
+// As the service describes them; `scripts/web-build types` writes them anew.
+type Schemas = components['schemas']
 export type Profile = 'main' | 'sub'
-export type AreaKind = 'district' | 'street' | 'community' | 'grid'
-export type Filing = 'draft' | 'reviewed' | 'filed'
-export type DeviceClass = 'police_hd' | 'high_altitude' | 'civil_defence' | 'alley'
-
-export interface Me {
-  readonly id: string
-  readonly username: string
-  readonly display_name: string
-  readonly kind: 'person' | 'service'
-  readonly may_manage: boolean
-  readonly manages_district: boolean
-  readonly may_audit: boolean
-  /** What has to be seen to before anything else is allowed. */
-  readonly due: Due | null
-}
-
+export type AreaKind = Schemas['AreaKind']
+export type Filing = Schemas['Filing']
+export type DeviceClass = Schemas['DeviceClass']
+export type Me = Schemas['Me']
+export type Due = NonNullable<Me['due']>
+export type Area = Schemas['AreaOut']
+/** Those that one does not manage are filed, or not there. */
+export type Channel = Schemas['ChannelOut']
+export type ChannelPage = Schemas['ChannelList']
 /** Whether the first administrator is still to be made, and the district with it. */
-export interface SetupState {
-  readonly needed: boolean
-  readonly has_areas: boolean
-}
-
-export interface SetupDraft {
-  readonly code: string
-  readonly username: string
-  readonly display_name: string
-  readonly password: string
-  readonly area_code: string
-  readonly area_name: string
-}
-export type Due = 'password_change_due' | 'second_factor_due'
-
-export interface Area {
-  readonly id: string
-  readonly parent_id: string | null
-  readonly kind: AreaKind
-  readonly code: string
-  readonly name: string
-  readonly channel_count: number
-}
-
-export interface Channel {
-  readonly id: string
-  readonly code: string
-  readonly name: string
-  readonly device_class: DeviceClass
-  readonly area_id: string
-  readonly area_path: readonly string[]
-  readonly enabled: boolean
-  /** Those that one does not manage are filed, or not there. */
-  readonly filing: Filing
-  readonly profiles: readonly Profile[]
-  readonly may: readonly Action[]
-}
-
-export interface ChannelPage {
-  readonly items: readonly Channel[]
-  readonly next_cursor: string | null
-  readonly total: number | null
-  /** There are more than `total`: it was not counted further. */
-  readonly total_capped?: boolean
-}
+export type SetupState = Schemas['SetupState']
+export type SetupDraft = Schemas['SetupIn']
 
 export interface ChannelQuery {
   readonly q?: string

@@ -190,7 +190,7 @@ describe('the address', () => {
 
 describe('a camera’s card', () => {
   const camera: Camera = {
-    id: 'ch_1', code: '1', name: '东门', device_class: 'police_hd', area_id: 'ar_1', area_path: [], enabled: true, filing: 'filed', filing_note: null, profiles: ['main'], may: ['manage'],
+    id: 'ch_1', code: '1', name: '东门', device_class: 'police_hd', area_id: 'ar_1', area_path: [], enabled: true, filing: 'filed', filing_note: null, profiles: ['main'], may: ['manage'], purpose_for: [],
     lon: 116.5, lat: null, device_id: 'de_1', main_url: 'rtsp://a/', sub_url: 'rtsp://b/', facts: { address: '路 1 号', 'other.颜色': '红' },
   }
   const before = valuesOf(camera, '110112')
@@ -237,7 +237,7 @@ describe('fields as words', () => {
   async function book(): Promise<FieldBook> {
     const fields = await mocked().fields()
     if (fields.kind !== 'success') throw new Error('no fields')
-    return new FieldBook(fields.value, [{ id: 'ar_1', parent_id: null, kind: 'grid', code: '110112', name: '通州区', channel_count: 0 }])
+    return new FieldBook(fields.value, [{ id: 'ar_1', parent_id: null, kind: 'grid', code: '110112', name: '通州区', boundary: null, schematic: false, channel_count: 0 }])
   }
 
   it('names fields, codes and areas in the language of the page', async () => {

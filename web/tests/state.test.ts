@@ -6,13 +6,13 @@ import { AreaIndex, treeMove } from '../src/state/tree'
 import { chosenFrom, claimWall, emptyWall, place, profileFor, readWall } from '../src/state/wall'
 
 function area(id: string, parent: string | null): Area {
-  return { id, parent_id: parent, kind: 'grid', code: id, name: id, channel_count: 1 }
+  return { id, parent_id: parent, kind: 'grid', code: id, name: id, boundary: null, schematic: false, channel_count: 1 }
 }
 
 function channel(id: string): Channel {
   return {
     id, code: id, name: id, device_class: 'police_hd', area_id: 'a', area_path: [], enabled: true, filing: 'filed',
-    profiles: ['main', 'sub'], may: ['list', 'live'],
+    profiles: ['main', 'sub'], may: ['live'], purpose_for: [], lon: null, lat: null,
   }
 }
 
@@ -119,7 +119,7 @@ describe('channel finder', () => {
     return { made, asked, pending, answer }
   }
   const page = (ids: string[], next: string | null = null) =>
-    ({ items: ids.map(channel), next_cursor: next, total: ids.length })
+    ({ items: ids.map(channel), next_cursor: next, total: ids.length, total_capped: false })
 
   it('asks once for a name typed quickly', async () => {
     const { made, asked } = finder()

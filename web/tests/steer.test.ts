@@ -1,14 +1,14 @@
 /** Hold to move: repeated while it is held, stopped when it is let go, one request at a time. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { ApiError, Result } from '../src/api'
-import { Hold, REPEAT_MS, velocityOf, type Act } from '../src/state/steer'
+import { Hold, REPEAT_MS, velocityOf, type Act, type Acted } from '../src/state/steer'
 
 beforeEach(() => void vi.useFakeTimers())
 afterEach(() => void vi.useRealTimers())
 
 const RIGHT = { pan: 0.5, tilt: 0, zoom: 0 }
 const UP = { pan: 0, tilt: 0.5, zoom: 0 }
-const OK: Result<{ preset: null }> = { kind: 'success', value: { preset: null } }
+const OK: Result<Acted> = { kind: 'success', value: { steered: null, renew_within_ms: 750 } }
 
 function refusal(code: string): Result<never> {
   return { kind: 'error', error: { status: 409, code, detail: null, retryAfterMs: null } }
@@ -17,7 +17,7 @@ function refusal(code: string): Result<never> {
 class Camera {
   readonly told: Act[] = []
   readonly errors: (ApiError | null)[] = []
-  answer: Result<{ preset: string | null }> = OK
+  answer: Result<Acted> = OK
   takesMs = 20
   readonly hold = new Hold(
     {

@@ -70,9 +70,9 @@ export class ChannelFinder {
       if (cursor === null) Object.assign(this.list, { items: [], total: null, cursor: null })
       return
     }
-    const { items, next_cursor: next, total, total_capped: capped = false } = result.value
+    const { items, next_cursor: next, total, total_capped: capped } = result.value
     this.list.items = cursor === null ? [...items] : [...this.list.items, ...items]
     this.list.cursor = next
-    if (total !== null || cursor === null) Object.assign(this.list, { total, totalCapped: capped })
+    Object.assign(this.list, { total, totalCapped: capped })
   }
 }

@@ -3,6 +3,7 @@
  * stops the camera by itself when this falls silent. Not here: the pad's buttons (`PtzPad`).
  */
 import { jsonInit, type Api, type ApiError, type Result } from '../api'
+import type { components } from '../openapi'
 
 /** -1 to 1 each; pan to the right, tilt up and zoom in are positive. */
 export interface Velocity {
@@ -11,17 +12,10 @@ export interface Velocity {
   readonly zoom: number
 }
 
-export interface Preset {
-  readonly preset: string
-  readonly name: string
-}
-
-export type Act =
-  | ({ readonly act: 'move' } & Partial<Velocity>)
-  | { readonly act: 'stop' | 'release' }
-  | { readonly act: 'take'; readonly take_over: boolean }
-  | { readonly act: 'go_to_preset'; readonly preset: string }
-  | { readonly act: 'set_preset'; readonly name: string; readonly preset?: string | null }
+type Schemas = components['schemas']
+export type Acted = Schemas['ActedOut']
+export type Preset = Schemas['PresetOut']
+export type Act = Schemas['Move' | 'GoToPreset' | 'Take' | 'Stop' | 'Release']
 
 type Ask = Pick<Api, 'request' | 'get'>
 
@@ -38,11 +32,11 @@ export class PtzApi {
     this.path = `/api/v1/channels/${encodeURIComponent(channelId)}/ptz`
   }
 
-  async act(act: Act): Promise<Result<{ readonly preset: string | null }>> {
+  async act(act: Act): Promise<Result<Acted>> {
     return this.api.request(this.path, jsonInit('POST', act))
   }
 
-  async presets(signal?: AbortSignal): Promise<Result<{ readonly items: readonly Preset[] }>> {
+  async presets(signal?: AbortSignal): Promise<Result<Schemas['PresetList']>> {
     return this.api.get(`${this.path}/presets`, signal)
   }
 }
