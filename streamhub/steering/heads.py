@@ -145,12 +145,14 @@ class Heads:
             del self._heads[head.channel_id]
             self._close(head)
 
-    def drop_changed(self, object_ids: Iterable[str] | None) -> None:
-        """Channels and devices that changed; None: all."""
+    def of_changed(self, object_ids: Iterable[str] | None) -> list[Head]:
+        """Those of channels and devices that changed; None: all."""
         ids = None if object_ids is None else frozenset(object_ids)
-        for head in list(self._heads.values()):
-            if ids is None or {head.channel_id, head.device_id} & ids:
-                self.drop(head)
+        return [
+            head
+            for head in self._heads.values()
+            if ids is None or {head.channel_id, head.device_id} & ids
+        ]
 
     async def close(self) -> None:
         """Every camera stands still, as far as it answers."""

@@ -13,6 +13,8 @@ from streamhub.steering.errors import NotWritten
 from streamhub.steering.heads import Head
 from streamhub.steering.rows import Rows
 
+SILENT = "silent"
+
 
 @dataclass(slots=True)
 class Hold:
@@ -21,14 +23,14 @@ class Hold:
     permit: Permit
     head: Head
     began_at: float
-    cause: str = "silent"
+    cause: str = SILENT
 
     def goes_on_for(self, permit: Permit, head: Head) -> bool:
         """Whether this request repeats it."""
         return self.head is head and self.permit.subject_id == permit.subject_id
 
     def renew(self, permit: Permit, velocity: Velocity) -> None:
-        self.permit, self.cause = permit, "silent"
+        self.permit, self.cause = permit, SILENT
         self.head.control.hold(velocity)
 
 
@@ -57,7 +59,8 @@ class Holds:
         """Stop now, without waiting for the camera."""
         hold = self._holds.get(channel_id)
         if hold is not None:
-            hold.cause = cause
+            # What ended it first is why it ended.
+            hold.cause = cause if hold.cause == SILENT else hold.cause
             hold.head.control.release()
 
     def end_all(self, cause: str) -> None:

@@ -13,6 +13,8 @@ from streamhub.access.permit import Permit
 
 # Between two touches of somebody who looks for something; who waits for the camera waits so long.
 IDLE_S = 10.0
+# Leases that are over are forgotten many at once.
+MAX_STALE = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ class Held(Exception):
 
 
 class Leases:
-    """By channel. Bounded by the heads that are open: who has none is not asked for."""
+    """By channel; as many as were steered within `IDLE_S`, and `MAX_STALE` that are over."""
 
     def __init__(self) -> None:
         self._leases: dict[str, Lease] = {}
@@ -53,6 +55,8 @@ class Leases:
         others = held if held is not None and not held.is_of(permit) else None
         if others is not None and not (take_over and rank > others.rank):
             raise Held(others)
+        if len(self._leases) > MAX_STALE:
+            list(self.all(now))  # forgets what is over
         self._leases[permit.channel_id] = Lease(permit, rank, now + IDLE_S)
         return others
 

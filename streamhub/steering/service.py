@@ -198,10 +198,11 @@ class Steering:
                     self._tasks.add(task)
                     task.add_done_callback(self._tasks.discard)
         kinds = {kind.partition(".")[0] for kind in change.kinds}
-        if "everything" in kinds:
-            self._heads.drop_changed(None)
-        elif kinds & {"channel", "device"}:
-            self._heads.drop_changed(change.object_ids)
+        if kinds & {"channel", "device", "everything"}:
+            ids = None if "everything" in kinds else change.object_ids
+            for head in self._heads.of_changed(ids):  # it may be another camera by now
+                self._holds.end(head.channel_id, "changed")
+                self._heads.drop(head)
 
     async def stop_all(self) -> None:
         """Every camera stands still, as far as it answers, and every row is written."""

@@ -222,6 +222,24 @@ async def test_a_right_that_ends_stops_the_camera(tmp_path: Path, held_for: Any)
         assert (await where(admin))["steered"] is None
 
 
+async def test_a_registry_entry_that_changes_stops_the_camera_and_is_read_anew(
+    tmp_path: Path, held_for: Any
+) -> None:
+    held_for(FOREVER_S)
+    async with (
+        a_site(tmp_path, "127.79.0.80/29") as site,
+        site.running.as_("yongshun") as client,
+        site.running.as_("admin") as admin,
+    ):
+        await does(client, **RIGHT)
+        facts = {"facts": {"protocol": None}}
+        assert (await admin.patch("/api/v1/channels/ch_y1", json=facts)).is_success
+        await site.told_to("Stop")
+        [ended] = await site.rows("ptz_end")
+        assert ended["detail"]["cause"] == "changed"
+        assert problem(await client.post(PTZ, json=RIGHT)) == (409, "ptz_unsupported")
+
+
 async def test_positions_and_presets(tmp_path: Path) -> None:
     async with a_site(tmp_path, "127.79.0.32/29") as site, site.running.as_("yongshun") as client:
         await does(client, act="absolute", pan=0.5, tilt=-0.25, zoom=1)
