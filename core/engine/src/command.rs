@@ -19,6 +19,13 @@ pub(crate) enum Command {
         stream_id: String,
     },
     OpenViewer(Box<OpenViewer>),
+    /// For the shard that took the connection in.
+    AcceptRtsp(Box<AcceptRtsp>),
+    RefuseRtsp {
+        connection_id: String,
+        status: u16,
+        retry_after_s: u32,
+    },
     RenewViewers(Vec<(String, Instant)>),
     CloseViewers {
         select: Select,
@@ -45,6 +52,11 @@ pub(crate) enum Command {
     Connection {
         connection: Box<Connection>,
         frames: Vec<Vec<u8>>,
+    },
+    /// From the shard that took it in: it is of a viewer of this one.
+    RtspViewer {
+        connection: Box<Connection>,
+        open: Box<AcceptRtsp>,
     },
     /// From a shard with viewers of a stream that this one pulls.
     Follow {
@@ -85,6 +97,7 @@ impl Command {
             self,
             Self::Datagram { .. }
                 | Self::Connection { .. }
+                | Self::RtspViewer { .. }
                 | Self::Follow { .. }
                 | Self::Unfollow { .. }
                 | Self::Units { .. }
@@ -125,5 +138,17 @@ pub(crate) struct OpenViewer {
     pub rtx: Option<fanout::RtxConfig>,
     /// Where its offer takes sound.
     pub audio: Option<fanout::AudioConfig>,
+    pub row: Arc<ViewerRow>,
+}
+
+/// A connection that waits may watch, as this viewer.
+pub(crate) struct AcceptRtsp {
+    pub connection_id: String,
+    pub shard: usize,
+    pub viewer_id: String,
+    pub stream_id: String,
+    pub channel_id: String,
+    pub subject_id: String,
+    pub until: Instant,
     pub row: Arc<ViewerRow>,
 }

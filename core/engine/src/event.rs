@@ -55,6 +55,12 @@ pub enum EventBody {
         /// Its last figures.
         row: Arc<ViewerRow>,
     },
+    /// A client at the RTSP door has a genuine ticket; the owner is its connection. It waits for
+    /// [`crate::Engine::accept_rtsp`] or [`crate::Engine::refuse_rtsp`], or gives up by itself.
+    RtspAsked {
+        asked: Box<peer::rtsp_door::Asked>,
+        remote: std::net::SocketAddr,
+    },
     /// Whole access units were dropped for this viewer; `dropped` counts them since the last say.
     ViewerLagging {
         dropped: u64,

@@ -17,6 +17,7 @@ pub(crate) enum Seam {
     Source,
     SourceSettle,
     TcpRead,
+    Rtsp,
     Offer,
     LookUp,
     /// All of a shard: what no other guard has caught.

@@ -13,15 +13,17 @@ use peer::webrtc::{
     AnswerParams, DtlsIdentity, IceCredentials, NegotiateError, PeerConfig, negotiate,
 };
 use wire::codec::VideoCodec;
+use wire::ticket::TicketKey;
 
-use crate::command::{Command, OpenSource, OpenViewer, Select};
+use crate::command::{AcceptRtsp, Command, OpenSource, OpenViewer, Select};
 use crate::dial::Resolver;
 use crate::event::{EventBody, EventQueue};
 use crate::guard::{Seam, guarded};
 use crate::mailbox::Mailbox;
 use crate::mesh::{MAX_SHARDS, Mesh, shard_for, ufrag_prefix};
-use crate::start::{bind, raise_open_files, shards};
-use crate::stats::{Figures, SourceState, unix_ms};
+use crate::start::{bind, bind_rtsp, raise_open_files, shards};
+use crate::stats::{Figures, SourceState, ViewerTransport, unix_ms};
+use crate::viewer::RTSP_PAYLOAD_TYPES;
 
 /// Asked of the kernel for the one UDP socket: a keyframe for 20 viewers is 4 MB.
 const UDP_BUFFER_BYTES: usize = 8 << 20;
@@ -39,6 +41,16 @@ pub struct EngineConfig {
     pub shards: usize,
     /// Take viewers' estimates of their bandwidth (REMB). They cost 10 to 20 packets a second each.
     pub remb: bool,
+    /// The RTSP door; `None` is none.
+    pub rtsp: Option<RtspConfig>,
+}
+
+#[derive(Debug, Clone)]
+pub struct RtspConfig {
+    /// Port 0 takes any.
+    pub listen: SocketAddr,
+    /// What tickets are signed with.
+    pub key: Arc<TicketKey>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -94,6 +106,18 @@ pub struct ViewerRequest {
     pub until: SystemTime,
 }
 
+/// A client at the RTSP door that may watch: the answer to `RtspAsked`.
+#[derive(Debug)]
+pub struct RtspRequest {
+    /// The event's owner.
+    pub connection_id: String,
+    pub viewer_id: String,
+    pub stream_id: String,
+    pub channel_id: String,
+    pub subject_id: String,
+    pub until: SystemTime,
+}
+
 /// The packet plane of one process.
 pub struct Engine {
     // given
@@ -111,6 +135,7 @@ pub struct Engine {
     candidates: Vec<SocketAddr>,
     tcp_candidates: Vec<SocketAddr>,
     udp_port: u16,
+    rtsp_port: Option<u16>,
 }
 
 impl Engine {
@@ -147,7 +172,13 @@ impl Engine {
         let identity = Arc::new(DtlsIdentity::generate().map_err(|e| start("DTLS", &e))?);
         let events = Arc::new(EventQueue::new().map_err(|e| start("eventfd", &e))?);
         let figures = Arc::new(Figures::new(config.shards));
-        let (mesh, shards) = shards(&config, &socket, listener, &events, &figures)
+        let rtsp = bind_rtsp(&config)?;
+        let rtsp_port = rtsp
+            .as_ref()
+            .map(|port| port.listener.local_addr().map(|at| at.port()))
+            .transpose()
+            .map_err(|e| start("RTSP", &e))?;
+        let (mesh, shards) = shards(&config, &socket, listener, rtsp, &events, &figures)
             .map_err(|e| start("shard", &e))?;
         let threads = shards
             .into_iter()
@@ -178,12 +209,18 @@ impl Engine {
             threads: Mutex::new(threads),
             closed: AtomicBool::new(false),
             udp_port,
+            rtsp_port,
             config,
         })
     }
 
     pub fn udp_port(&self) -> u16 {
         self.udp_port
+    }
+
+    /// Where RTSP clients are taken in, if they are.
+    pub fn rtsp_port(&self) -> Option<u16> {
+        self.rtsp_port
     }
 
     pub fn events(&self) -> &EventQueue {
@@ -267,16 +304,9 @@ impl Engine {
     /// [`EngineError::MalformedOffer`], [`EngineError::NoCommonCodec`],
     /// [`EngineError::OverCapacity`], [`EngineError::Closed`].
     pub fn open_viewer(&self, request: ViewerRequest) -> Result<String, EngineError> {
-        if self.closed.load(Ordering::Relaxed) {
-            return Err(EngineError::Closed);
-        }
-        if self.figures.count_viewers() >= self.config.max_viewers {
-            return Err(EngineError::OverCapacity("as many viewers as are allowed"));
-        }
+        let shard = self.place_for_viewer(&request.stream_id)?;
         let known = self.figures.codec(&request.stream_id);
         let mailboxes = self.mesh.mailboxes();
-        let loads: Vec<usize> = mailboxes.iter().map(Mailbox::load).collect();
-        let shard = shard_for(self.mesh.home_of(&request.stream_id), &loads);
         let ice = IceCredentials::generate(ufrag_prefix(shard))
             .map_err(|e| EngineError::Start(e.to_string()))?;
         let mut random = [0u8; 36];
@@ -375,6 +405,67 @@ impl Engine {
         Ok(negotiated.answer)
     }
 
+    /// Lets a client of the RTSP door watch, as a viewer. Its DESCRIBE is answered when the stream has
+    /// a keyframe. One that has gone meanwhile is said to be closed, as any viewer.
+    ///
+    /// # Errors
+    /// [`EngineError::OverCapacity`], [`EngineError::Closed`]: then it still waits, to be refused.
+    pub fn accept_rtsp(&self, request: RtspRequest) -> Result<(), EngineError> {
+        let shard = self.place_for_viewer(&request.stream_id)?;
+        let mailboxes = self.mesh.mailboxes();
+        let viewer_id = request.viewer_id;
+        let row = (self.figures).add_viewer(&viewer_id, &request.stream_id, RTSP_PAYLOAD_TYPES);
+        row.figures.until_unix_ms.set(unix_ms(request.until));
+        row.figures.shard.set(shard as u64);
+        row.figures.transport.set(ViewerTransport::Rtsp as u64);
+        mailboxes[shard].add_viewer();
+        // The first shard took the connection in.
+        let sent = mailboxes[0].send(Command::AcceptRtsp(Box::new(AcceptRtsp {
+            connection_id: request.connection_id,
+            shard,
+            viewer_id: viewer_id.clone(),
+            stream_id: request.stream_id,
+            channel_id: request.channel_id,
+            subject_id: request.subject_id,
+            until: monotonic(request.until),
+            row,
+        })));
+        if sent.is_err() {
+            mailboxes[shard].remove_viewer();
+            self.figures.remove_viewer(&viewer_id);
+        }
+        sent
+    }
+
+    /// Answers a client of the RTSP door with this status, and `Retry-After` unless it is 0.
+    ///
+    /// # Errors
+    /// [`EngineError::OverCapacity`], [`EngineError::Closed`].
+    pub fn refuse_rtsp(
+        &self,
+        connection_id: String,
+        status: u16,
+        retry_after_s: u32,
+    ) -> Result<(), EngineError> {
+        self.mesh.mailboxes()[0].send(Command::RefuseRtsp {
+            connection_id,
+            status,
+            retry_after_s,
+        })
+    }
+
+    /// The shard that a new viewer of this stream goes to.
+    fn place_for_viewer(&self, stream_id: &str) -> Result<usize, EngineError> {
+        if self.closed.load(Ordering::Relaxed) {
+            return Err(EngineError::Closed);
+        }
+        if self.figures.count_viewers() >= self.config.max_viewers {
+            return Err(EngineError::OverCapacity("as many viewers as are allowed"));
+        }
+        let loads: Vec<usize> = self.mesh.mailboxes().iter().map(Mailbox::load).collect();
+        Ok(shard_for(self.mesh.home_of(stream_id), &loads))
+    }
+
     /// Sets a new end for each named viewer; unknown ids are ignored.
     ///
     /// # Errors
@@ -427,6 +518,12 @@ impl Engine {
     /// # Errors
     /// [`EngineError::OverCapacity`], [`EngineError::Closed`].
     pub fn close_viewers(&self, select: Select, cause: &str) -> Result<(), EngineError> {
+        if let Select::Ids(ids) = &select {
+            // Those on their way from one shard to another would be missed in both.
+            for (_, row) in self.figures.viewers(Some(ids)) {
+                row.close();
+            }
+        }
         self.tell_all(|| Command::CloseViewers {
             select: select.clone(),
             cause: cause.to_owned(),

@@ -25,4 +25,7 @@ mod timers;
 mod udp_pair;
 mod viewer;
 
-pub use handle::{Engine, EngineConfig, EngineError, SourceRequest, ViewerRequest};
+pub use handle::{
+    Engine, EngineConfig, EngineError, RtspConfig, RtspRequest, SourceRequest, ViewerRequest,
+};
+pub use wire::ticket::TicketKey;

@@ -4,6 +4,7 @@ mod audio;
 #[cfg(test)]
 mod faults;
 mod follow;
+mod rtsp;
 mod sources;
 mod switch;
 mod tcp;
@@ -34,11 +35,13 @@ use crate::sys;
 use crate::tcp::Connection;
 use crate::timers::{Timer, Timers, fires};
 use crate::viewer::Viewer;
+pub(crate) use rtsp::RtspPort;
 
 const TOKEN_WAKE: u64 = 0;
 const TOKEN_UDP: u64 = 1;
 const TOKEN_LISTENER: u64 = 2;
-const TOKEN_STREAMS: u64 = 3;
+const TOKEN_RTSP_LISTENER: u64 = 3;
+const TOKEN_STREAMS: u64 = 4;
 /// Far beyond any stream's.
 const TOKEN_TCP: u64 = 1 << 40;
 /// Not woken again within this: a wake per readiness costs three times as much per packet.
@@ -70,6 +73,7 @@ pub(crate) struct Shard {
     streams: Slots<StreamSlot>,
     viewers: Slots<Viewer>,
     listener: Option<TcpListener>,
+    rtsp: Option<RtspPort>,
     connections: Slots<Connection>,
     tcp_serial: u64,
     timers: Timers,
@@ -95,6 +99,7 @@ pub(crate) struct Shard {
 pub(crate) struct Ports {
     pub socket: UdpSocket,
     pub listener: Option<TcpListener>,
+    pub rtsp: Option<RtspPort>,
 }
 
 /// What a shard has in common with who made it.
@@ -120,7 +125,11 @@ fn udp_interest(mesh: &Mesh) -> epoll::EventFlags {
 
 impl Shard {
     pub fn new(ports: Ports, mesh: Mesh, given: Given) -> io::Result<Self> {
-        let Ports { socket, listener } = ports;
+        let Ports {
+            socket,
+            listener,
+            rtsp,
+        } = ports;
         let Given {
             commands,
             wake,
@@ -140,6 +149,10 @@ impl Shard {
             let token = epoll::EventData::new_u64(TOKEN_LISTENER);
             epoll::add(&epoll, listener, token, read)?;
         }
+        if let Some(port) = &rtsp {
+            let token = epoll::EventData::new_u64(TOKEN_RTSP_LISTENER);
+            epoll::add(&epoll, &port.listener, token, read)?;
+        }
         Ok(Self {
             commands,
             wake,
@@ -153,6 +166,7 @@ impl Shard {
             streams: Slots::default(),
             viewers: Slots::default(),
             listener,
+            rtsp,
             connections: Slots::default(),
             tcp_serial: 0,
             timers: Timers::default(),
@@ -280,6 +294,7 @@ impl Shard {
                 }
             }
             TOKEN_LISTENER => self.accept(now),
+            TOKEN_RTSP_LISTENER => self.accept_rtsp_clients(now),
             token if token >= TOKEN_TCP => {
                 let key = usize::try_from(token - TOKEN_TCP).unwrap_or(usize::MAX);
                 self.serve_tcp(now, key, flags);
@@ -306,6 +321,15 @@ impl Shard {
                     }
                 }
                 Command::OpenViewer(command) => self.open_viewer(now, *command),
+                Command::AcceptRtsp(open) => self.accept_rtsp(now, open),
+                Command::RefuseRtsp {
+                    connection_id,
+                    status,
+                    retry_after_s,
+                } => self.refuse_rtsp(now, &connection_id, status, retry_after_s),
+                Command::RtspViewer { connection, open } => {
+                    self.take_rtsp_viewer(now, *connection, *open);
+                }
                 Command::RenewViewers(leases) => {
                     for (id, until) in leases {
                         if let Some(key) = self.viewer_keys.get(&id).copied() {

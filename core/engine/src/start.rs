@@ -7,7 +7,7 @@ use crate::event::EventQueue;
 use crate::handle::{EngineConfig, EngineError};
 use crate::mailbox::Mailbox;
 use crate::mesh::Mesh;
-use crate::shard::{Given, Ports, Shard, new_wake};
+use crate::shard::{Given, Ports, RtspPort, Shard, new_wake};
 use crate::stats::Figures;
 
 /// All shards of an engine, and the mesh as who is none of them sees it.
@@ -15,6 +15,7 @@ pub(crate) fn shards(
     config: &EngineConfig,
     socket: &UdpSocket,
     listener: Option<TcpListener>,
+    rtsp: Option<RtspPort>,
     events: &Arc<EventQueue>,
     figures: &Arc<Figures>,
 ) -> std::io::Result<(Mesh, Vec<Shard>)> {
@@ -28,7 +29,7 @@ pub(crate) fn shards(
     }
     let meshes = Mesh::of(mailboxes);
     let outside = meshes[0].clone();
-    let mut listener = listener;
+    let (mut listener, mut rtsp) = (listener, rtsp);
     let made = meshes
         .into_iter()
         .zip(incoming)
@@ -36,6 +37,7 @@ pub(crate) fn shards(
             let ports = Ports {
                 socket: socket.try_clone()?,
                 listener: listener.take(),
+                rtsp: rtsp.take(),
             };
             let given = Given {
                 commands,
@@ -82,6 +84,23 @@ pub(crate) fn bind(config: &EngineConfig) -> Result<(UdpSocket, Option<TcpListen
             Err(error) => return Err(taken("TCP", at, &error)),
         }
     }
+}
+
+/// The RTSP door's port, if it is wanted.
+pub(crate) fn bind_rtsp(config: &EngineConfig) -> Result<Option<RtspPort>, EngineError> {
+    let Some(rtsp) = &config.rtsp else {
+        return Ok(None);
+    };
+    let failed = |error: std::io::Error| {
+        let at = rtsp.listen;
+        EngineError::Start(format!("RTSP {at}: {error}"))
+    };
+    let listener = TcpListener::bind(rtsp.listen).map_err(failed)?;
+    listener.set_nonblocking(true).map_err(failed)?;
+    Ok(Some(RtspPort {
+        listener,
+        key: rtsp.key.clone(),
+    }))
 }
 
 /// A watched stream is a socket, so 3,000 cameras pass the usual soft limit of 1,024.

@@ -1,7 +1,7 @@
 //! Figures that the control plane pulls without asking a shard: atomics, written by one shard.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -49,6 +49,7 @@ counters! {
         wakes, datagrams_in, datagrams_unrouted, datagrams_sent, messages_sent, bytes_sent,
         send_blocked, send_failed, gso_refused, sources_open, viewers_open, worker_faults, shards_ended,
         commands_refused, viewer_datagrams_refused, camera_packets_refused, camera_desyncs, tcp_refused,
+        rtsp_refused, rtsp_tickets_refused,
     }
 }
 
@@ -68,10 +69,29 @@ counters! {
     /// are its receiver reports' (RFC 3550 section 6.4.1); no report yet is 0. Of the packets asked
     /// for again (`nacked`) some are `retransmitted`, the others not held any more (`repair_gone`) or
     /// too many (`repair_over_budget`). `replays`: cached GOPs sent again for a lost decoder.
+    /// `transport`: see [`ViewerTransport`].
     ViewerFigures {
         bytes, packets, units_dropped, keyframe_requests, nacked, retransmitted, repair_gone,
         repair_over_budget, replays, packets_lost_remote, lost_permille_remote, jitter_us_remote,
-        rtt_us, remb_bps, audio_on, audio_packets, last_sent_unix_ms, connected, by_tcp, until_unix_ms, shard,
+        rtt_us, remb_bps, audio_on, audio_packets, last_sent_unix_ms, connected, transport, until_unix_ms, shard,
+    }
+}
+
+/// How packets reach a viewer, as the figure `transport` holds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ViewerTransport {
+    Udp = 0,
+    Tcp = 1,
+    Rtsp = 2,
+}
+
+impl ViewerTransport {
+    pub fn name(figure: u64) -> &'static str {
+        match figure {
+            1 => "tcp",
+            2 => "rtsp",
+            _ => "udp",
+        }
     }
 }
 
@@ -112,11 +132,19 @@ pub struct ViewerRow {
     /// What its answer promised.
     pub payload_types: PayloadTypes,
     pub figures: ViewerFigures,
+    /// It was to be closed while it was on its way to its shard.
+    closing: AtomicBool,
 }
 
 impl ViewerRow {
     pub fn stream_id(&self) -> String {
         lock(&self.stream_id).clone()
+    }
+    pub fn close(&self) {
+        self.closing.store(true, Relaxed);
+    }
+    pub fn is_closing(&self) -> bool {
+        self.closing.load(Relaxed)
     }
     pub fn watches(&self, stream_id: &str) {
         stream_id.clone_into(&mut lock(&self.stream_id));
@@ -190,6 +218,7 @@ impl Figures {
             stream_id: Mutex::new(stream_id.to_owned()),
             payload_types,
             figures: ViewerFigures::default(),
+            closing: AtomicBool::new(false),
         });
         lock(&self.viewers).insert(id.to_owned(), row.clone());
         row

@@ -1,9 +1,12 @@
-//! Viewers that reach us by TCP only (RFC 6544, passive): one connection, and the address it goes by.
+//! One TCP connection of a viewer, and the address it goes by: a browser that has no UDP (RFC 6544,
+//! passive), or a client of the RTSP door.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv6Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use peer::rtsp_door::RtspDoor;
+use peer::rtsp_server::ConnectionSeeds;
 use socket2::SockRef;
 use wire::framing::{Deframer, write_frame};
 
@@ -19,6 +22,8 @@ const TCP_NOTSENT_BYTES: u32 = 32 << 10;
 const TCP_MAX_UNSENT_BYTES: usize = 2 * TCP_BACKLOG_BYTES;
 /// A connection that has not shown a viewer's check by then is closed.
 pub const PROOF_DEADLINE: Duration = Duration::from_secs(5);
+/// An RTSP client without an accepted ticket by then is closed: two tries and a dial fit well.
+pub const TICKET_DEADLINE: Duration = Duration::from_secs(30);
 /// A goodbye that the other side does not take within this is dropped.
 pub const GOODBYE_DEADLINE: Duration = Duration::from_secs(1);
 /// Read of one connection in one visit; viewers send a few hundred bytes a second.
@@ -39,6 +44,18 @@ impl StreamAddress {
         (Ipv6Addr::new(a, b, c, d, e, f, g, h), 0).into()
     }
 
+    /// Which one it is; `None` for a real address.
+    pub fn serial(address: &SocketAddr) -> Option<u64> {
+        match address {
+            SocketAddr::V6(v6) if Self::is(address) => {
+                let [.., e, f, g, h] = v6.ip().segments();
+                let tail = [e, f, g, h].into_iter();
+                Some(tail.fold(0, |serial, part| serial << 16 | u64::from(part)))
+            }
+            _ => None,
+        }
+    }
+
     pub fn is(address: &SocketAddr) -> bool {
         match address {
             SocketAddr::V6(v6) => v6.ip().segments()[..4] == Self::PREFIX,
@@ -54,6 +71,18 @@ pub(crate) enum Visit {
     Over,
 }
 
+/// What is spoken on a connection.
+pub(crate) enum Tongue {
+    Ice(Deframer),
+    Rtsp(Box<Rtsp>),
+}
+
+pub(crate) struct Rtsp {
+    pub door: RtspDoor,
+    /// What its viewer begins with; the dialogue tells the client.
+    pub seeds: ConnectionSeeds,
+}
+
 pub(crate) struct Connection {
     // given
     stream: TcpStream,
@@ -61,10 +90,10 @@ pub(crate) struct Connection {
     pub from: SocketAddr,
     pub address: SocketAddr,
     // owned
-    deframer: Deframer,
+    tongue: Tongue,
     unsent: Vec<u8>,
     pub armed: Armed,
-    /// A viewer's check came by it.
+    /// A viewer's check came by it, or its ticket was accepted.
     pub proven: bool,
     /// Nothing more is sealed for it; it closes when the last bytes are out, or at the deadline.
     pub closing: bool,
@@ -72,19 +101,29 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub fn new(stream: TcpStream, from: SocketAddr, address: SocketAddr, now: Instant) -> Self {
+    pub fn new(
+        stream: TcpStream,
+        from: SocketAddr,
+        address: SocketAddr,
+        tongue: Tongue,
+        now: Instant,
+    ) -> Self {
+        let patience = match tongue {
+            Tongue::Ice(_) => PROOF_DEADLINE,
+            Tongue::Rtsp(_) => TICKET_DEADLINE,
+        };
         // Refused: the view is only later behind a narrow way.
         let _ = SockRef::from(&stream).set_tcp_notsent_lowat(TCP_NOTSENT_BYTES);
         Self {
             stream,
             from,
             address,
-            deframer: Deframer::default(),
+            tongue,
             unsent: Vec::new(),
             armed: None,
             proven: false,
             closing: false,
-            deadline: Some(now + PROOF_DEADLINE),
+            deadline: Some(now + patience),
         }
     }
 
@@ -97,8 +136,34 @@ impl Connection {
         self.unsent.len() >= TCP_BACKLOG_BYTES
     }
 
-    /// Takes what has come, frame by frame.
-    pub fn read(&mut self, scratch: &mut [u8], sink: &mut dyn FnMut(&[u8])) -> Visit {
+    pub fn rtsp(&self) -> Option<&Rtsp> {
+        match &self.tongue {
+            Tongue::Rtsp(rtsp) => Some(rtsp),
+            Tongue::Ice(_) => None,
+        }
+    }
+
+    pub fn door_mut(&mut self) -> Option<&mut RtspDoor> {
+        match &mut self.tongue {
+            Tongue::Rtsp(rtsp) => Some(&mut rtsp.door),
+            Tongue::Ice(_) => None,
+        }
+    }
+
+    /// When something is due on it.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let door = self.rtsp().and_then(|rtsp| rtsp.door.poll_timeout());
+        self.deadline.into_iter().chain(door).min()
+    }
+
+    /// Takes what has come: frame by frame, or as RTSP, where `now_unix_s` is what tickets expire by.
+    pub fn read(
+        &mut self,
+        now: Instant,
+        now_unix_s: u64,
+        scratch: &mut [u8],
+        sink: &mut dyn FnMut(&[u8]),
+    ) -> Visit {
         let mut budget = READ_BUDGET_BYTES;
         while budget > 0 {
             let want = scratch.len().min(budget);
@@ -106,8 +171,13 @@ impl Connection {
                 Ok(0) => return Visit::Over,
                 Ok(n) => {
                     budget -= n;
-                    if self.deframer.push(&scratch[..n], sink).is_err() {
-                        return Visit::Over;
+                    match &mut self.tongue {
+                        Tongue::Ice(deframer) => {
+                            if deframer.push(&scratch[..n], sink).is_err() {
+                                return Visit::Over;
+                            }
+                        }
+                        Tongue::Rtsp(rtsp) => rtsp.door.receive(now, now_unix_s, &scratch[..n]),
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Visit::Goes,
@@ -122,9 +192,24 @@ impl Connection {
     /// One datagram behind what waits. A frame that was begun is always finished.
     pub fn queue(&mut self, datagram: &[u8]) {
         if self.unsent.len() < TCP_MAX_UNSENT_BYTES {
-            // A sealed datagram fits 16 bits by far.
-            let _ = write_frame(&mut self.unsent, datagram);
+            match self.tongue {
+                // A sealed datagram fits 16 bits by far.
+                Tongue::Ice(_) => drop(write_frame(&mut self.unsent, datagram)),
+                // It is a frame already.
+                Tongue::Rtsp(_) => self.unsent.extend_from_slice(datagram),
+            }
         }
+    }
+
+    /// Moves what the dialogue wants sent behind what waits. False when the client takes none of it.
+    pub fn queue_answers(&mut self) -> bool {
+        let Tongue::Rtsp(rtsp) = &mut self.tongue else {
+            return true;
+        };
+        while let Some(answer) = rtsp.door.poll_transmit() {
+            self.unsent.extend_from_slice(&answer);
+        }
+        self.unsent.len() < TCP_MAX_UNSENT_BYTES
     }
 
     /// Writes as much as the connection takes.
@@ -159,6 +244,7 @@ mod tests {
     fn each_connection_has_an_address_that_is_nobody_elses() {
         let (first, far) = (StreamAddress::of(1), StreamAddress::of(u64::MAX));
         assert!(StreamAddress::is(&first) && StreamAddress::is(&far) && first != far);
+        assert_eq!(StreamAddress::serial(&far), Some(u64::MAX));
         for real in ["127.0.0.1:9", "[::1]:9", "[2001:db8::1]:9", "[100:1::1]:9"] {
             assert!(!StreamAddress::is(&real.parse().unwrap()));
         }
@@ -170,7 +256,8 @@ mod tests {
         let viewer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (stream, from) = listener.accept().unwrap();
         stream.set_nonblocking(true).unwrap();
-        let connection = Connection::new(stream, from, StreamAddress::of(1), Instant::now());
+        let (address, tongue) = (StreamAddress::of(1), Tongue::Ice(Deframer::default()));
+        let connection = Connection::new(stream, from, address, tongue, Instant::now());
         (connection, viewer)
     }
 
@@ -216,7 +303,7 @@ mod tests {
         drop((viewer, other));
         let deadline = Instant::now() + Duration::from_secs(10);
         let mut scratch = [0; 256];
-        while connection.read(&mut scratch, &mut |_| {}) == Visit::Goes {
+        while connection.read(deadline, 0, &mut scratch, &mut |_| {}) == Visit::Goes {
             assert!(Instant::now() < deadline);
             std::thread::yield_now();
         }

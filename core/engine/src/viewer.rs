@@ -5,22 +5,25 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use fanout::{RTX_HEADER_BYTES, Retransmission, Ring, Subscriber, SubscriberConfig};
+use peer::rtsp_server::ConnectionSeeds;
 use peer::webrtc::{DatagramError, Origin, PeerEvent, Way, WebrtcPeer};
-use wire::codec::{PayloadTypes, VideoCodec};
+use wire::codec::{PayloadType, PayloadTypes, VideoCodec};
 use wire::rtcp::{self, SenderReport};
 use wire::rtp::RTP_HEADER_BYTES;
 
 mod audio;
 mod feedback;
+mod leg;
 
-use crate::command::OpenViewer;
+use crate::command::{AcceptRtsp, OpenViewer};
 use crate::event::{EventBody, EventQueue};
 use crate::outbox::Outbox;
 use crate::stats::{ViewerFigures, ViewerRow, unix_ms};
-use crate::tcp::StreamAddress;
 use crate::timers::Armed;
 use audio::ViewerAudio;
 use feedback::{Feedback, ntp};
+pub(crate) use leg::Leg;
+use leg::RtspLeg;
 
 /// RFC 3550 section 6.2 allows 5 s at least; browsers map RTP to wall time from these.
 const SENDER_REPORT_EVERY: Duration = Duration::from_secs(2);
@@ -31,6 +34,17 @@ const RUN_BUDGET_PACKETS: usize = 32;
 const LOSES_MANY_PERMILLE: u64 = 10;
 /// A lagging viewer is told of at most this often.
 const LAG_TOLD_EVERY: Duration = Duration::from_secs(5);
+
+/// The SDP of the RTSP door names one codec, under this number.
+pub(crate) const RTSP_PAYLOAD_TYPE: u8 = 96;
+/// Before the camera has told its codec.
+pub(crate) const RTSP_PAYLOAD_TYPES: PayloadTypes = {
+    let number = PayloadType {
+        media: RTSP_PAYLOAD_TYPE,
+        rtx: None,
+    };
+    PayloadTypes::only(VideoCodec::H264, number).with(VideoCodec::H265, number)
+};
 
 /// What a shard must do after a viewer handled something.
 #[derive(Debug, PartialEq, Eq)]
@@ -67,7 +81,7 @@ pub(crate) struct Viewer {
     payload_types: PayloadTypes,
     row: Arc<ViewerRow>,
     // owned
-    pub peer: WebrtcPeer,
+    pub leg: Leg,
     subscriber: Subscriber,
     audio: Option<ViewerAudio>,
     pub until: Instant,
@@ -91,7 +105,7 @@ impl Viewer {
                 first_rtp_ts: command.first_rtp_ts,
                 rtx: command.rtx,
             }),
-            peer: WebrtcPeer::new(command.peer, now),
+            leg: Leg::Webrtc(WebrtcPeer::new(command.peer, now)),
             audio: command.audio.map(ViewerAudio::new),
             id: command.viewer_id,
             channel_id: command.channel_id,
@@ -110,6 +124,71 @@ impl Viewer {
             next_report: None,
             lag_told: LagTold::default(),
             feedback: Feedback::default(),
+        }
+    }
+
+    /// One that watches by RTSP, on the connection that goes by `address`.
+    pub fn by_rtsp(
+        open: AcceptRtsp,
+        seeds: ConnectionSeeds,
+        address: SocketAddr,
+        stream: usize,
+    ) -> Self {
+        Self {
+            subscriber: Subscriber::new(SubscriberConfig {
+                ssrc: seeds.ssrc,
+                payload_types: RTSP_PAYLOAD_TYPES,
+                first_seq: seeds.first_seq,
+                first_rtp_ts: seeds.first_rtp_ts,
+                rtx: None,
+            }),
+            leg: Leg::Rtsp(RtspLeg::new(address)),
+            audio: None,
+            id: open.viewer_id,
+            channel_id: open.channel_id,
+            subject_id: open.subject_id,
+            local_ufrag: String::new(),
+            stream,
+            next_stream: None,
+            ssrc: seeds.ssrc,
+            payload_types: RTSP_PAYLOAD_TYPES,
+            row: open.row,
+            until: open.until,
+            armed: None,
+            pace_armed: None,
+            connected: false,
+            sent_first: false,
+            next_report: None,
+            lag_told: LagTold::default(),
+            feedback: Feedback::default(),
+        }
+    }
+
+    /// It came by RTSP, and the stream's SDP is still owed.
+    pub fn waits_for_description(&self) -> bool {
+        matches!(self.leg, Leg::Rtsp(_)) && self.payload_types == RTSP_PAYLOAD_TYPES
+    }
+
+    /// What its SDP said: from here on it takes this codec alone.
+    pub fn described(&mut self, codec: VideoCodec, events: &EventQueue) {
+        let number = PayloadType {
+            media: RTSP_PAYLOAD_TYPE,
+            rtx: None,
+        };
+        self.payload_types = PayloadTypes::only(codec, number);
+        self.tell_step(events, "described");
+    }
+
+    /// Media goes on this channel of its connection from here on; on none, it pauses.
+    pub fn play_on(&mut self, rtp_channel: Option<u8>, events: &EventQueue) {
+        let Leg::Rtsp(leg) = &mut self.leg else {
+            return;
+        };
+        leg.rtp_channel = rtp_channel;
+        self.connected = rtp_channel.is_some();
+        self.figures().connected.set(self.connected.into());
+        if self.connected {
+            self.tell_step(events, "playing");
         }
     }
 
@@ -140,7 +219,7 @@ impl Viewer {
         origin: Origin,
         datagram: &[u8],
     ) -> Result<(), DatagramError> {
-        self.peer.handle_from(now, origin, datagram)
+        self.leg.receive(now, origin, datagram)
     }
 
     /// Moves what the transport wants sent into the outbox and tells its events.
@@ -151,11 +230,11 @@ impl Viewer {
         events: &EventQueue,
         routes: &mut Vec<RouteChange>,
     ) -> Outcome {
-        while let Some((way, datagram)) = self.peer.poll_transmit() {
+        while let Some((way, datagram)) = self.leg.poll_transmit() {
             outbox.push(way, &datagram);
         }
         let mut outcome = Outcome::Goes;
-        while let Some(event) = self.peer.poll_event() {
+        while let Some(event) = self.leg.poll_event() {
             match event {
                 PeerEvent::AddrValidated(address) => routes.push(RouteChange::Add(address)),
                 PeerEvent::AddrForgotten(address) => routes.push(RouteChange::Remove(address)),
@@ -183,7 +262,7 @@ impl Viewer {
         if !self.connected {
             return;
         }
-        let Some(way) = self.peer.way() else {
+        let Some(way) = self.leg.way() else {
             return;
         };
         self.answer_feedback(now, way, ring, outbox);
@@ -193,19 +272,13 @@ impl Viewer {
             let Some(run) = self.subscriber.next_run(now, ring, RUN_BUDGET_PACKETS) else {
                 break;
             };
-            let Some(sealer) = self.peer.sealer_mut() else {
-                break;
-            };
             let mut header = [0u8; RTP_HEADER_BYTES];
             let mut sealed = 0;
             for packet in run.packets.clone() {
                 run.write_header(packet, &mut header);
                 let buffer = outbox.buffer_mut();
                 let start = buffer.len();
-                if sealer
-                    .seal(&header, run.padded_payload(packet), buffer)
-                    .is_err()
-                {
+                if !self.leg.seal(&header, run.padded_payload(packet), buffer) {
                     // Refused (an index spent before): nothing was appended, nothing leaves.
                     buffer.truncate(start);
                     continue;
@@ -221,9 +294,7 @@ impl Viewer {
         if packets > 0 {
             let figures = self.figures();
             figures.packets.add(packets);
-            figures
-                .by_tcp
-                .set(u64::from(StreamAddress::is(&way.remote)));
+            figures.transport.set(self.leg.transport() as u64);
             figures.bytes.add(bytes);
             figures.last_sent_unix_ms.set(unix_ms(SystemTime::now()));
             if !self.sent_first {
@@ -280,18 +351,12 @@ impl Viewer {
 
     /// Gives the bytes that were sealed.
     fn seal_again(&mut self, again: &Retransmission, way: Way, outbox: &mut Outbox) -> u64 {
-        let Some(sealer) = self.peer.sealer_mut() else {
-            return 0;
-        };
         let mut payload = Vec::with_capacity(RTX_HEADER_BYTES + again.payload().len());
         payload.extend_from_slice(&again.original_seq.to_be_bytes());
         payload.extend_from_slice(again.payload());
         let buffer = outbox.buffer_mut();
         let start = buffer.len();
-        if sealer
-            .seal(&again.header.to_bytes(), &payload, buffer)
-            .is_err()
-        {
+        if !self.leg.seal(&again.header.to_bytes(), &payload, buffer) {
             buffer.truncate(start);
             return 0;
         }
@@ -305,7 +370,7 @@ impl Viewer {
         if now >= self.until {
             return Outcome::Ended("lease_expired".to_owned());
         }
-        self.peer.handle_timeout(now);
+        self.leg.handle_timeout(now);
         if self.next_report.is_some_and(|at| now >= at) {
             self.next_report = Some(now + SENDER_REPORT_EVERY);
             self.send_report(now, outbox, false);
@@ -316,15 +381,15 @@ impl Viewer {
     /// BYE, then close_notify; both are in the outbox afterwards.
     pub fn say_goodbye(&mut self, now: Instant, outbox: &mut Outbox) {
         self.send_report(now, outbox, true);
-        self.peer.close(now);
-        while let Some((way, datagram)) = self.peer.poll_transmit() {
+        self.leg.close(now);
+        while let Some((way, datagram)) = self.leg.poll_transmit() {
             outbox.push(way, &datagram);
         }
     }
 
     /// When [`Viewer::handle_timeout`] is due.
     pub fn next_timeout(&self) -> Option<Instant> {
-        [Some(self.until), self.peer.poll_timeout(), self.next_report]
+        [Some(self.until), self.leg.poll_timeout(), self.next_report]
             .into_iter()
             .flatten()
             .min()
@@ -339,7 +404,7 @@ impl Viewer {
     }
 
     fn send_report(&mut self, now: Instant, outbox: &mut Outbox, goodbye: bool) {
-        let (Some(way), Some(time)) = (self.peer.way(), self.subscriber.sender_time(now)) else {
+        let (Some(way), Some(time)) = (self.leg.way(), self.subscriber.sender_time(now)) else {
             return;
         };
         let mut compound = Vec::with_capacity(160);
@@ -359,7 +424,7 @@ impl Viewer {
             rtcp::write_bye(self.ssrc, &mut compound);
         }
         let start = outbox.buffer_mut().len();
-        if self.peer.seal_rtcp(&compound, outbox.buffer_mut()) {
+        if self.leg.seal_rtcp(&compound, outbox.buffer_mut()) {
             outbox.close_datagram(way, start);
         }
     }

@@ -138,6 +138,7 @@ fn follows_the_viewer(bind: &str) {
         tcp_port: None,
         max_viewers: 10,
         remb: false,
+        rtsp: None,
         shards: 1,
     })
     .unwrap();

@@ -8,6 +8,8 @@ use smallvec::SmallVec;
 use wire::codec::VideoCodec;
 use wire::h264::START_CODE;
 
+use crate::codec::{Kind, kind};
+
 pub(crate) const STAP_A: u8 = 24;
 pub(crate) const FU_A: u8 = 28;
 /// H.265's, where the type lies in bits 1 to 6 of the first byte.
@@ -165,6 +167,32 @@ impl PackedUnit {
         })
     }
 
+    /// The parameter sets that lead a keyframe, in the order of decoding; none for other units.
+    pub fn parameter_sets(&self) -> Vec<Bytes> {
+        let is_set = |nal: &[u8]| {
+            let kind = kind(self.codec, nal);
+            matches!(kind, Some(Kind::SequenceSet | Kind::PictureSet))
+        };
+        let mut sets = Vec::new();
+        for payload in self.payloads(0..self.len()) {
+            let aggregated = match (self.codec, payload) {
+                (VideoCodec::H264, [indicator, rest @ ..]) if indicator & 0x1f == STAP_A => rest,
+                (VideoCodec::H265, [first, _, rest @ ..]) if (first >> 1) & 0x3f == AP => rest,
+                (_, single) if is_set(single) => {
+                    sets.push(Bytes::copy_from_slice(single));
+                    continue;
+                }
+                _ => break,
+            };
+            sets.extend(
+                aggregated_nals(aggregated)
+                    .filter(|nal| is_set(nal))
+                    .map(Bytes::copy_from_slice),
+            );
+        }
+        sets
+    }
+
     /// The unit in start-code form, as decoders of files take it; SEI is not in it.
     pub fn to_annexb(&self) -> Bytes {
         let mut out = Vec::with_capacity(self.data.len() + 64);
@@ -203,14 +231,19 @@ impl PackedUnit {
 }
 
 /// The NAL units of an aggregation packet, behind its header, in start-code form.
-fn disaggregate(mut rest: &[u8], out: &mut Vec<u8>) {
-    while let Some((len_bytes, after)) = rest.split_first_chunk::<2>() {
-        let len_bytes = usize::from(u16::from_be_bytes(*len_bytes));
-        let Some((nal, after)) = after.split_at_checked(len_bytes) else {
-            return;
-        };
+fn disaggregate(rest: &[u8], out: &mut Vec<u8>) {
+    for nal in aggregated_nals(rest) {
         out.extend_from_slice(&START_CODE);
         out.extend_from_slice(nal);
-        rest = after;
     }
+}
+
+fn aggregated_nals(mut rest: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let (len_bytes, after) = rest.split_first_chunk::<2>()?;
+        let len_bytes = usize::from(u16::from_be_bytes(*len_bytes));
+        let (nal, after) = after.split_at_checked(len_bytes)?;
+        rest = after;
+        Some(nal)
+    })
 }

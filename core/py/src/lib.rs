@@ -7,12 +7,16 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::RawFd;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use engine::command::Select;
 use engine::event::EventBody;
-use engine::stats::{SourceState, ViewerRow, unix_ms};
-use engine::{Engine, EngineConfig, EngineError, SourceRequest, ViewerRequest};
+use engine::stats::{SourceState, ViewerRow, ViewerTransport, unix_ms};
+use engine::{
+    Engine, EngineConfig, EngineError, RtspConfig, RtspRequest, SourceRequest, TicketKey,
+    ViewerRequest,
+};
 use pyo3::create_exception;
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -37,6 +41,18 @@ fn to_py(error: EngineError) -> PyErr {
     }
 }
 
+fn rtsp_config(listen: &str, key: Option<&[u8]>) -> PyResult<RtspConfig> {
+    let listen = listen
+        .parse()
+        .map_err(|_| PyValueError::new_err(format!("{listen} is no address:port")))?;
+    let key = key.and_then(|key| key.try_into().ok());
+    let key = key.ok_or_else(|| PyValueError::new_err("the key of tickets has 32 bytes"))?;
+    Ok(RtspConfig {
+        listen,
+        key: Arc::new(TicketKey::new(key)),
+    })
+}
+
 fn from_unix_s(at: f64) -> SystemTime {
     UNIX_EPOCH + Duration::try_from_secs_f64(at).unwrap_or_default()
 }
@@ -54,7 +70,8 @@ struct Core {
 #[pymethods]
 impl Core {
     #[new]
-    #[pyo3(signature = (*, udp_bind="127.0.0.1:0", tcp_port=Some(0), advertise=None, max_viewers=4000, shards=1, remb=false))]
+    #[allow(clippy::too_many_arguments)] // all by name
+    #[pyo3(signature = (*, udp_bind="127.0.0.1:0", tcp_port=Some(0), advertise=None, max_viewers=4000, shards=1, remb=false, rtsp_listen=None, rtsp_key=None))]
     fn new(
         udp_bind: &str,
         tcp_port: Option<u16>,
@@ -62,6 +79,8 @@ impl Core {
         max_viewers: usize,
         shards: usize,
         remb: bool,
+        rtsp_listen: Option<&str>,
+        rtsp_key: Option<&[u8]>,
     ) -> PyResult<Self> {
         let udp_bind: SocketAddr = udp_bind
             .parse()
@@ -78,6 +97,9 @@ impl Core {
                 })
             })
             .collect::<PyResult<Vec<_>>>()?;
+        let rtsp = rtsp_listen
+            .map(|listen| rtsp_config(listen, rtsp_key))
+            .transpose()?;
         let engine = Engine::start(EngineConfig {
             udp_bind,
             advertise,
@@ -85,6 +107,7 @@ impl Core {
             max_viewers,
             shards,
             remb,
+            rtsp,
         })
         .map_err(to_py)?;
         Ok(Self { engine })
@@ -93,6 +116,11 @@ impl Core {
     #[getter]
     fn udp_port(&self) -> u16 {
         self.engine.udp_port()
+    }
+
+    #[getter]
+    fn rtsp_port(&self) -> Option<u16> {
+        self.engine.rtsp_port()
     }
 
     #[getter]
@@ -138,6 +166,33 @@ impl Core {
             until: from_unix_s(until),
         };
         self.engine.open_viewer(request).map_err(to_py)
+    }
+
+    fn accept_rtsp(
+        &self,
+        connection_id: String,
+        viewer_id: String,
+        stream_id: String,
+        channel_id: String,
+        subject_id: String,
+        until: f64,
+    ) -> PyResult<()> {
+        let request = RtspRequest {
+            connection_id,
+            viewer_id,
+            stream_id,
+            channel_id,
+            subject_id,
+            until: from_unix_s(until),
+        };
+        self.engine.accept_rtsp(request).map_err(to_py)
+    }
+
+    fn refuse_rtsp(&self, connection_id: String, status: u16, retry_after_s: u32) -> PyResult<()> {
+        let refused = self
+            .engine
+            .refuse_rtsp(connection_id, status, retry_after_s);
+        refused.map_err(to_py)
     }
 
     fn renew_viewers(&self, leases: Vec<(String, f64)>) -> PyResult<()> {
@@ -277,7 +332,7 @@ fn viewer_fields(viewer: &ViewerRow, to: &Bound<'_, PyDict>) -> PyResult<()> {
     for (name, value) in figures.read() {
         to.set_item(name, value)?;
     }
-    let transport = ["udp", "tcp"][usize::from(figures.by_tcp.get() != 0)];
+    let transport = ViewerTransport::name(figures.transport.get());
     to.set_item("stream_id", viewer.stream_id())?;
     to.set_item("connected", figures.connected.get() != 0)?;
     to.set_item("transport", transport)?;
@@ -320,6 +375,17 @@ fn event_fields(py: Python<'_>, body: EventBody, to: &Bound<'_, PyDict>) -> PyRe
         EventBody::ViewerConnected { srtp_cipher } => {
             to.set_item("srtp_cipher", srtp_cipher)?;
             "viewer_connected"
+        }
+        EventBody::RtspAsked { asked, remote } => {
+            let ticket = &asked.ticket;
+            to.set_item("channel_id", &asked.channel_id)?;
+            to.set_item("profile", &asked.profile)?;
+            to.set_item("subject_id", &ticket.subject_id)?;
+            to.set_item("subject_version", ticket.subject_version)?;
+            to.set_item("ticket_id", &ticket.ticket_id)?;
+            to.set_item("expires", ticket.expires_unix_s)?;
+            to.set_item("remote", remote.ip().to_string())?;
+            "rtsp_asked"
         }
         EventBody::ViewerSwitched { stream_id } => {
             to.set_item("stream_id", stream_id)?;

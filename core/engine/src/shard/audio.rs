@@ -88,7 +88,7 @@ impl Shard {
             let Some(viewer) = self.viewers.get_mut(viewer_key) else {
                 continue;
             };
-            let to = viewer.peer.remote_addr();
+            let to = viewer.leg.remote_addr();
             if self.udp_blocked || to.is_some_and(|to| self.is_full(to)) {
                 continue;
             }

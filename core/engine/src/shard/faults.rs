@@ -51,6 +51,7 @@ impl Scene {
         let ports = Ports {
             socket,
             listener: Some(listener),
+            rtsp: None,
         };
         let given = Given {
             commands,
@@ -160,7 +161,7 @@ fn a_panic_at_a_viewers_datagram_ends_that_viewer_alone() {
                 .shard
                 .viewers
                 .iter()
-                .all(|v| v.peer.remote_addr().is_some())
+                .all(|v| v.leg.remote_addr().is_some())
         );
         assert_eq!(scene.shard.totals.worker_faults.get(), 1);
     }
@@ -200,7 +201,7 @@ fn a_panic_before_a_datagram_is_routed_drops_the_datagram_alone() {
             .shard
             .viewers
             .iter()
-            .any(|v| v.peer.remote_addr().is_some())
+            .any(|v| v.leg.remote_addr().is_some())
     );
 }
 

@@ -2,23 +2,26 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use peer::webrtc::Origin;
 use rustix::event::epoll;
+use wire::framing::Deframer;
 
 use super::{Shard, TOKEN_TCP};
 use crate::command::Command;
 use crate::guard::{Seam, guarded};
-use crate::tcp::{Connection, GOODBYE_DEADLINE, StreamAddress, Visit};
+use crate::stats::unix_ms;
+use crate::tcp::{Connection, GOODBYE_DEADLINE, StreamAddress, Tongue, Visit};
 use crate::timers::{Timer, fires};
 
-/// Connections that have not shown a viewer's check yet; more are closed at once.
+/// Connections that have not shown a viewer's check (or an accepted ticket) yet; more are closed at
+/// once. Those by ICE and those by RTSP are counted apart.
 const MAX_UNPROVEN: usize = 256;
 /// ...of which so many may come from one address: a browser makes one for each of its tiles.
 const MAX_UNPROVEN_PER_IP: usize = 64;
 /// Taken in with one wake; the rest in the next.
-const ACCEPTS_PER_WAKE: usize = 64;
+pub(super) const ACCEPTS_PER_WAKE: usize = 64;
 
 impl Shard {
     pub(super) fn accept(&mut self, now: Instant) {
@@ -28,11 +31,12 @@ impl Shard {
             };
             match listener.accept() {
                 Ok((stream, from)) => {
-                    if stream.set_nonblocking(true).is_ok() && self.has_place_for(from) {
+                    if stream.set_nonblocking(true).is_ok() && self.has_place_for(from, false) {
                         let _ = stream.set_nodelay(true);
                         self.tcp_serial += 1;
                         let address = StreamAddress::of(self.tcp_serial);
-                        self.take_in(Connection::new(stream, from, address, now));
+                        let tongue = Tongue::Ice(Deframer::default());
+                        self.take_in(Connection::new(stream, from, address, tongue, now));
                     } else {
                         self.totals.tcp_refused.add(1);
                     }
@@ -44,13 +48,14 @@ impl Shard {
         }
     }
 
-    fn has_place_for(&self, from: SocketAddr) -> bool {
-        let unproven = || self.connections.iter().filter(|c| !c.proven);
+    pub(super) fn has_place_for(&self, from: SocketAddr, by_rtsp: bool) -> bool {
+        let alike = |c: &&Connection| !c.proven && c.rtsp().is_some() == by_rtsp;
+        let unproven = || self.connections.iter().filter(alike);
         unproven().count() < MAX_UNPROVEN
             && unproven().filter(|c| c.from.ip() == from.ip()).count() < MAX_UNPROVEN_PER_IP
     }
 
-    fn take_in(&mut self, connection: Connection) -> usize {
+    pub(super) fn take_in(&mut self, connection: Connection) -> usize {
         let (address, deadline) = (connection.address, connection.deadline);
         let key = self.connections.insert(connection);
         self.by_stream_address.insert(address, key);
@@ -78,8 +83,9 @@ impl Shard {
         let mut visit = Visit::Goes;
         if flags.intersects(epoll::EventFlags::IN | ends) {
             let keep = &mut |frame: &[u8]| frames.push(frame.to_vec());
+            let now_unix_s = unix_ms(SystemTime::now()) / 1_000;
             let read = guarded(Seam::TcpRead, || {
-                connection.read(&mut self.scratch.bytes, keep)
+                connection.read(now, now_unix_s, &mut self.scratch.bytes, keep)
             });
             visit = read.unwrap_or_else(|| {
                 self.totals.worker_faults.add(1);
@@ -92,7 +98,8 @@ impl Shard {
         {
             return self.hand_over(key, owner, frames);
         }
-        if !self.take_frames(now, key, &frames) {
+        let by_rtsp = self.connections[key].rtsp().is_some();
+        if by_rtsp && !self.settle_rtsp(now, key) || !self.take_frames(now, key, &frames) {
             return;
         }
         if visit == Visit::Goes && flags.contains(epoll::EventFlags::OUT) {
@@ -102,7 +109,7 @@ impl Shard {
                 self.visit_viewer(now, viewer);
             }
         }
-        if visit == Visit::Over {
+        if visit == Visit::Over && self.connections.get(key).is_some() {
             self.close_connection(now, key);
         }
     }
@@ -140,16 +147,21 @@ impl Shard {
 
     /// The connection is of a viewer of another shard.
     fn hand_over(&mut self, key: usize, owner: usize, frames: Vec<Vec<u8>>) {
-        let Some(mut connection) = self.connections.remove(key) else {
+        let Some(connection) = self.let_out(key) else {
             return;
         };
-        self.by_stream_address.remove(&connection.address);
-        connection.armed = None;
-        let _ = epoll::delete(&self.epoll, connection.stream());
-        let connection = Box::new(connection);
         // Not taken: it is closed, and the viewer tries again.
         self.mesh
             .send(owner, Command::Connection { connection, frames });
+    }
+
+    /// It goes to another shard.
+    pub(super) fn let_out(&mut self, key: usize) -> Option<Box<Connection>> {
+        let mut connection = self.connections.remove(key)?;
+        self.by_stream_address.remove(&connection.address);
+        connection.armed = None;
+        let _ = epoll::delete(&self.epoll, connection.stream());
+        Some(Box::new(connection))
     }
 
     pub(super) fn take_connection(
@@ -197,6 +209,10 @@ impl Shard {
             return;
         };
         let connection = &mut self.connections[key];
+        if connection.rtsp().is_some() && !connection.closing {
+            // What is queued is media: the end of a right ends that too.
+            return self.close_connection(now, key);
+        }
         connection.closing = true;
         connection.deadline = Some(now + GOODBYE_DEADLINE);
         self.timers
@@ -210,25 +226,35 @@ impl Shard {
         if !fires(at, &mut connection.armed) {
             return;
         }
-        match connection.deadline {
-            Some(deadline) if deadline <= now => self.close_connection(now, key),
-            deadline => self
-                .timers
-                .arm(Timer::Tcp(key), deadline, &mut connection.armed),
+        if connection.deadline.is_some_and(|deadline| deadline <= now) {
+            return self.close_connection(now, key);
         }
+        if let Some(door) = connection.door_mut() {
+            if guarded(Seam::Rtsp, || door.handle_timeout(now)).is_none() {
+                self.totals.worker_faults.add(1);
+                return self.close_connection(now, key);
+            }
+            self.settle_rtsp(now, key);
+            return;
+        }
+        let deadline = connection.deadline;
+        self.timers
+            .arm(Timer::Tcp(key), deadline, &mut connection.armed);
     }
 
-    fn close_connection(&mut self, now: Instant, key: usize) {
+    pub(super) fn close_connection(&mut self, now: Instant, key: usize) {
         let Some(connection) = self.connections.remove(key) else {
             return;
         };
         self.by_stream_address.remove(&connection.address);
         let viewer = self.by_address.get(&connection.address).copied();
-        if let Some(viewer) = viewer
-            && let Some(watching) = self.viewers.get_mut(viewer)
-        {
-            watching.peer.forget(connection.address);
-            self.settle_viewer(now, viewer);
+        let Some(viewer) = viewer.filter(|viewer| self.viewers.get(*viewer).is_some()) else {
+            return;
+        };
+        if connection.rtsp().is_some() {
+            return self.end_viewer(now, viewer, "client_gone".to_owned());
         }
+        self.viewers[viewer].leg.forget(connection.address);
+        self.settle_viewer(now, viewer);
     }
 }

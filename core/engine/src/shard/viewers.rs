@@ -134,13 +134,16 @@ impl Shard {
         if self.viewers[key].hears() {
             self.tell_hearing(stream);
         }
-        let viewer = &self.viewers[key];
+        self.describe_rtsp(now, key);
+        let Some(viewer) = self.viewers.get(key) else {
+            return;
+        };
         let slot = &self.streams[stream];
         if slot.codec.is_some_and(|codec| !viewer.takes(codec)) {
             return self.end_viewer(now, key, NO_COMMON_CODEC.to_owned());
         }
         let ring = slot.stream.ring();
-        let full = (viewer.peer.remote_addr()).is_some_and(|to| self.is_full(to));
+        let full = (viewer.leg.remote_addr()).is_some_and(|to| self.is_full(to));
         let viewer = &mut self.viewers[key];
         if !self.udp_blocked && !full {
             let pumped = guarded(Seam::Pump, || {
@@ -180,7 +183,7 @@ impl Shard {
         let _ = guarded(Seam::Goodbye, || {
             viewer.say_goodbye(now, &mut self.outbox);
         });
-        for address in viewer.peer.known_addrs() {
+        for address in viewer.leg.known_addrs() {
             if self.by_address.get(&address) == Some(&key) {
                 self.by_address.remove(&address);
                 self.mesh.remove_route(address);

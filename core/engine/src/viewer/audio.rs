@@ -68,7 +68,7 @@ impl Viewer {
 
     /// Seals what its camera said. What finds no room is not sent later: it would be old.
     pub fn send_audio(&mut self, now: Instant, packets: &[AudioPacket], outbox: &mut Outbox) {
-        let Some(to) = self.peer.remote_addr().filter(|_| self.connected) else {
+        let Some(to) = self.leg.remote_addr().filter(|_| self.connected) else {
             return;
         };
         let (mut sent, mut bytes) = (0, 0);
@@ -94,15 +94,12 @@ impl Viewer {
 
     fn seal_audio(&mut self, packet: &AudioPacket, to: SocketAddr, outbox: &mut Outbox) -> u64 {
         let header = self.audio.as_mut().and_then(|a| a.leg.next_header(packet));
-        let (Some(header), Some(sealer)) = (header, self.peer.sealer_mut()) else {
+        let Some(header) = header else {
             return 0;
         };
         let buffer = outbox.buffer_mut();
         let start = buffer.len();
-        if sealer
-            .seal(&header.to_bytes(), &packet.payload, buffer)
-            .is_err()
-        {
+        if !self.leg.seal(&header.to_bytes(), &packet.payload, buffer) {
             buffer.truncate(start);
             return 0;
         }

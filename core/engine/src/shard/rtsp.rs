@@ -1,0 +1,272 @@
+//! The RTSP door's connections: taken in, asked about, given a viewer, closed.
+
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Instant;
+
+use peer::rtsp_door::{Description, DoorEvent, RtspDoor};
+use peer::rtsp_server::ConnectionSeeds;
+use wire::ticket::TicketKey;
+
+use super::Shard;
+use super::tcp::ACCEPTS_PER_WAKE;
+use crate::command::{AcceptRtsp, Command};
+use crate::event::EventBody;
+use crate::guard::{Seam, guarded};
+use crate::tcp::{Connection, GOODBYE_DEADLINE, Rtsp, StreamAddress, Tongue, Visit};
+use crate::timers::Timer;
+use crate::viewer::{RTSP_PAYLOAD_TYPE, Viewer};
+
+const CONNECTION_PREFIX: &str = "rtsp-";
+
+/// What the first shard takes RTSP clients in by, for all.
+pub(crate) struct RtspPort {
+    pub listener: TcpListener,
+    pub key: Arc<TicketKey>,
+}
+
+impl Shard {
+    pub(super) fn accept_rtsp_clients(&mut self, now: Instant) {
+        for _ in 0..ACCEPTS_PER_WAKE {
+            let Some(port) = &self.rtsp else {
+                return;
+            };
+            match port.listener.accept() {
+                Ok((stream, from)) => {
+                    let seeds = random_seeds();
+                    let (true, true, Some(seeds)) = (
+                        stream.set_nonblocking(true).is_ok(),
+                        self.has_place_for(from, true),
+                        seeds,
+                    ) else {
+                        self.totals.rtsp_refused.add(1);
+                        continue;
+                    };
+                    let _ = stream.set_nodelay(true);
+                    self.tcp_serial += 1;
+                    let address = StreamAddress::of(self.tcp_serial);
+                    let door = RtspDoor::new(port.key.clone(), seeds, now);
+                    let tongue = Tongue::Rtsp(Box::new(Rtsp { door, seeds }));
+                    self.take_in(Connection::new(stream, from, address, tongue, now));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Sends what the dialogue wants sent and does what it says. False when the connection is over.
+    pub(super) fn settle_rtsp(&mut self, now: Instant, key: usize) -> bool {
+        let Some(connection) = self.connections.get_mut(key) else {
+            return false;
+        };
+        if !connection.queue_answers() {
+            self.close_connection(now, key);
+            return false;
+        }
+        while let Some(event) = self.connections[key]
+            .door_mut()
+            .and_then(RtspDoor::poll_event)
+        {
+            self.take_door_event(now, key, event);
+            if self.connections.get(key).is_none() {
+                return false;
+            }
+        }
+        let connection = &mut self.connections[key];
+        if connection.flush() == Visit::Over {
+            self.close_connection(now, key);
+            return false;
+        }
+        let next = connection.next_deadline();
+        self.timers
+            .arm(Timer::Tcp(key), next, &mut connection.armed);
+        true
+    }
+
+    fn take_door_event(&mut self, now: Instant, key: usize, event: DoorEvent) {
+        let connection = &mut self.connections[key];
+        let (address, remote) = (connection.address, connection.from);
+        let viewer = self.by_address.get(&address).copied();
+        match event {
+            DoorEvent::Asked(asked) => {
+                let Some(serial) = StreamAddress::serial(&address) else {
+                    return;
+                };
+                let owner = format!("{CONNECTION_PREFIX}{serial}");
+                self.events
+                    .push(&owner, EventBody::RtspAsked { asked, remote });
+            }
+            DoorEvent::TicketRefused => self.totals.rtsp_tickets_refused.add(1),
+            DoorEvent::Play { .. } | DoorEvent::Pause => {
+                let channel = match event {
+                    DoorEvent::Play { rtp_channel } => Some(rtp_channel),
+                    _ => None,
+                };
+                if let Some(viewer) = viewer {
+                    self.viewers[viewer].play_on(channel, &self.events);
+                    self.visit_viewer(now, viewer);
+                }
+            }
+            DoorEvent::Over(over) => {
+                // Its last answer goes out; `settle_rtsp` flushes it.
+                connection.closing = true;
+                connection.deadline = Some(now + GOODBYE_DEADLINE);
+                if let Some(viewer) = viewer {
+                    self.end_viewer(now, viewer, over.code().to_owned());
+                }
+            }
+        }
+    }
+
+    /// The stream of an RTSP viewer that waits for it may have a keyframe by now.
+    pub(super) fn describe_rtsp(&mut self, now: Instant, key: usize) {
+        let viewer = &mut self.viewers[key];
+        if !viewer.waits_for_description() {
+            return;
+        }
+        let Some(keyframe) = self.streams[viewer.stream].stream.ring().newest_keyframe() else {
+            return;
+        };
+        let address = viewer.leg.remote_addr();
+        let connection = address.and_then(|address| self.by_stream_address.get(&address));
+        let Some(connection) = connection.copied() else {
+            return;
+        };
+        let description = Description {
+            codec: keyframe.codec,
+            payload_type: RTSP_PAYLOAD_TYPE,
+            parameter_sets: keyframe.parameter_sets(),
+        };
+        viewer.described(description.codec, &self.events);
+        let door = self.connections[connection].door_mut();
+        let told = guarded(Seam::Rtsp, || {
+            if let Some(door) = door {
+                door.describe(now, &description);
+            }
+        });
+        if told.is_none() {
+            return self.viewer_fault(now, key);
+        }
+        self.settle_rtsp(now, connection);
+    }
+
+    /// The control plane's yes, in the shard that took the connection in.
+    pub(super) fn accept_rtsp(&mut self, now: Instant, open: Box<AcceptRtsp>) {
+        let Some(key) = self.waiting_rtsp(&open.connection_id) else {
+            return self.not_attached(&open, "client_gone");
+        };
+        if open.shard == self.mesh.index {
+            return self.attach_rtsp(now, key, *open);
+        }
+        let Some(connection) = self.let_out(key) else {
+            return;
+        };
+        let lost = AcceptRtsp {
+            connection_id: String::new(),
+            viewer_id: open.viewer_id.clone(),
+            stream_id: String::new(),
+            channel_id: String::new(),
+            subject_id: String::new(),
+            row: open.row.clone(),
+            ..*open
+        };
+        let shard = open.shard;
+        if !(self.mesh).send(shard, Command::RtspViewer { connection, open }) {
+            self.not_attached(&lost, "client_gone");
+        }
+    }
+
+    pub(super) fn take_rtsp_viewer(
+        &mut self,
+        now: Instant,
+        connection: Connection,
+        open: AcceptRtsp,
+    ) {
+        let key = self.take_in(connection);
+        match self.connections.get(key) {
+            Some(_) => self.attach_rtsp(now, key, open),
+            None => self.not_attached(&open, "client_gone"),
+        }
+    }
+
+    pub(super) fn refuse_rtsp(
+        &mut self,
+        now: Instant,
+        connection_id: &str,
+        status: u16,
+        retry_after_s: u32,
+    ) {
+        let Some(key) = self.waiting_rtsp(connection_id) else {
+            return;
+        };
+        if let Some(door) = self.connections[key].door_mut() {
+            door.refuse(now, status, retry_after_s);
+            self.settle_rtsp(now, key);
+        }
+    }
+
+    fn attach_rtsp(&mut self, now: Instant, key: usize, open: AcceptRtsp) {
+        if open.row.is_closing() {
+            // It was closed on its way here, where nobody knew it yet.
+            self.not_attached(&open, "closed");
+            return self.close_connection(now, key);
+        }
+        let stream = self.watch_stream(&open.stream_id);
+        let connection = &mut self.connections[key];
+        let address = connection.address;
+        let Some(seeds) = connection.rtsp().map(|rtsp| rtsp.seeds) else {
+            return;
+        };
+        (connection.proven, connection.deadline) = (true, None);
+        if let Some(door) = connection.door_mut() {
+            door.accept();
+        }
+        let id = open.viewer_id.clone();
+        let viewer = Viewer::by_rtsp(open, seeds, address, stream);
+        let viewer = self.viewers.insert(viewer);
+        self.viewer_keys.insert(id, viewer);
+        self.by_address.insert(address, viewer);
+        self.streams[stream].viewers.push(viewer);
+        self.totals.viewers_open.set(self.viewers.len() as u64);
+        self.visit_viewer(now, viewer);
+        self.settle_rtsp(now, key);
+    }
+
+    /// Of each viewer that was opened it is said once that it is closed.
+    fn not_attached(&self, open: &AcceptRtsp, cause: &str) {
+        self.mesh.mailboxes()[open.shard].remove_viewer();
+        self.figures.remove_viewer(&open.viewer_id);
+        let (cause, row) = (cause.to_owned(), open.row.clone());
+        self.events
+            .push(&open.viewer_id, EventBody::ViewerClosed { cause, row });
+    }
+
+    /// The connection of that id, if it still waits to hear whether it may.
+    fn waiting_rtsp(&self, connection_id: &str) -> Option<usize> {
+        let serial = connection_id
+            .strip_prefix(CONNECTION_PREFIX)?
+            .parse()
+            .ok()?;
+        let key = *self.by_stream_address.get(&StreamAddress::of(serial))?;
+        let rtsp = self.connections[key].rtsp()?;
+        rtsp.door.waits_for_word().then_some(key)
+    }
+}
+
+/// RFC 3550 section 5.1: random starting points; the id of the RTSP session is not guessed either.
+fn random_seeds() -> Option<ConnectionSeeds> {
+    let mut random = [0u8; 20];
+    aws_lc_rs::rand::fill(&mut random).ok()?;
+    let word = |at: usize| {
+        u32::from_be_bytes([random[at], random[at + 1], random[at + 2], random[at + 3]])
+    };
+    Some(ConnectionSeeds {
+        nonce: 0,
+        rtsp_session_id: u64::from(word(0)) << 32 | u64::from(word(4)),
+        ssrc: word(8),
+        first_seq: (word(12) >> 16) as u16,
+        first_rtp_ts: word(16),
+    })
+}
