@@ -44,17 +44,18 @@ from streamhub.access.rate_limit import SignInLimiter
 from streamhub.access.second_factor import SecondFactors
 from streamhub.access.setup import Setup
 from streamhub.access.sign_in import SignIns
+from streamhub.access.tickets import Tickets, ticket_key
 from streamhub.access.tokens import Tokens, load_key
 from streamhub.api.http import make_api
 from streamhub.api.metrics import Metrics
 from streamhub.api.rights import PRINCIPAL_SCOPE
 from streamhub.api.services import Services
-from streamhub.delivery import Delivery
+from streamhub.delivery import Delivery, DeliverySettings
 from streamhub.discovery import Discovery
 from streamhub.events.couriers import Couriers, sender_maker
 from streamhub.events.hub import EventHub
 from streamhub.inspection import Inspector, Tools
-from streamhub.media.contract import MediaCore
+from streamhub.media.contract import CoreUnavailable, MediaCore
 from streamhub.media.fake import FakeCore
 from streamhub.media.pump import EventPump
 from streamhub.media.pycore import open_pycore
@@ -173,12 +174,14 @@ async def _build(
     second_factors = SecondFactors(
         store=store, feed=feed, vault=vault, limiter=limiter, now=utc_now
     )
+    token_key = await asyncio.to_thread(load_key, settings.data_dir)
+    rtsp_key = ticket_key(token_key)
     sign_ins = SignIns(
         store=store,
         feed=feed,
         facts=facts,
         passwords=passwords,
-        tokens=Tokens(await asyncio.to_thread(load_key, settings.data_dir), utc_now),
+        tokens=Tokens(token_key, utc_now),
         second_factors=second_factors,
         limiter=limiter,
         now=utc_now,
@@ -199,7 +202,7 @@ async def _build(
         discovery = Discovery(store, vault, imports)
         await discovery.start()
         stack.push_async_callback(discovery.stop)
-        core = core or _core(settings)
+        core = core or _core(settings, rtsp_key)
         delivery = await _deliver(
             settings,
             stack,
@@ -259,6 +262,7 @@ async def _build(
         passwords=passwords,
         audit=audit,
         audit_keeper=keeper,
+        tickets=Tickets(rtsp_key, max_valid_s=settings.rtsp.ticket_max_s),
         metrics=metrics,
         delivery=delivery,
         discovery=discovery,
@@ -299,6 +303,10 @@ async def _deliver(
         audit=audit,
         store=facts.store,
         decoder=decoder,
+        settings=DeliverySettings(
+            max_rtsp_views_per_subject=settings.rtsp.max_views_per_subject,
+            rtsp_advertise=settings.rtsp.advertise,
+        ),
     )
     await delivery.start()
     facts.on_change(delivery.facts_changed)
@@ -318,7 +326,12 @@ async def _tell_outward(
     facts.on_change(couriers.facts_changed)
 
 
-def _core(settings: Settings) -> MediaCore:
+def _core(settings: Settings, rtsp_key: bytes) -> MediaCore:
+    if settings.rtsp.listen is not None and settings.media.core != "native":
+        raise CoreUnavailable(
+            f"The {settings.media.core} core has no RTSP door: unset STREAMHUB_RTSP__LISTEN, or "
+            "set STREAMHUB_MEDIA__CORE=native."
+        )
     if settings.media.core == "fake":
         return FakeCore()
     if settings.media.core == "python":
@@ -339,6 +352,8 @@ def _core(settings: Settings) -> MediaCore:
         advertise=settings.media.advertise,
         shards=settings.media.shard_count,
         remb=settings.media.remb,
+        rtsp_listen=settings.rtsp.listen,
+        rtsp_key=rtsp_key,
     )
 
 

@@ -136,6 +136,44 @@ class MediaSettings(BaseModel):
         return advertise
 
 
+class RtspSettings(BaseModel):
+    """The RTSP door for sub-platforms' own players and recorders: off unless it is told where to
+    listen. What it sends is not encrypted."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    # Address and port, such as 127.0.0.1:8554; the port 0 takes any.
+    listen: str | None = None
+    # How clients reach it, where that differs: a host or an address, alone or with a port.
+    advertise: str | None = None
+    # No ticket holds for longer, whatever is asked for.
+    ticket_max_s: int = Field(default=24 * 3600, ge=1, le=366 * 24 * 3600)
+    max_views_per_subject: int = Field(default=64, ge=1, le=4000)
+
+    @field_validator("listen")
+    @classmethod
+    def _listens(cls, listen: str | None) -> str | None:
+        if listen is not None:
+            host, port = split_listen(listen)
+            if not host or not 0 <= port < 65536:
+                raise ValueError(
+                    f"{listen!r} is not an IP address with a port (127.0.0.1:8554, [::1]:8554)"
+                )
+        return listen
+
+
+def split_listen(listen: str) -> tuple[str, int]:
+    """Address (without brackets) and port; an empty address when it is none."""
+    host, _, port = listen.rpartition(":")
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    try:
+        ip = ip_address(bare)
+    except ValueError:
+        return "", 0
+    bracketed = ip.version == 4 or bare != host
+    return (bare, int(port)) if bracketed and port.isdecimal() else ("", 0)
+
+
 class DialSettings(BaseModel):
     """How soon a lost camera is dialled again; each pause doubles up to its maximum."""
 
@@ -203,6 +241,7 @@ class Settings(BaseSettings):
     registry: RegistrySettings = RegistrySettings()
     http: HttpSettings = HttpSettings()
     media: MediaSettings = MediaSettings()
+    rtsp: RtspSettings = RtspSettings()
     dial: DialSettings = DialSettings()
     sign_in: SignInSettings = SignInSettings()
     webhooks: WebhookSettings = WebhookSettings()

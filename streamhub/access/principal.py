@@ -8,7 +8,7 @@ from typing import Literal
 
 from camera_registry.domain import Actor
 
-Via = Literal["bearer", "cookie", "key", "local"]
+Via = Literal["bearer", "cookie", "key", "local", "ticket"]
 ResourceKind = Literal["channel", "area", "district"]
 
 LOCAL_PREFIX = "local:"

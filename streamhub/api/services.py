@@ -29,6 +29,7 @@ from streamhub.access.passwords import Passwords
 from streamhub.access.second_factor import SecondFactors
 from streamhub.access.setup import Setup
 from streamhub.access.sign_in import SignIns
+from streamhub.access.tickets import Tickets
 from streamhub.delivery import Delivery
 from streamhub.discovery import Discovery
 from streamhub.events.couriers import Couriers
@@ -67,6 +68,7 @@ class Services:
     passwords: Passwords
     audit: AuditLog
     audit_keeper: AuditKeeper
+    tickets: Tickets
     metrics: Metrics
     delivery: Delivery | None
     discovery: Discovery | None

@@ -25,7 +25,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from streamhub.settings import Settings, SettingsError, load_settings
+from streamhub.settings import Settings, SettingsError, load_settings, split_listen
 
 Status = Literal["ok", "warn", "fail"]
 
@@ -204,6 +204,26 @@ def check_tcp_port(settings: Settings) -> Finding:
     return _check_port("media port (TCP)", socket.SOCK_STREAM, media.udp_host, port, env)
 
 
+def check_rtsp_port(settings: Settings) -> Finding:
+    listen = settings.rtsp.listen
+    if listen is None:
+        return Finding("RTSP port", "ok", "switched off")
+    host, port = split_listen(listen)
+    if not _running_service(settings):
+        env = "STREAMHUB_RTSP__LISTEN"
+        free = _check_port("RTSP port", socket.SOCK_STREAM, host, port, env)
+        if free.status != "ok":
+            return free
+    if not ip_address(host).is_loopback:
+        return Finding(
+            "RTSP port",
+            "warn",
+            f"{listen}: beyond this machine, and RTSP is not encrypted",
+            "Let only sub-platforms' networks reach it (a firewall, a VPN); see docs/rtsp.md.",
+        )
+    return Finding("RTSP port", "ok", listen)
+
+
 def check_data_dir(settings: Settings) -> Finding:
     directory = settings.data_dir.resolve()
     parent = next(p for p in (directory, *directory.parents) if p.exists())
@@ -256,6 +276,7 @@ CHECKS: tuple[Callable[[Settings], Finding], ...] = (
     check_certificate,
     check_udp_port,
     check_tcp_port,
+    check_rtsp_port,
     check_open_files,
     check_send_buffer,
     check_receive_buffer,

@@ -1,4 +1,4 @@
-"""The doors out: live views over WHEP, and stills.
+"""The doors out: live views over WHEP and RTSP, and stills.
 
 Belongs here: what is open right now, for whom, until when, in which state; its trace of steps; its
 audit rows. Does not belong here: who may (access decides), when a camera is dialled again

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from streamhub.delivery.rtsp import RtspDoor
 from streamhub.delivery.settings import DeliverySettings
 from streamhub.delivery.snapshot import SnapshotDoor, StillDecoder
 from streamhub.delivery.view_log import ViewLog
@@ -35,7 +36,7 @@ DRAIN_SHARE = 0.5
 
 
 class Delivery:
-    """Doors `whep` and `snapshot`, and the live `views`."""
+    """Doors `whep`, `rtsp` and `snapshot`, and the live `views`."""
 
     def __init__(
         self,
@@ -70,6 +71,14 @@ class Delivery:
             now=now,
         )
         self.whep = WhepDoor(self.views, self._view_log, facts)
+        self.rtsp = RtspDoor(
+            core,
+            self.views,
+            self._view_log,
+            guard,
+            facts,
+            max_views_per_subject=self._settings.max_rtsp_views_per_subject,
+        )
         self.snapshot = SnapshotDoor(
             core=core,
             router=router,
@@ -84,6 +93,7 @@ class Delivery:
             router.handle_event,
             self.views.handle_event,
             self.snapshot.handle_event,
+            self.rtsp.handle_event,
         ):
             pump.subscribe(subscriber)
         router.on_change(self.views.route_changed)
@@ -125,6 +135,7 @@ class Delivery:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.views.end_all("shutdown")
         await self.snapshot.close()
+        await self.rtsp.close()
         await _within(deadline_ms / 1000 * DRAIN_SHARE, self.views.drained)
         self.views.abandon()
         await self._router.close()
@@ -135,6 +146,19 @@ class Delivery:
         )
         await self._view_log.give_up()
         await self._pump.stop()
+
+    def rtsp_place(self, reached_at: str) -> str | None:
+        """`host:port` of the RTSP door for who reached the service at `reached_at`; None where
+        there is no such door."""
+        port = self._core.rtsp_port
+        if port is None:
+            return None
+        told = self._settings.rtsp_advertise or reached_at
+        has_port = (told.startswith("[") and "]:" in told) or told.count(":") == 1
+        if has_port:
+            return told
+        host = f"[{told}]" if ":" in told and not told.startswith("[") else told
+        return f"{host}:{port}"
 
     @property
     def core_is_whole(self) -> bool:
@@ -149,6 +173,7 @@ class Delivery:
             "viewers_lagging_total": self.views.lagging_total,
             "stills_taken_total": self.snapshot.taken_total,
             "stills_failed_total": self.snapshot.failed_total,
+            "rtsp_refused_total": self.rtsp.refused_total,
             "dials_total": self._router.dials_total,
             "source_losses_total": self._router.losses_total,
         }

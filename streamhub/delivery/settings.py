@@ -25,6 +25,11 @@ class DeliverySettings:
     # Longer, and the operator has clicked again.
     audit_timeout_s: float = 3.0
 
+    # A sub-platform's wall and its recorder; more is a loop that opens and never closes.
+    max_rtsp_views_per_subject: int = 64
+    # How clients are told to reach the RTSP door: host, or host:port; None: as they reach the API.
+    rtsp_advertise: str | None = None
+
     still_deadline_s: float = 5.0
     still_cache_s: float = 1.0
     # A wall of stills must not dial a wall of cameras at once.

@@ -172,6 +172,9 @@ class LiveView:
     steps_total: int = 0
     connected: bool = False
     srtp_cipher: str | None = None
+    # Of a view by RTSP: its ticket, and when that ends (unix seconds).
+    ticket_id: str | None = None
+    not_after: float | None = None
     last_packet_age_ms: int | None = None
     sent_bytes: int = 0
     packets: int = 0

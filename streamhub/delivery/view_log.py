@@ -50,7 +50,12 @@ class ViewLog:
             view.permit,
             area_id=view.area_id,
             outcome="ok",
-            detail={"view_id": view.id, "profile": view.profile, **_purpose(view.permit)},
+            detail={
+                "view_id": view.id,
+                "profile": view.profile,
+                **_by_ticket(view),
+                **_purpose(view.permit),
+            },
         )
 
     async def still(
@@ -207,5 +212,10 @@ def end_detail(view: LiveView, now: datetime) -> dict[str, Any]:
         "lost_packets": view.reception.lost_packets,
         "retransmitted": view.reception.retransmitted,
         "srtp_cipher": view.srtp_cipher,
+        **_by_ticket(view),
         "steps": [[taken.step, taken.elapsed_ms] for taken in view.trace],
     }
+
+
+def _by_ticket(view: LiveView) -> dict[str, Any]:
+    return {} if view.ticket_id is None else {"ticket_id": view.ticket_id}

@@ -140,9 +140,8 @@ class ViewTable:
 
     def closed(self, view: LiveView, cause: str) -> None:
         """The core closed it: by our wish (`ended_cause` is set), or for a cause of its own."""
-        until = view.permit.until
-        if cause == "lease_expired" and until is not None and until <= self._now():
-            cause = view.permit.ends_as
+        if cause == "lease_expired":
+            cause = self._why_expired(view)
         self._mark_ended(view, cause)
         self._finish(view)
 
@@ -166,6 +165,15 @@ class ViewTable:
         """Close the books on what the core still owes us an event for."""
         for view in self.all():
             self._finish(view)
+
+    def _why_expired(self, view: LiveView) -> str:
+        """It was not renewed in time, or could not be any more."""
+        now, until = self._now(), view.permit.until
+        if until is not None and until <= now:
+            return view.permit.ends_as
+        if view.not_after is not None and view.not_after <= now.timestamp():
+            return "ticket_expired"
+        return "lease_expired"
 
     def _close(self, views: Sequence[LiveView], cause: str) -> None:
         try:

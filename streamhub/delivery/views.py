@@ -33,6 +33,7 @@ from streamhub.media.contract import (
     MediaError,
     NoCommonCodec,
     OverCapacity,
+    Reception,
     StepTaken,
     SwitchRefused,
     ViewerClosed,
@@ -115,20 +116,7 @@ class LiveViews:
         the core and `written` raise, with nothing left open; `UnknownView` when the right to it
         ended meanwhile.
         """
-        if self._closing:
-            raise ShuttingDown
-        if len(self) >= self._settings.max_views:
-            raise OverCapacity("as many views are open as this service carries")
-        channel = self._facts.current.channel(permit.channel_id)
-        view = LiveView(
-            id=secrets.token_hex(16),
-            channel_id=permit.channel_id,
-            area_id=channel.area_id if channel else None,
-            profile=profile,
-            started_at=self._now(),
-            permit=permit,
-            until=self._lease_end(permit),
-        )
+        view = self._new_view(permit, profile)
         answer = self._core.open_viewer(
             viewer_id=view.id,
             stream_id=view.stream_id,
@@ -138,23 +126,90 @@ class LiveViews:
             until=view.until,
             permit=permit,
         )
+        await self._enter(view, written)
+        return Opened(view.id, answer)
+
+    async def open_rtsp(
+        self,
+        permit: Permit,
+        profile: str,
+        *,
+        connection_id: str,
+        ticket_id: str,
+        not_after: float,
+        written: Callable[[LiveView], Awaitable[None]],
+    ) -> None:
+        """Open a view for a client that waits at the RTSP door; the core hears of it only when its
+        audit row is down. `not_after`: the ticket's end (unix seconds), and the view's at the
+        latest. Raises as `open`.
+        """
+        view = self._new_view(permit, profile, ticket_id=ticket_id, not_after=not_after)
+        await self._enter(view, written)
+        try:
+            self._core.accept_rtsp(
+                connection_id=connection_id,
+                viewer_id=view.id,
+                stream_id=view.stream_id,
+                channel_id=view.channel_id,
+                subject_id=permit.subject_id,
+                until=view.until,
+                permit=permit,
+            )
+        except MediaError as error:
+            self._table.end([view], error.code)
+            raise
+
+    def count_rtsp(self, subject_id: str) -> int:
+        """How many views by RTSP a subject has."""
+        return sum(
+            view.ticket_id is not None and view.permit.subject_id == subject_id
+            for view in self._table.all_live()
+        )
+
+    def _new_view(
+        self,
+        permit: Permit,
+        profile: str,
+        *,
+        ticket_id: str | None = None,
+        not_after: float | None = None,
+    ) -> LiveView:
+        if self._closing:
+            raise ShuttingDown
+        if len(self) >= self._settings.max_views:
+            raise OverCapacity("as many views are open as this service carries")
+        channel = self._facts.current.channel(permit.channel_id)
+        return LiveView(
+            id=secrets.token_hex(16),
+            channel_id=permit.channel_id,
+            area_id=channel.area_id if channel else None,
+            profile=profile,
+            started_at=self._now(),
+            permit=permit,
+            until=self._lease_end(permit, not_after),
+            ticket_id=ticket_id,
+            not_after=not_after,
+            reception=Reception(transport="udp" if ticket_id is None else "rtsp"),
+        )
+
+    async def _enter(self, view: LiveView, written: Callable[[LiveView], Awaitable[None]]) -> None:
+        """Into the table, onto its stream, into the audit; and its right is still there."""
         # From here on a revocation finds it, even while its audit row is being written.
         self._table.add(view)
         view.add_step("permit", view.started_at_ms)
         for taken in self._router.route(view.stream_id).steps:
             view.add_step(taken.step, taken.at_ms)
-        self._table.hold(view, profile, permit)
+        self._table.hold(view, view.profile, view.permit)
         try:
             await written(view)
         except BaseException:
             self._table.end([view], "not_audited")
             raise
         self.opened_total += 1
-        if view.ended_cause is None and self._guard.recheck(permit) is None:
+        if view.ended_cause is None and self._guard.recheck(view.permit) is None:
             self._table.end([view], self._fall_cause(view))
         if view.ended_cause is not None:
             raise UnknownView
-        return Opened(view.id, answer)
 
     def switch(self, view_id: str, profile: str) -> View:
         """Send a view on to the channel's other stream; it goes over when that has a keyframe.
@@ -254,7 +309,7 @@ class LiveViews:
         for start in range(0, len(views), RECHECKS_PER_BREATH):
             held, _ = self._held(views[start : start + RECHECKS_PER_BREATH])
             for view in held:
-                view.until = self._lease_end(view.permit)
+                view.until = self._lease_end(view.permit, view.not_after)
             try:
                 self._core.renew_viewers([(view.id, view.until) for view in held])
             except MediaError as error:  # the next round comes long before the leases end
@@ -303,17 +358,21 @@ class LiveViews:
 
     # --- inside -----------------------------------------------------------------------------------
 
-    def _lease_end(self, permit: Permit) -> float:
+    def _lease_end(self, permit: Permit, not_after: float | None) -> float:
         end = self._now().timestamp() + self._settings.lease_s
+        if not_after is not None:
+            end = min(end, not_after)
         return end if permit.until is None else min(end, permit.until.timestamp())
 
     def _shorten(self, views: Sequence[LiveView]) -> None:
         """The core closes these no later than their right ends; a renewal may come after that."""
-        sooner = [view for view in views if self._lease_end(view.permit) < view.until]
+        sooner = [
+            view for view in views if self._lease_end(view.permit, view.not_after) < view.until
+        ]
         if not sooner:
             return
         for view in sooner:
-            view.until = self._lease_end(view.permit)
+            view.until = self._lease_end(view.permit, view.not_after)
         try:
             self._core.renew_viewers([(view.id, view.until) for view in sooner])
         except MediaError as error:

@@ -184,6 +184,23 @@ class ViewerClosed:
 
 
 @dataclass(frozen=True, slots=True)
+class RtspAsked:
+    """A client at the RTSP door has a genuine ticket for this stream, and waits (10 s) for
+    `accept_rtsp` or `refuse_rtsp`. `expires` is the ticket's end, unix seconds; `remote` the
+    client's address. Whether its subject may is not said by any of it.
+    """
+
+    connection_id: str
+    channel_id: str
+    profile: str
+    subject_id: str
+    subject_version: int
+    ticket_id: str
+    expires: float
+    remote: str
+
+
+@dataclass(frozen=True, slots=True)
 class SwitchRefused:
     """The viewer stays where it is: the stream it was sent to turned out to be none for it.
 
@@ -245,6 +262,7 @@ Event = (
     | ViewerConnected
     | ViewerSwitched
     | SwitchRefused
+    | RtspAsked
     | ViewerClosed
     | ViewerLagging
     | KeyframeTaken
@@ -291,7 +309,7 @@ class Reception:
     jitter_ms: float = 0.0
     rtt_ms: float = 0.0
     retransmitted: int = 0
-    transport: Literal["udp", "tcp"] = "udp"
+    transport: Literal["udp", "tcp", "rtsp"] = "udp"
     estimated_bps: int | None = None
 
 
@@ -322,6 +340,10 @@ class MediaCore(Protocol):
     def udp_port(self) -> int:
         """The one UDP port that all viewers use."""
 
+    @property
+    def rtsp_port(self) -> int | None:
+        """The TCP port of the RTSP door; None where there is none."""
+
     def open_source(self, stream_id: str, spec: SourceSpec) -> None:
         """Dial. Replaces an earlier source of the stream; its viewers stay attached."""
 
@@ -344,6 +366,27 @@ class MediaCore(Protocol):
         Raises `MalformedOffer`, `NoCommonCodec`, `OverCapacity`, `CoreClosed`. The core closes the
         viewer by itself at `until` (cause `lease_expired`), and as soon as the camera turns out to
         send a codec that the offer lacks (cause `no_common_codec`).
+        """
+
+    def accept_rtsp(
+        self,
+        *,
+        connection_id: str,
+        viewer_id: str,
+        stream_id: str,
+        channel_id: str,
+        subject_id: str,
+        until: float,
+        permit: Permit,
+    ) -> None:
+        """The yes to an `RtspAsked`: its client becomes a viewer like any other, closed at `until`
+        by the core, and is answered when the stream has a keyframe. `ViewerClosed` follows also
+        when the client is gone already. Raises `OverCapacity`, `CoreClosed`; then it still waits.
+        """
+
+    def refuse_rtsp(self, connection_id: str, status: int, *, retry_after_s: int = 0) -> None:
+        """The no: the client is answered this RTSP status, with `Retry-After` unless that is 0.
+        One that is gone is ignored.
         """
 
     def renew_viewers(self, leases: Sequence[tuple[str, float]]) -> None:

@@ -22,6 +22,8 @@ from streamhub.media.contract import (
     MalformedOffer,
     NoCommonCodec,
     OverCapacity,
+    Reception,
+    RtspAsked,
     SourceLive,
     SourceLost,
     SourceSpec,
@@ -76,6 +78,7 @@ class FakeViewer:
     packets: int = 0
     next_stream_id: str | None = None
     audio_on: bool = False
+    by_rtsp: bool = False
 
 
 @dataclass(slots=True)
@@ -85,6 +88,7 @@ class FakeCore:
     clock: Callable[[], float] = time.time
     max_viewers: int = 1000
     udp_port: int = 40000
+    rtsp_port: int | None = None
     scripts: dict[str, Script] = field(default_factory=dict)
     default_script: Script = field(default_factory=Script)
     sources: dict[str, FakeSource] = field(default_factory=dict)
@@ -92,6 +96,9 @@ class FakeCore:
     dials: list[str] = field(default_factory=list)
     hang_ups: list[str] = field(default_factory=list)
     known_codecs: dict[str, str] = field(default_factory=dict)
+    # RTSP clients that wait, and what those that were refused were answered.
+    rtsp_waiting: dict[str, RtspAsked] = field(default_factory=dict)
+    rtsp_answers: list[tuple[str, int, int]] = field(default_factory=list)
     stats_calls: int = 0
     counters: dict[str, int] = field(default_factory=dict)
     _queue: deque[Event] = field(default_factory=deque)
@@ -147,6 +154,34 @@ class FakeCore:
             viewer_id, stream_id, channel_id, subject_id, until, codecs
         )
         return f"v=0\r\ns={viewer_id}\r\n"
+
+    def accept_rtsp(
+        self,
+        *,
+        connection_id: str,
+        viewer_id: str,
+        stream_id: str,
+        channel_id: str,
+        subject_id: str,
+        until: float,
+        permit: Permit,
+    ) -> None:
+        require_permit(permit, channel_id, subject_id)
+        if self._closed:
+            raise CoreClosed("the core was shut down")
+        if len(self.viewers) >= self.max_viewers:
+            raise OverCapacity()
+        if self.rtsp_waiting.pop(connection_id, None) is None:
+            self.emit(ViewerClosed(viewer_id, "client_gone", 0, 0))
+            return
+        codecs = frozenset({"H264", "H265"})
+        self.viewers[viewer_id] = FakeViewer(
+            viewer_id, stream_id, channel_id, subject_id, until, codecs, by_rtsp=True
+        )
+
+    def refuse_rtsp(self, connection_id: str, status: int, *, retry_after_s: int = 0) -> None:
+        if self.rtsp_waiting.pop(connection_id, None) is not None:
+            self.rtsp_answers.append((connection_id, status, retry_after_s))
 
     def renew_viewers(self, leases: Sequence[tuple[str, float]]) -> None:
         for viewer_id, until in leases:
@@ -221,6 +256,7 @@ class FakeCore:
                 viewer.packets,
                 0,
                 viewer.until,
+                Reception(transport="rtsp" if viewer.by_rtsp else "udp"),
             )
             for viewer_id in viewer_ids
             if (viewer := self.viewers.get(viewer_id)) is not None
@@ -268,6 +304,11 @@ class FakeCore:
                 self._hand_out(request_id, stream_id)
             else:
                 self._waiting.append((request_id, wanted))
+
+    def ask_by_rtsp(self, asked: RtspAsked) -> None:
+        """A client with a genuine ticket waits at the RTSP door."""
+        self.rtsp_waiting[asked.connection_id] = asked
+        self.emit(asked)
 
     def lose(self, stream_id: str, cause: str, retryable: bool = True) -> None:
         """The source is gone."""

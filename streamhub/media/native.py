@@ -26,6 +26,7 @@ from streamhub.media.contract import (
     NoCommonCodec,
     OverCapacity,
     Reception,
+    RtspAsked,
     SourceHasBSlices,
     SourceLive,
     SourceLost,
@@ -69,6 +70,16 @@ _CONVERT: dict[str, Callable[[str, _Fields], Event]] = {
     "source_lost": lambda owner, f: SourceLost(owner, f["cause"], f["retryable"], f["detail"]),
     "viewer_connected": lambda owner, f: ViewerConnected(owner, f["srtp_cipher"]),
     "viewer_switched": lambda owner, f: ViewerSwitched(owner, f["stream_id"]),
+    "rtsp_asked": lambda owner, f: RtspAsked(
+        owner,
+        f["channel_id"],
+        f["profile"],
+        f["subject_id"],
+        f["subject_version"],
+        f["ticket_id"],
+        f["expires"],
+        f["remote"],
+    ),
     "switch_refused": lambda owner, f: SwitchRefused(owner, f["stream_id"], f["cause"]),
     "viewer_closed": lambda owner, f: ViewerClosed(
         owner, f["cause"], f["sent_bytes"], f["packets"], _reception(f)
@@ -121,9 +132,13 @@ class NativeCore:
         max_viewers: int = 4000,
         shards: int = 1,
         remb: bool = False,
+        rtsp_listen: str | None = None,
+        rtsp_key: bytes | None = None,
         native: Any = None,
     ) -> None:
-        """`native`: an object with the methods of `_core.Core`, for tests of this file."""
+        """`rtsp_listen`, `rtsp_key`: where the RTSP door listens, and what its tickets are signed
+        with (32 bytes). `native`: an object with the methods of `_core.Core`, for tests of this
+        file."""
         self._native: Any = (
             native
             if native is not None
@@ -134,6 +149,8 @@ class NativeCore:
                 max_viewers=max_viewers,
                 shards=shards,
                 remb=remb,
+                rtsp_listen=rtsp_listen,
+                rtsp_key=rtsp_key,
             )
         )
         self._fd: int = self._native.event_fd
@@ -145,6 +162,11 @@ class NativeCore:
     @property
     def udp_port(self) -> int:
         return int(self._native.udp_port)
+
+    @property
+    def rtsp_port(self) -> int | None:
+        port: int | None = self._native.rtsp_port
+        return port
 
     def open_source(self, stream_id: str, spec: SourceSpec) -> None:
         if self._closing:
@@ -180,6 +202,37 @@ class NativeCore:
             _raise_ours(error)
             if isinstance(error, ValueError):
                 raise MalformedOffer(str(error)) from None
+            raise
+
+    def accept_rtsp(
+        self,
+        *,
+        connection_id: str,
+        viewer_id: str,
+        stream_id: str,
+        channel_id: str,
+        subject_id: str,
+        until: float,
+        permit: Permit,
+    ) -> None:
+        require_permit(permit, channel_id, subject_id)
+        if self._closing:
+            raise CoreClosed("the core was shut down")
+        try:
+            self._native.accept_rtsp(
+                connection_id, viewer_id, stream_id, channel_id, subject_id, until
+            )
+        except Exception as error:
+            _raise_ours(error)
+            raise
+
+    def refuse_rtsp(self, connection_id: str, status: int, *, retry_after_s: int = 0) -> None:
+        if self._closing:
+            return
+        try:
+            self._native.refuse_rtsp(connection_id, status, retry_after_s)
+        except Exception as error:
+            _raise_ours(error)
             raise
 
     def renew_viewers(self, leases: Sequence[tuple[str, float]]) -> None:

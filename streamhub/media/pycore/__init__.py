@@ -16,7 +16,7 @@ How it differs, beyond speed:
 - FFmpeg tells neither the steps between `dial` and `play` nor at which of them a camera went silent
   (`connect_timeout`). Statuses that it does not tell apart (453, 454, 503) are `bad_response`.
 - FFmpeg answers a camera that asks for Basic, which gives the password in the clear.
-- No sound.
+- No sound, and no RTSP door.
 - A viewer that goes over to another stream waits for that one's next keyframe, whenever it is due.
 - An access unit is complete when the next one begins: a picture's time later.
 - `SourceStats.packets` counts access units: FFmpeg keeps the RTP packets to itself.

@@ -79,6 +79,10 @@ class PyCore:
     def udp_port(self) -> int:
         return self._udp_port
 
+    @property
+    def rtsp_port(self) -> int | None:
+        return None
+
     def open_source(self, stream_id: str, spec: SourceSpec) -> None:
         row = self._figures.add_source(stream_id)
         self._events.push(StepTaken(stream_id, "dial", round(time.time() * 1000)))
@@ -131,6 +135,22 @@ class PyCore:
         )
         self._hand_over(self._engine.open_viewer, plan)
         return agreed.answer
+
+    def accept_rtsp(
+        self,
+        *,
+        connection_id: str,
+        viewer_id: str,
+        stream_id: str,
+        channel_id: str,
+        subject_id: str,
+        until: float,
+        permit: Permit,
+    ) -> None:
+        raise CoreUnavailable("The Python core has no RTSP door; use the native one.")
+
+    def refuse_rtsp(self, connection_id: str, status: int, *, retry_after_s: int = 0) -> None:
+        pass  # nobody asks
 
     def renew_viewers(self, leases: Sequence[tuple[str, float]]) -> None:
         self._hand_over(self._engine.renew_viewers, list(leases))

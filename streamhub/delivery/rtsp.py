@@ -1,0 +1,160 @@
+"""The RTSP door: a client that showed the core a genuine ticket asks to watch.
+
+The core has checked the ticket's signature and time; here the guard is asked whether its subject
+may, now. A view is opened as for a browser (audit row first), and the core told; or it is told what
+to answer. RFC 2326; the dialogue itself is the core's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+import structlog
+
+from streamhub.access.errors import Forbidden, NotVisible, Unauthenticated
+from streamhub.access.principal import Action, Principal, channel
+from streamhub.delivery.errors import DeliveryError, UnknownProfile, UnknownView
+from streamhub.delivery.whep import check_permit
+from streamhub.media.contract import Event, MediaCore, MediaError, OverCapacity, RtspAsked
+
+if TYPE_CHECKING:
+    from streamhub.access.facts import FactsSource
+    from streamhub.access.guard import Guard
+    from streamhub.delivery.view_log import ViewLog
+    from streamhub.delivery.views import LiveViews
+
+log = structlog.get_logger(__name__)
+
+# RFC 2326 section 11.3.3: what RTSP says where the answer is "not so many at once".
+NOT_ENOUGH_BANDWIDTH = 453
+# Clients that ask at the same moment: as many as may wait in the core.
+MAX_ASKING = 256
+RETRY_AFTER_S = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """What a client is answered. `retry_after_s` of 0: no such header."""
+
+    status: int
+    code: str
+    retry_after_s: int = 0
+
+
+class RtspDoor:
+    """Answers each `RtspAsked`, once."""
+
+    def __init__(
+        self,
+        core: MediaCore,
+        views: LiveViews,
+        view_log: ViewLog,
+        guard: Guard,
+        facts: FactsSource,
+        *,
+        max_views_per_subject: int,
+    ) -> None:
+        # given
+        self._core = core
+        self._views = views
+        self._view_log = view_log
+        self._guard = guard
+        self._facts = facts
+        self._max_views_per_subject = max_views_per_subject
+        # owned
+        self._asking: set[asyncio.Task[None]] = set()
+        self.refused_total = 0
+
+    def handle_event(self, event: Event) -> None:
+        """Subscriber of the event pump."""
+        if not isinstance(event, RtspAsked):
+            return
+        if len(self._asking) >= MAX_ASKING:
+            self._refuse(event, Refused(503, "over_capacity", RETRY_AFTER_S))
+            return
+        task = asyncio.create_task(self._answer(event), name="rtsp-asked")
+        self._asking.add(task)
+        task.add_done_callback(self._asking.discard)
+
+    async def close(self) -> None:
+        """Answer nobody any more."""
+        for task in self._asking:
+            task.cancel()
+        await asyncio.gather(*self._asking, return_exceptions=True)
+
+    async def _answer(self, asked: RtspAsked) -> None:
+        try:
+            await self._open(asked)
+        except Exception as error:
+            refused = _refused(error)
+            if refused.code == "internal_error":
+                log.exception("rtsp_not_opened", connection=asked.connection_id)
+            self._refuse(asked, refused)
+
+    async def _open(self, asked: RtspAsked) -> None:
+        permit = self._guard.require(self._principal(asked), Action.LIVE, channel(asked.channel_id))
+        check_permit(permit, Action.LIVE, self._facts, asked.profile)
+        mine = self._views.count_rtsp(permit.subject_id)
+        if mine >= self._max_views_per_subject:
+            raise TooManyViews
+        await self._views.open_rtsp(
+            permit,
+            asked.profile,
+            connection_id=asked.connection_id,
+            ticket_id=asked.ticket_id,
+            not_after=asked.expires,
+            written=self._view_log.started,
+        )
+
+    def _principal(self, asked: RtspAsked) -> Principal:
+        subject = self._facts.current.subject(asked.subject_id)
+        return Principal(
+            subject_id=asked.subject_id,
+            username="" if subject is None else subject.username,
+            remote=asked.remote,
+            via="ticket",
+            version=asked.subject_version,
+        )
+
+    def _refuse(self, asked: RtspAsked, refused: Refused) -> None:
+        self.refused_total += 1
+        log.info(
+            "rtsp_refused",
+            connection=asked.connection_id,
+            channel_id=asked.channel_id,
+            ticket_id=asked.ticket_id,
+            status=refused.status,
+            code=refused.code,
+        )
+        try:
+            self._core.refuse_rtsp(
+                asked.connection_id, refused.status, retry_after_s=refused.retry_after_s
+            )
+        except MediaError as error:  # the core gives up by itself in some seconds
+            log.warning("rtsp_refusal_not_taken", code=error.code)
+
+
+class TooManyViews(DeliveryError):
+    """The subject has as many views by RTSP as one may have."""
+
+    code = "quota_exceeded"
+
+
+def _refused(error: Exception) -> Refused:
+    match error:
+        case Unauthenticated():
+            return Refused(HTTPStatus.UNAUTHORIZED, error.code)
+        case NotVisible() | UnknownProfile() | UnknownView():
+            return Refused(HTTPStatus.NOT_FOUND, "not_found")
+        case Forbidden():
+            return Refused(HTTPStatus.FORBIDDEN, error.code)
+        case TooManyViews():
+            return Refused(NOT_ENOUGH_BANDWIDTH, error.code, RETRY_AFTER_S)
+        case OverCapacity():
+            return Refused(HTTPStatus.SERVICE_UNAVAILABLE, error.code, error.retry_after_s)
+        case MediaError() | DeliveryError():
+            return Refused(HTTPStatus.SERVICE_UNAVAILABLE, error.code, RETRY_AFTER_S)
+    return Refused(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error")

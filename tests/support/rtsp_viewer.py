@@ -1,0 +1,104 @@
+"""As little of a client of the RTSP door as can be: requests by hand, packets with their times."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+MAGIC = 0x24
+
+
+@dataclass
+class Answer:
+    """A response; header names in lower case."""
+
+    status: int
+    headers: dict[str, str]
+    body: str
+
+
+@dataclass
+class RtspViewer:
+    """Plays one address by interleaved TCP. `packets`: (monotonic arrival, RTP packet)."""
+
+    address: str
+    ticket: str | None = None
+    packets: list[tuple[float, bytes]] = field(default_factory=list)
+    reports: list[bytes] = field(default_factory=list)
+    ended_at: float | None = None
+    _cseq: int = 0
+    _reading: asyncio.Task[None] | None = None
+    _answers: asyncio.Queue[Answer] = field(default_factory=asyncio.Queue)
+
+    async def connect(self) -> None:
+        host, _, port = self.address.removeprefix("rtsp://").partition("/")[0].rpartition(":")
+        self._reader, self._writer = await asyncio.open_connection(host, int(port))
+        self._reading = asyncio.create_task(self._read())
+
+    async def ask(self, method: str, url: str = "", **headers: str) -> Answer:
+        self._cseq += 1
+        lines = [f"{method} {url or self.address} RTSP/1.0", f"CSeq: {self._cseq}"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        self._writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())
+        return await asyncio.wait_for(self._answers.get(), 30)
+
+    async def describe(self) -> Answer:
+        query = "" if self.ticket is None else f"?ticket={self.ticket}"
+        return await self.ask("DESCRIBE", f"{self.address}{query}")
+
+    async def play(self) -> None:
+        """All the way to the first packet."""
+        await self.connect()
+        described = await self.describe()
+        assert described.status == 200, described
+        track = f"{self.address}/trackID=0"
+        set_up = await self.ask("SETUP", track, Transport="RTP/AVP/TCP;unicast;interleaved=0-1")
+        assert set_up.status == 200, set_up
+        self.rtsp_session_id = set_up.headers["session"].partition(";")[0]
+        played = await self.ask("PLAY", Session=self.rtsp_session_id)
+        assert played.status == 200, played
+        deadline = time.monotonic() + 30
+        while not self.packets:
+            assert time.monotonic() < deadline, "no packet"
+            await asyncio.sleep(0.01)
+
+    async def close(self) -> None:
+        self._writer.close()
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.gather(self._reading, return_exceptions=True)
+
+    async def wait_end(self, timeout_s: float = 30.0) -> float:
+        """Monotonic time at which the service closed the connection."""
+        assert self._reading is not None
+        await asyncio.wait_for(asyncio.shield(self._reading), timeout_s)
+        assert self.ended_at is not None
+        return self.ended_at
+
+    async def _read(self) -> None:
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                first = await self._reader.readexactly(1)
+                if first[0] == MAGIC:
+                    await self._read_packet()
+                else:
+                    await self._read_answer(first)
+        self.ended_at = time.monotonic()
+
+    async def _read_packet(self) -> None:
+        head = await self._reader.readexactly(3)
+        packet = await self._reader.readexactly(int.from_bytes(head[1:], "big"))
+        if head[0] == 0:
+            self.packets.append((time.monotonic(), packet))
+        else:
+            self.reports.append(packet)
+
+    async def _read_answer(self, first: bytes) -> None:
+        head = first + await self._reader.readuntil(b"\r\n\r\n")
+        start, *lines = head.decode().strip().split("\r\n")
+        pairs = (line.partition(":") for line in lines)
+        headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
+        body = await self._reader.readexactly(int(headers.get("content-length", "0")))
+        self._answers.put_nowait(Answer(int(start.split()[1]), headers, body.decode()))
