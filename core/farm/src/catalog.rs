@@ -142,7 +142,7 @@ pub struct Desk<'a> {
 }
 
 impl Mounts for Desk<'_> {
-    fn look_up(&mut self, path: &str) -> Mount {
+    fn look_up(&mut self, path: &str, _: &wire::rtsp::Request) -> Mount {
         let Some(target) = self.catalog.resolve(path) else {
             return Mount::Refused { status: 404 };
         };

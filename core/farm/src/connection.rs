@@ -319,7 +319,7 @@ impl Connection {
                 } => {
                     self.begin(at, catalog, &path, to, audio_channel);
                 }
-                ServerEvent::Stop => {
+                ServerEvent::Stop | ServerEvent::TornDown => {
                     if let Some(play) = &mut self.play {
                         (play.paused, play.silenced) = (true, true);
                     }

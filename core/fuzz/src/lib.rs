@@ -47,6 +47,8 @@ pub const TARGETS: &[Target] = &[
     target("rtsp_url", 512, targets::rtsp::url),
     target("rtsp_client", 8_192, targets::rtsp_client::client),
     target("rtsp_server", 4_096, targets::rtsp_server::server),
+    target("rtsp_door", 4_096, targets::rtsp_door::door),
+    target("ticket", 512, targets::rtsp_door::ticket),
     target("intake", 4_096, targets::intake::intake),
     target("webrtc_offer", 8_192, targets::webrtc::offer),
     target("webrtc_transport", 4_096, targets::webrtc::transport),

@@ -6,6 +6,7 @@ use dimpl::Output;
 use wire::rtcp::{self, ReportBlock, SenderReport};
 
 use crate::input::piece;
+use crate::targets::rtsp_door::ticket_text;
 use crate::targets::webrtc::{check, dtls_client};
 
 const SPS: &[u8] = &[
@@ -75,12 +76,40 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
             [&[0, 0, 1][..], &piece(dialogue().as_bytes())].concat(),
             [&[1, 1, 1][..], &piece(dialogue().as_bytes()), &[0, 61]].concat(),
         ],
+        "rtsp_door" => vec![doors(false), doors(true)],
+        "ticket" => vec![ticket_text().into()],
         "intake" => vec![streams(1), streams(2)],
         "webrtc_offer" => vec![offer(108).into(), offer(96).into(), audio_first().into()],
         "webrtc_transport" => connections(),
         "webrtc_feedback" => feedbacks(),
         _ => Vec::new(),
     }
+}
+
+/// A client that shows a ticket, is accepted or refused, and plays.
+fn doors(refused: bool) -> Vec<u8> {
+    let url = "rtsp://h:8554/ch_a/main";
+    let ask = |method: &str, uri: &str, headers: &str| {
+        let request = format!("{method} {uri} RTSP/1.0\r\nCSeq: 1\r\n{headers}\r\n");
+        [&[9][..], &piece(request.as_bytes())].concat()
+    };
+    let word = if refused {
+        vec![2, 5]
+    } else {
+        vec![1, 3, 0, 4, 0x67, 1, 2, 3]
+    };
+    [
+        ask("DESCRIBE", &format!("{url}?ticket={}", ticket_text()), ""),
+        word,
+        ask(
+            "SETUP",
+            &format!("{url}/trackID=0"),
+            "Transport: RTP/AVP/TCP;interleaved=0-1\r\n",
+        ),
+        ask("PLAY", url, "Session: 0000000000000002\r\n"),
+        vec![0, 61],
+    ]
+    .concat()
 }
 
 fn rtp_packet(seq: u16, marker: bool, payload: &[u8]) -> Vec<u8> {

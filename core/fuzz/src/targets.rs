@@ -5,6 +5,7 @@ pub mod h265;
 pub mod intake;
 pub mod rtsp;
 pub mod rtsp_client;
+pub mod rtsp_door;
 pub mod rtsp_server;
 pub mod sdp;
 pub mod webrtc;

@@ -3,5 +3,6 @@
 #![forbid(unsafe_code)]
 
 pub mod rtsp_client;
+pub mod rtsp_door;
 pub mod rtsp_server;
 pub mod webrtc;

@@ -2,7 +2,8 @@
 //! interleaved TCP or unicast UDP, and its sound over TCP, digest MD5 (FFmpeg's clients know no other), keep-alive and timeout.
 //!
 //! Belongs here: the dialogue. Does not: which streams exist (the caller's [`Mounts`]), media and
-//! its pacing, sockets, clocks. Called by the camera simulator (`core/farm`).
+//! its pacing, sockets, clocks. Called by the camera simulator (`core/farm`) and by
+//! [`crate::rtsp_door`], which says who may watch.
 //!
 //! Bytes in by [`RtspServer::receive`]; answers out by [`RtspServer::poll_transmit`]; what the
 //! driver must do by [`RtspServer::poll_event`], in order. Every answer that precedes an event is
@@ -24,6 +25,9 @@ pub const AUDIO_CONTROL: &str = "trackID=1";
 
 const PUBLIC_METHODS: &str =
     "OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, TEARDOWN, GET_PARAMETER, SET_PARAMETER";
+
+/// A client may send on while a request of its waits ([`Mount::Later`]): a few requests, no more.
+pub const MAX_WAITING_BYTES: usize = 16 * 1024;
 
 /// Who may ask. `Debug` does not show the password.
 #[derive(Clone)]
@@ -74,8 +78,16 @@ pub enum Mount {
     UdpStream { sdp: String },
     /// Any refusal with a status code of its own: 404, 453, 503.
     Refused { status: u16 },
+    /// The same, for now: with `Retry-After`.
+    Busy { status: u16, retry_after_s: u32 },
     /// 401 whatever the client offers.
     Unauthorized,
+    /// 401, with a challenge for Basic: what is wanted is no password of a user, but a ticket.
+    TicketWanted,
+    /// The request is of no stream: OPTIONS and the like are answered all the same.
+    Any,
+    /// It is not known yet: the request waits, and all behind it, for [`RtspServer::resume`].
+    Later,
     /// The request is never answered.
     Mute,
     /// The connection is to be reset: [`ServerEvent::Reset`].
@@ -85,7 +97,7 @@ pub enum Mount {
 /// The streams of a server, asked anew at every request: a stream may change between two.
 pub trait Mounts {
     /// `path` begins with `/`, without the track's name and without a slash at its end.
-    fn look_up(&mut self, path: &str) -> Mount;
+    fn look_up(&mut self, path: &str, request: &Request) -> Mount;
 }
 
 /// What the driver has to do.
@@ -100,6 +112,8 @@ pub enum ServerEvent {
     },
     /// Send no more media, keep the connection.
     Stop,
+    /// The same, and the client does not mean to go on.
+    TornDown,
     /// Close after all answers were sent.
     Close(CloseCause),
     /// Close at once with a TCP reset.
@@ -121,6 +135,8 @@ pub enum CloseCause {
     TimedOut,
     /// What came was not RTSP.
     NotRtsp,
+    /// More came behind a request that waits than [`MAX_WAITING_BYTES`].
+    TooMuch,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -143,6 +159,9 @@ pub struct RtspServer {
     played_before: bool,
     audio_channel: Option<u8>,
     closed: bool,
+    /// A request that waits, and what came behind it.
+    waiting: Option<Request>,
+    behind: Vec<u8>,
     transmits: VecDeque<Vec<u8>>,
     events: VecDeque<ServerEvent>,
     // derived
@@ -164,6 +183,8 @@ impl RtspServer {
             played_before: false,
             audio_channel: None,
             closed: false,
+            waiting: None,
+            behind: Vec::new(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
         }
@@ -173,7 +194,7 @@ impl RtspServer {
     pub fn receive(&mut self, now: Instant, bytes: &[u8], mounts: &mut dyn Mounts) {
         let mut taken_bytes = 0;
         let mut reader = mem::take(&mut self.reader);
-        while !self.closed {
+        while !self.closed && self.waiting.is_none() {
             let mut input = &bytes[taken_bytes..];
             let Some(item) = reader.next(&mut input) else {
                 break;
@@ -182,7 +203,7 @@ impl RtspServer {
             match item {
                 Item::Message(Message::Request(request)) => {
                     self.heard = now;
-                    self.answer(&request, mounts);
+                    self.answer(request, mounts);
                 }
                 // RTCP receiver reports count as a sign of life; answers are to nothing of ours.
                 Item::Interleaved { .. } | Item::Message(Message::Response(_)) => self.heard = now,
@@ -193,6 +214,31 @@ impl RtspServer {
             }
         }
         self.reader = reader;
+        if self.waiting.is_some() && !self.closed {
+            self.behind.extend_from_slice(&bytes[taken_bytes..]);
+            if self.behind.len() > MAX_WAITING_BYTES {
+                self.close(CloseCause::TooMuch);
+            }
+        }
+    }
+
+    /// Asks [`Mounts`] again for the request that waits, and goes on with what came behind it.
+    pub fn resume(&mut self, now: Instant, mounts: &mut dyn Mounts) {
+        let Some(request) = self.waiting.take().filter(|_| !self.closed) else {
+            return;
+        };
+        self.heard = now;
+        self.answer(request, mounts);
+        if self.waiting.is_none() {
+            let behind = mem::take(&mut self.behind);
+            self.receive(now, &behind, mounts);
+        }
+    }
+
+    /// Does a request wait?
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.waiting.is_some()
     }
 
     pub fn poll_transmit(&mut self) -> Option<Vec<u8>> {
@@ -218,6 +264,8 @@ impl RtspServer {
     fn close(&mut self, cause: CloseCause) {
         self.closed = true;
         self.phase = Phase::Idle;
+        self.waiting = None;
+        self.behind = Vec::new();
         self.events.push_back(ServerEvent::Close(cause));
     }
 
@@ -226,11 +274,16 @@ impl RtspServer {
         self.transmits.push_back(response.encode());
     }
 
-    fn answer(&mut self, request: &Request, mounts: &mut dyn Mounts) {
+    fn answer(&mut self, request: Request, mounts: &mut dyn Mounts) {
         let path = stream_path(&request.uri);
-        let mount = path.as_deref().map(|path| mounts.look_up(path));
+        let mount = path.as_deref().map(|path| mounts.look_up(path, &request));
+        if mount == Some(Mount::Later) {
+            self.waiting = Some(request);
+            return;
+        }
+        let request = &request;
         let mut response = match mount {
-            Some(Mount::Mute) => return,
+            Some(Mount::Mute | Mount::Later) => return,
             Some(Mount::Reset) => {
                 self.closed = true;
                 self.events.push_back(ServerEvent::Reset);
@@ -238,14 +291,22 @@ impl RtspServer {
             }
             Some(Mount::Unauthorized) => self.challenge(),
             _ if request.method != "OPTIONS" && !self.is_authorized(request) => self.challenge(),
+            Some(Mount::TicketWanted) => {
+                let basic = format!("Basic realm=\"{}\"", self.config.realm);
+                Response::new(401).header("WWW-Authenticate", &basic)
+            }
             Some(Mount::Refused { status }) => Response::new(status),
+            Some(Mount::Busy {
+                status,
+                retry_after_s,
+            }) => Response::new(status).header("Retry-After", &retry_after_s.to_string()),
             Some(Mount::Stream { sdp }) => {
                 self.dispatch(request, path.as_deref(), Some(&sdp), true)
             }
             Some(Mount::UdpStream { sdp }) => {
                 self.dispatch(request, path.as_deref(), Some(&sdp), false)
             }
-            None => self.dispatch(request, None, None, true),
+            Some(Mount::Any) | None => self.dispatch(request, None, None, true),
         };
         if let Some(cseq) = request.headers.get("CSeq") {
             response = response.header("CSeq", cseq);
@@ -276,7 +337,7 @@ impl RtspServer {
         match (request.method.as_str(), path, sdp) {
             ("OPTIONS", ..) => Response::new(200).header("Public", PUBLIC_METHODS),
             ("DESCRIBE", Some(_), Some(sdp)) => {
-                let base = format!("{}/", request.uri.trim_end_matches('/'));
+                let base = format!("{}/", without_query(&request.uri).trim_end_matches('/'));
                 Response::new(200)
                     .header("Content-Base", &base)
                     .body("application/sdp", sdp.as_bytes().to_vec())
@@ -384,7 +445,7 @@ impl RtspServer {
                 response = response.header("Range", "npt=0.000-");
                 // True only of the first PLAY: later ones go on counting.
                 if !mem::replace(&mut self.played_before, true) {
-                    let base = request.uri.trim_end_matches('/');
+                    let base = without_query(&request.uri).trim_end_matches('/');
                     let (seq, rtp_ts) = (self.seeds.first_seq, self.seeds.first_rtp_ts);
                     let info = format!("url={base}/{TRACK_CONTROL};seq={seq};rtptime={rtp_ts}");
                     response = response.header("RTP-Info", &info);
@@ -397,7 +458,7 @@ impl RtspServer {
                 self.with_rtsp_session(Response::new(200), false)
             }
             ("TEARDOWN", Phase::Ready { .. } | Phase::Playing { .. }) => {
-                self.events.push_back(ServerEvent::Stop);
+                self.events.push_back(ServerEvent::TornDown);
                 self.with_rtsp_session(Response::new(200), false)
             }
             (_, phase) => {
@@ -448,6 +509,11 @@ impl RtspServer {
                 &request.method,
             )
     }
+}
+
+/// A query (it may hold a ticket) is of the request alone: what is answered does not repeat it.
+fn without_query(uri: &str) -> &str {
+    uri.split_once('?').map_or(uri, |(before, _)| before)
 }
 
 /// The path of the stream that a request's URI names; `None` for `*` and for what is no URL.

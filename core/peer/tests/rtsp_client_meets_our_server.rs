@@ -23,7 +23,7 @@ const SERVER_TIMEOUT: Duration = Duration::from_secs(20);
 struct Street;
 
 impl Mounts for Street {
-    fn look_up(&mut self, path: &str) -> Mount {
+    fn look_up(&mut self, path: &str, _: &wire::rtsp::Request) -> Mount {
         match path {
             "/cam/1/sub" => Mount::Stream {
                 sdp: SDP.to_owned(),
@@ -247,5 +247,5 @@ fn a_camera_by_udp_only_is_pulled_by_udp_with_holes_punched_and_reports_sent() {
     assert_eq!(pair.server_events.len(), 1, "kept alive over TCP");
     pair.client.teardown();
     pair.exchange();
-    assert_eq!(pair.server_events.last(), Some(&ServerEvent::Stop));
+    assert_eq!(pair.server_events.last(), Some(&ServerEvent::TornDown));
 }

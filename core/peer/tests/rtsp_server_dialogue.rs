@@ -16,7 +16,7 @@ const SDP: &str = "v=0\r\nm=video 0 RTP/AVP 96\r\n";
 struct Paths;
 
 impl Mounts for Paths {
-    fn look_up(&mut self, path: &str) -> Mount {
+    fn look_up(&mut self, path: &str, _: &Request) -> Mount {
         match path {
             "/cam/7/sub" => Mount::Stream {
                 sdp: SDP.to_owned(),
@@ -149,7 +149,7 @@ fn a_client_plays_and_leaves() {
     assert_eq!(client.server.poll_event(), None);
     let left = client.ask(Request::new("TEARDOWN", BASE).header("Session", &id));
     assert_eq!(left.status, 200);
-    assert_eq!(client.server.poll_event(), Some(ServerEvent::Stop));
+    assert_eq!(client.server.poll_event(), Some(ServerEvent::TornDown));
     assert_eq!(client.server.poll_event(), None);
 }
 

@@ -8,7 +8,7 @@ use peer::rtsp_server::{ConnectionSeeds, Mount, Mounts, RtspServer, ServerConfig
 struct One;
 
 impl Mounts for One {
-    fn look_up(&mut self, _path: &str) -> Mount {
+    fn look_up(&mut self, _path: &str, _: &wire::rtsp::Request) -> Mount {
         Mount::Stream {
             sdp: "v=0\r\n".to_owned(),
         }

@@ -13,3 +13,4 @@ pub mod rtsp;
 pub mod sdp;
 pub mod srtp;
 pub mod stun;
+pub mod ticket;

@@ -12,7 +12,7 @@ use crate::input::Input;
 struct AnyPath;
 
 impl Mounts for AnyPath {
-    fn look_up(&mut self, path: &str) -> Mount {
+    fn look_up(&mut self, path: &str, _: &wire::rtsp::Request) -> Mount {
         assert!(path.starts_with('/'));
         match path {
             "/gone" => Mount::Refused { status: 404 },

@@ -275,6 +275,7 @@ pub fn reason_phrase(status: u16) -> &'static str {
         500 => "Internal Server Error",
         501 => "Not Implemented",
         503 => "Service Unavailable",
+        504 => "Gateway Timeout",
         505 => "RTSP Version Not Supported",
         551 => "Option Not Supported",
         _ => "Unknown",
