@@ -326,7 +326,7 @@ async def _tell_outward(
     facts.on_change(couriers.facts_changed)
 
 
-def _core(settings: Settings, rtsp_key: bytes) -> MediaCore:
+def _core(settings: Settings, rtsp_key: bytes | None = None) -> MediaCore:
     if settings.rtsp.listen is not None and settings.media.core != "native":
         raise CoreUnavailable(
             f"The {settings.media.core} core has no RTSP door: unset STREAMHUB_RTSP__LISTEN, or "
