@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -25,16 +26,27 @@ class RtspViewer:
 
     address: str
     ticket: str | None = None
+    # What the kernel holds for a client that does not read; None: what it likes, some megabytes.
+    receive_buffer_bytes: int | None = None
     packets: list[tuple[float, bytes]] = field(default_factory=list)
     reports: list[bytes] = field(default_factory=list)
     ended_at: float | None = None
+    transport: asyncio.ReadTransport | None = None
     _cseq: int = 0
     _reading: asyncio.Task[None] | None = None
     _answers: asyncio.Queue[Answer] = field(default_factory=asyncio.Queue)
 
     async def connect(self) -> None:
         host, _, port = self.address.removeprefix("rtsp://").partition("/")[0].rpartition(":")
-        self._reader, self._writer = await asyncio.open_connection(host, int(port))
+        sock = socket.socket()
+        sock.setblocking(False)
+        if self.receive_buffer_bytes is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self.receive_buffer_bytes)
+        await asyncio.get_running_loop().sock_connect(sock, (host, int(port)))
+        self._reader, self._writer = await asyncio.open_connection(sock=sock)
+        transport = self._writer.transport
+        assert isinstance(transport, asyncio.ReadTransport)
+        self.transport = transport
         self._reading = asyncio.create_task(self._read())
 
     async def ask(self, method: str, url: str = "", **headers: str) -> Answer:
