@@ -28,6 +28,7 @@ STREAM_STEPS: tuple[str, ...] = (
     "first_keyframe",
 )
 VIEWER_STEPS: tuple[str, ...] = ("permit", "ice", "dtls", "first_sent")
+RTSP_VIEWER_STEPS: tuple[str, ...] = ("permit", "described", "playing", "first_sent")
 
 
 def stream_id_of(channel_id: str, profile: str) -> str:

@@ -1,0 +1,125 @@
+"""Tickets for the RTSP door over HTTP, and a client that shows one, on a fake core."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from streamhub.delivery import DeliverySettings
+from streamhub.media.contract import RtspAsked
+from streamhub.settings import RtspSettings
+from support.delivery_kit import a_room
+from support.http_kit import Running, a_service, problem
+
+PORT = 8554
+
+
+async def issue(client: httpx.AsyncClient, channel: str = "ch_y1", **wanted: Any) -> httpx.Response:
+    return await client.post(f"/api/v1/channels/{channel}/rtsp-tickets", json=wanted)
+
+
+async def show(running: Running, text: str, connection_id: str = "rtsp-1") -> None:
+    """As the core does for a client with this ticket."""
+    _, _, expires, ticket_id, profiles, channel_id, subject_id, version, _ = text.split(".")
+    running.core.ask_by_rtsp(
+        RtspAsked(
+            connection_id,
+            channel_id,
+            profiles.partition("-")[0],
+            subject_id,
+            int(version),
+            ticket_id,
+            float(expires),
+            "192.0.2.7",
+        )
+    )
+    async with asyncio.timeout(20):
+        while connection_id in running.core.rtsp_waiting:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_ticket_is_an_address_and_its_parts(tmp_path: Path) -> None:
+    async with a_service(tmp_path) as running, running.as_("yongshun") as client:
+        running.core.rtsp_port = PORT
+        before = running.services.now()
+        answer = await issue(client, profiles=["main"], valid_s=600)
+        assert answer.status_code == 201
+        out = answer.json()
+        [stream] = out["streams"]
+        host = client.base_url.host
+        assert stream["address"] == f"rtsp://{host}:{PORT}/ch_y1/main"
+        assert stream["url"] == f"{stream['address']}?ticket={out['password']}"
+        assert out["username"] == "ticket"
+        valid_s = (datetime.fromisoformat(out["expires_at"]) - before).total_seconds()
+        assert 590 < valid_s <= 601
+        [row] = await running.audit_rows("rtsp_ticket")
+        assert row["detail"]["ticket_id"] == out["id"]
+        assert out["password"] not in str(row)
+        assert len((await issue(client)).json()["streams"]) == 2
+
+
+async def test_a_view_by_it_is_seen_and_ended_as_any_other(tmp_path: Path) -> None:
+    async with a_service(tmp_path) as running, running.as_("yongshun") as client:
+        running.core.rtsp_port = PORT
+        out = (await issue(client, profiles=["sub"])).json()
+        await show(running, out["password"])
+        [view] = (await client.get("/api/v1/views")).json()["items"]
+        assert view["reception"]["transport"] == "rtsp"
+        assert (view["channel_id"], view["subject"]["username"]) == ("ch_y1", "yongshun")
+        assert (await client.delete(f"/api/v1/views/{view['id']}")).status_code == 204
+        assert running.core.viewers == {}
+
+
+async def test_who_may_not_gets_none(tmp_path: Path) -> None:
+    async with a_service(tmp_path) as running:
+        running.core.rtsp_port = PORT
+        async with running.as_("yongshun") as client:
+            assert problem(await issue(client, "ch_l1")) == (404, "not_found")
+            assert problem(await issue(client, "ch_off")) == (403, "channel_disabled")
+            assert problem(await issue(client, valid_s=0)) == (422, "invalid_request")
+            assert problem(await issue(client, profiles=[])) == (422, "invalid_request")
+        async with running.as_("lister") as client:
+            assert (await issue(client)).status_code == 403
+        assert (await issue(running.client())).status_code == 401
+        async with running.local() as local:
+            assert problem(await issue(local)) == (403, "ticket_needs_subject")
+        assert await running.audit_rows("rtsp_ticket") == []
+
+
+async def test_without_a_door_it_is_said_who_opens_one(tmp_path: Path) -> None:
+    async with a_service(tmp_path) as running, running.as_("yongshun") as client:
+        answer = await issue(client)
+        assert problem(answer) == (409, "rtsp_off")
+        assert "rtsp.listen" in answer.json()["detail"]
+
+
+async def test_a_ticket_holds_no_longer_than_the_setting(tmp_path: Path) -> None:
+    async with a_service(tmp_path) as running, running.as_("yongshun") as client:
+        running.core.rtsp_port = PORT
+        out = (await issue(client, valid_s=366 * 24 * 3600)).json()
+        valid_s = datetime.fromisoformat(out["expires_at"]) - running.services.now()
+        assert valid_s.total_seconds() <= RtspSettings().ticket_max_s
+
+
+@pytest.mark.parametrize(
+    ("told", "reached_at", "place"),
+    [
+        (None, "192.0.2.1", "192.0.2.1:8554"),
+        (None, "2001:db8::1", "[2001:db8::1]:8554"),
+        ("video.example.cn", "192.0.2.1", "video.example.cn:8554"),
+        ("video.example.cn:554", "192.0.2.1", "video.example.cn:554"),
+        ("[2001:db8::1]:554", "192.0.2.1", "[2001:db8::1]:554"),
+    ],
+)
+async def test_clients_are_told_where_the_door_is(
+    tmp_path: Path, told: str | None, reached_at: str, place: str
+) -> None:
+
+    async with a_room(settings=DeliverySettings(rtsp_advertise=told)) as kit:
+        kit.core.rtsp_port = PORT
+        assert kit.delivery.rtsp_place(reached_at) == place
