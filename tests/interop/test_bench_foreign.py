@@ -20,10 +20,11 @@ import pytest
 
 from streamhub.cli.farm import CLIPS_DIR, make_clips
 from support.district import wait_until
-from support.patience import PATIENCE_S
+from support.patience import PATIENCE_S, KernelDrops
 
 ROOT = Path(__file__).resolve().parents[2]
 VIEWERS = 3
+DROPS = KernelDrops()  # since this file was read
 
 
 @dataclass
@@ -64,7 +65,7 @@ def row(done: subprocess.CompletedProcess[str], playing: int = VIEWERS) -> dict[
     assert done.returncode == 0, done.stderr
     [only] = json.loads(done.stdout)["rows"]
     assert only["playing"] == playing
-    assert only["lost"] == 0
+    assert only["lost"] <= DROPS.count()
     return dict(only)
 
 
