@@ -34,6 +34,7 @@ _PLAN_RESTS_ON: Final = frozenset(
         ChangeKind.AREA,
         ChangeKind.CHANNEL,
         ChangeKind.SUBJECT,
+        ChangeKind.ROLE,
         ChangeKind.GRANT,
         ChangeKind.EVERYTHING,
     }

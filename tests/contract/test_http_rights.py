@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from support.http_kit import OFFER, SDP, Running, a_service, problem
 
@@ -172,6 +174,29 @@ async def test_hours_open_and_close(tmp_path: Path) -> None:
         assert grant["windows"] == always
         listed = (await stranger.get("/api/v1/channels")).json()["items"]
         assert [each["id"] for each in listed] == ["ch_l1"]
+
+
+async def test_a_shift_begins_and_ends_without_anybody_doing_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Monday's night shift, seen at its four moments."""
+    async with people(tmp_path, "stranger") as (running, admin, stranger):
+        monday = datetime(2030, 6, 3, 22, tzinfo=timezone(timedelta(hours=8)))
+        night = {"days": ["mon"], "start": "22:00", "end": "06:00"}
+        actions = ["list", "live"]
+        who = {"subject_id": "su_stranger", "actions": actions, "channel_id": "ch_l1"}
+        await made(admin, **who, windows=[night])
+        tick = timedelta(microseconds=1)
+        for moment, seen in (
+            (monday - tick, []),
+            (monday, ["ch_l1"]),
+            (monday + timedelta(hours=8) - tick, ["ch_l1"]),
+            (monday + timedelta(hours=8), []),
+        ):
+            monkeypatch.setattr(running.services.guard, "_now", lambda moment=moment: moment)
+            listed = (await stranger.get("/api/v1/channels")).json()["items"]
+            assert [each["id"] for each in listed] == seen, moment
+            assert (await watch(stranger, "ch_l1")).status_code == (201 if seen else 404)
 
 
 def _days_from_now(running: Running, days: int) -> str:
