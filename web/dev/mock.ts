@@ -7,6 +7,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Plugin } from 'vite'
 import { acceptAnswer } from './accept.ts'
 import { areas, channels, isWithin } from './data.ts'
+import { logAnswer } from './log.ts'
 import { manageAnswer, type Answer } from './manage.ts'
 
 type Fate = 'live' | 'auth_failed' | 'connect_timeout' | 'slow' | 'not_found' | 'flapping' | 'full' | 'main_h265'
@@ -25,7 +26,7 @@ let views = 0
 /** `admin` manages the cameras; anybody else watches. */
 function subject(username: string): object {
   const admin = username === 'admin'
-  return { id: `su_${username}`, username, display_name: admin ? '平台管理员' : '通州区值班员', kind: 'person', may_manage: admin, manages_district: admin, may_audit: false, due: null }
+  return { id: `su_${username}`, username, display_name: admin ? '平台管理员' : '通州区值班员', kind: 'person', may_manage: admin, manages_district: admin, may_audit: admin, due: null }
 }
 
 function json(response: ServerResponse, status: number, body: unknown, headers: Record<string, string> = {}): void {
@@ -147,6 +148,8 @@ async function handle(request: IncomingMessage, response: ServerResponse): Promi
   if (pathname === '/api/v1/me') return json(response, 200, subject(signedIn)), true
   if (pathname === '/api/v1/areas') return json(response, 200, { items: areas }), true
   if (pathname === '/api/v1/channels') return listChannels(url, signedIn === 'admin', response), true
+  const logged = logAnswer(url, signedIn)
+  if (logged !== null) return send(response, logged), true
   const switched = /^\/api\/v1\/views\/([^/]+)\/profile$/.exec(pathname)
   if (switched?.[1] !== undefined && method === 'PUT') return await switchView(switched[1], request, response), true
   if (root === 'whep' && method === 'POST') return await openView(url, request, response), true

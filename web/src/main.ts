@@ -10,6 +10,7 @@ import './wall.css'
 import './manage.css'
 import './account.css'
 import './ptz.css'
+import './log.css'
 
 startI18n()
 startWall()

@@ -174,7 +174,7 @@ describe('what may be applied', () => {
 
 describe('the address', () => {
   const routes: Route[] = [
-    { view: 'wall' }, { view: 'cameras', id: null }, { view: 'cameras', id: 'ch_a/b' }, { view: 'imports' }, { view: 'export' },
+    { view: 'wall' }, { view: 'log' }, { view: 'cameras', id: null }, { view: 'cameras', id: 'ch_a/b' }, { view: 'imports' }, { view: 'export' },
     { view: 'import', id: 'im_1', verdict: null, after: 0 }, { view: 'import', id: 'im_1', verdict: 'refused', after: 300 },
   ]
   it.each(routes)('leads back to $view', (route) => {

@@ -1,6 +1,7 @@
 /** Chinese catalogue; its keys are the key set of the page. Sentences name the next step. */
 import { acceptZh } from './accept.zh'
 import { accountZh } from './account.zh'
+import { logZh } from './log.zh'
 import { manageZh } from './manage.zh'
 import { ptzZh } from './ptz.zh'
 import { reasonsZh } from './reasons.zh'
@@ -156,6 +157,6 @@ const pageZh = {
   'check.verdict.fail': '本机目前不能观看，请按上面的说明处理。',
 } as const
 
-export const zh = { ...pageZh, ...manageZh, ...acceptZh, ...accountZh, ...ptzZh, ...reasonsZh, ...rulesZh } as const
+export const zh = { ...pageZh, ...manageZh, ...acceptZh, ...accountZh, ...logZh, ...ptzZh, ...reasonsZh, ...rulesZh } as const
 
 export type Key = keyof typeof zh

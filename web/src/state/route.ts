@@ -21,6 +21,7 @@ export const ACCEPT: AcceptRoute = { view: 'accept', area: '', filing: null, ver
 
 export type Route =
   | { readonly view: 'wall' }
+  | { readonly view: 'log' }
   /** A camera's card, or none chosen yet. */
   | { readonly view: 'cameras'; readonly id: string | null }
   | { readonly view: 'imports' }
@@ -40,7 +41,7 @@ export function readRoute(fragment: string): Route {
   const [view, rest] = path.split('/', 2)
   const id = rest === undefined || rest === '' ? null : decoded(rest)
   if (view === 'cameras') return { view, id }
-  if (view === 'export' || view === 'rules') return { view }
+  if (view === 'export' || view === 'rules' || view === 'log') return { view }
   if (view === 'accept') return readAccept(new URLSearchParams(search))
   if (view === 'find') return id === null ? { view: 'sweeps' } : { view: 'sweep', id }
   if (view !== 'import') return { view: 'wall' }
@@ -72,6 +73,7 @@ export function fragmentOf(route: Route): string {
     case 'imports': return '#import'
     case 'export': return '#export'
     case 'rules': return '#rules'
+    case 'log': return '#log'
     case 'accept': {
       const query = new URLSearchParams()
       if (route.area !== '') query.set('area', route.area)

@@ -1,0 +1,57 @@
+"""The audit log in the page, in Chromium: one's own rows, and what an auditor finds."""
+
+from __future__ import annotations
+
+import zipfile
+
+from playwright.async_api import Browser, Locator, Page, ViewportSize, expect
+
+from support.district import Service
+from support.page import Wall
+from support.watching import PATIENCE_S
+
+PATIENCE_MS = PATIENCE_S * 1000
+SCREEN: ViewportSize = {"width": 1280, "height": 720}
+
+
+async def the_log(browser: Browser, service: Service, who: str) -> Page:
+    page = await browser.new_page(locale="en-US", viewport=SCREEN)
+    await Wall(page, service).sign_in(who)
+    await page.get_by_test_id("nav-log").click()
+    return page
+
+
+async def test_everybody_reads_their_own_rows_and_an_auditor_all(
+    service: Service, browser: Browser
+) -> None:
+    page = await the_log(browser, service, "yongshun")
+    await page.get_by_test_id("log-acts").click()
+    signed_in = page.get_by_test_id("log-row-sign_in")
+    await expect(signed_in.first).to_contain_text("yongshun", timeout=PATIENCE_MS)
+    await expect(page.get_by_test_id("log-all")).to_have_count(0)
+    await expect(page.get_by_test_id("log-export")).to_have_count(0)
+
+    page = await the_log(browser, service, "admin")
+    broken: list[str] = []
+    page.on("pageerror", lambda error: broken.append(str(error)))
+    await page.get_by_test_id("log-acts").click()
+    theirs = signed_in_of(page, "yongshun")
+    await expect(theirs.first).to_be_visible(timeout=PATIENCE_MS)
+    await theirs.first.get_by_role("button", name="yongshun").click()
+    await expect(signed_in_of(page, "admin")).to_have_count(0, timeout=PATIENCE_MS)
+    await expect(theirs.first).to_be_visible(timeout=PATIENCE_MS)
+    async with page.expect_download() as download:
+        await page.get_by_test_id("log-export").click()
+    saved = await (await download.value).path()
+    with zipfile.ZipFile(saved) as archive:
+        assert archive.namelist() == ["rows.csv", "manifest.jsonl"]
+        rows = archive.read("rows.csv").decode("utf-8-sig")
+    assert "yongshun" in rows
+    assert ",admin," not in rows
+    await page.get_by_test_id("log-mine").click()
+    await expect(signed_in_of(page, "yongshun")).to_have_count(0, timeout=PATIENCE_MS)
+    assert broken == []
+
+
+def signed_in_of(page: Page, who: str) -> Locator:
+    return page.get_by_test_id("log-row-sign_in").filter(has_text=who)

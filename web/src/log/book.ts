@@ -1,0 +1,67 @@
+/**
+ * What the log's view shows: the pages of one question so far. A newer question cancels the older.
+ */
+import { reactive } from 'vue'
+import type { ApiError } from '../api'
+import type { LogApi, LogQuery, LogRow, Look } from './api'
+
+export interface BookView {
+  /** Null before the first answer to the question. */
+  rows: readonly LogRow[] | null
+  looks: readonly Look[] | null
+  open: readonly Look[]
+  cursor: string | null
+  loading: boolean
+  error: ApiError | null
+}
+
+export class LogBook {
+  readonly view = reactive<BookView>({ rows: null, looks: null, open: [], cursor: null, loading: false, error: null })
+  private abort = new AbortController()
+  private query: LogQuery | null = null
+  private all = false
+
+  constructor(private readonly api: Pick<LogApi, 'rows' | 'looks'>) {}
+
+  /** Asks anew; `all`: every act, else views and stills alone. */
+  async ask(query: LogQuery, all: boolean): Promise<void> {
+    this.query = query
+    this.all = all
+    Object.assign(this.view, { rows: null, looks: null, open: [], cursor: null, error: null })
+    await this.load()
+  }
+
+  async more(): Promise<void> {
+    if (this.view.cursor !== null && !this.view.loading) await this.load()
+  }
+
+  stop(): void {
+    this.abort.abort()
+  }
+
+  private async load(): Promise<void> {
+    if (this.query === null) return
+    this.abort.abort()
+    this.abort = new AbortController()
+    const { signal } = this.abort
+    this.view.loading = true
+    if (this.all) {
+      const result = await this.api.rows(this.query, this.view.cursor, signal)
+      if (signal.aborted) return
+      if (result.kind === 'success') this.view.rows = [...(this.view.rows ?? []), ...result.value.items]
+      this.took(result.kind === 'success' ? result.value.next_cursor : null, result.kind === 'error' ? result.error : null)
+    } else {
+      const result = await this.api.looks(this.query, this.view.cursor, signal)
+      if (signal.aborted) return
+      if (result.kind === 'success') {
+        this.view.looks = [...(this.view.looks ?? []), ...result.value.items]
+        if (this.view.cursor === null) this.view.open = result.value.open
+      }
+      this.took(result.kind === 'success' ? result.value.next_cursor : null, result.kind === 'error' ? result.error : null)
+    }
+  }
+
+  private took(cursor: string | null, error: ApiError | null): void {
+    Object.assign(this.view, { cursor, error, loading: false })
+  }
+}

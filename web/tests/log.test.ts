@@ -1,0 +1,67 @@
+import { describe, expect, it } from 'vitest'
+import { Api } from '../src/api'
+import { exportUrl, LogApi, type LogQuery } from '../src/log/api'
+import { LogBook } from '../src/log/book'
+
+const ALL: LogQuery = { mine: false, person: '', channelId: null, since: '', until: '' }
+
+/** A door that answers what it is given in turn, and keeps what was asked. */
+function door(...answers: object[]): { api: Api; asked: string[] } {
+  const asked: string[] = []
+  const api = new Api({
+    fetch: (path) => {
+      asked.push(path)
+      const body = answers.shift()
+      return Promise.resolve(body === undefined ? new Response('{"code":"forbidden","detail":"No."}', { status: 403 }) : new Response(JSON.stringify(body)))
+    },
+  })
+  return { api, asked }
+}
+
+describe('the question', () => {
+  it('of one’s own rows is narrowed by nothing', async () => {
+    const { api, asked } = door({}, {})
+    const own = { ...ALL, mine: true, person: 'wang', channelId: 'ch_1', since: '2026-11-24T08:00' }
+    const { signal } = new AbortController()
+    await new LogApi(api).rows(own, null, signal)
+    await new LogApi(api).looks(own, 'next', signal)
+    expect(asked).toEqual(['/api/v1/audit/mine?limit=50', '/api/v1/audit/mine/views?limit=50&cursor=next'])
+  })
+
+  it('of an auditor says who, which camera, and when with an offset', () => {
+    const url = exportUrl({ ...ALL, person: ' wang ', channelId: 'ch_1', since: '2026-11-24T08:00', until: '2026-11-25T08:00' })
+    const { pathname, searchParams } = new URL(url, 'http://page')
+    expect(pathname).toBe('/api/v1/audit/export')
+    expect(Object.fromEntries(searchParams)).toEqual({
+      subject: 'wang', channel_id: 'ch_1', format: 'csv',
+      since: new Date('2026-11-24T08:00').toISOString(), until: new Date('2026-11-25T08:00').toISOString(),
+    })
+  })
+})
+
+describe('the book', () => {
+  it('adds page to page, with the views that go on before them', async () => {
+    const { api, asked } = door(
+      { open: [{ view_id: 'v1' }], items: [{ seq: 9 }], next_cursor: 'c1' },
+      { open: [], items: [{ seq: 8 }], next_cursor: null },
+    )
+    const book = new LogBook(new LogApi(api))
+    await book.ask(ALL, false)
+    await book.more()
+    await book.more()
+    expect(asked).toHaveLength(2)
+    expect(book.view.open.map((look) => look.view_id)).toEqual(['v1'])
+    expect(book.view.looks?.map((look) => look.seq)).toEqual([9, 8])
+  })
+
+  it('begins anew with another question, and says why there is no answer', async () => {
+    const { api } = door({ items: [{ seq: 9 }], next_cursor: null })
+    const book = new LogBook(new LogApi(api))
+    await book.ask(ALL, true)
+    expect(book.view.rows).toHaveLength(1)
+    await book.ask(ALL, false)
+    expect(book.view.rows).toBeNull()
+    expect(book.view.error?.code).toBe('forbidden')
+    expect(book.view.loading).toBe(false)
+  })
+})
