@@ -163,6 +163,8 @@ def verify(
         result = asyncio.run(work())
     except RegistryError as error:
         raise CliError(str(error)) from None
+    except OSError as error:
+        raise CliError(f"The roots can't be read: {error}.") from None
     _show(result, as_json=as_json)
     if not result.ok:
         raise CliError(

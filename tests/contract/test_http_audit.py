@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import zipfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
 import pytest
 
 from camera_registry.audit.verify_export import verify_export
-from support.http_kit import OFFER, SDP, Running, a_service, problem
+from camera_registry.domain import AuditEntry
+from camera_registry.store import chain, open_store
+from support.http_kit import OFFER, SDP, Running, a_service, problem, seed
 
 AUDIT = "/api/v1/audit"
 VIEWS = f"{AUDIT}/views"
@@ -207,3 +211,19 @@ async def test_an_export_has_what_its_auditor_may_see_and_proves_it(tmp_path: Pa
         running.services.audit_exports = 2
         async with running.as_("admin") as admin:
             assert problem(await admin.get(f"{AUDIT}/export")) == (503, "over_capacity")
+
+
+async def test_a_day_that_is_over_gets_its_root_from_the_service_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await seed(tmp_path)
+    store = await open_store(tmp_path / "registry.db")
+    with monkeypatch.context() as patch:
+        patch.setattr(chain, "utc_now", lambda: datetime(2026, 1, 2, tzinfo=UTC))
+        await store.append_audit(AuditEntry("sign_in", "ok", subject_name="admin"))
+    await store.close()
+    root = tmp_path / "audit-roots" / "2026-01-02.jsonl"
+    async with a_service(tmp_path), asyncio.timeout(60):
+        while not (root.exists() and root.read_bytes().endswith(b"\n")):
+            await asyncio.sleep(0.02)
+    assert len(root.read_text().splitlines()) == 1
