@@ -98,7 +98,7 @@ $(STAMPS)/core-$(PROFILE): $(STAMPS)/python $(STAMPS)/rust $(RUST_SOURCES)
 	$(UV) sync --frozen --inexact --compile-bytecode -C build-args="--profile $(PROFILE)"
 	@touch $@
 
-$(STAMPS)/web-deps: $(STAMPS)/python web/package-lock.json
+$(STAMPS)/web-deps: $(STAMPS)/python web/package-lock.json tests/support/oidc_provider/package-lock.json
 	scripts/web-build deps
 	@touch $@
 

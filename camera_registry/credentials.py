@@ -9,6 +9,7 @@ from enum import StrEnum
 
 class SignInMethod(StrEnum):
     PASSWORD = "password"  # noqa: S105
+    OIDC = "oidc"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +55,19 @@ class SecondFactor:
     secret_sealed: bytes
     confirmed: bool
     last_step: int  # the newest time step that a code was taken of: none of it or before again
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Somebody as an OpenID provider knows them: `sub` is unique and kept for ever, there alone."""
+
+    issuer: str
+    sub: str
+
+
+@dataclass(frozen=True, slots=True)
+class WantedGrant:
+    """What a provider's word stands for here."""
+
+    actions: frozenset[str]
+    area_code: str

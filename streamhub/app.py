@@ -24,6 +24,7 @@ from camera_registry.credential_cases import Credentials
 from camera_registry.feed import ChangeFeed
 from camera_registry.filing import Filings
 from camera_registry.first_start import FirstStart
+from camera_registry.identity_cases import Identities
 from camera_registry.imports import Imports, WorkerChecker
 from camera_registry.inspection.cases import InspectionCases
 from camera_registry.people import People
@@ -59,6 +60,8 @@ from streamhub.media.contract import CoreUnavailable, MediaCore
 from streamhub.media.fake import FakeCore
 from streamhub.media.pump import EventPump
 from streamhub.media.pycore import open_pycore
+from streamhub.oidc.flow import OidcSignIn
+from streamhub.oidc.provider import Provider
 from streamhub.router import LocalPlacement, Router, RouterSettings
 from streamhub.settings import Settings
 from streamhub.steering import Steering
@@ -192,6 +195,21 @@ async def _build(
         await setup.start()
 
     credentials = Credentials(store, feed)
+    identities = Identities(store, feed)
+    oidc = None
+    if settings.oidc.issuer is not None:
+        provider = Provider(settings.oidc)
+        stack.push_async_callback(provider.close)
+        oidc = OidcSignIn(
+            settings.oidc,
+            provider,
+            sign_ins=sign_ins,
+            identities=identities,
+            store=store,
+            vault=vault,
+            limiter=limiter,
+            now=utc_now,
+        )
     allow_local = settings.webhooks.allow_local
     webhooks = Webhooks(store, vault, feed, allow_local=allow_local)
     couriers = Couriers(webhooks, facts, sender_maker(allow_local=allow_local))
@@ -243,6 +261,8 @@ async def _build(
         people=People(store, feed),
         credentials=credentials,
         second_factors=second_factors,
+        identities=identities,
+        oidc=oidc,
         api_keys=ApiKeys(
             credentials,
             store=store,

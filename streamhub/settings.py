@@ -28,6 +28,7 @@ from pydantic_settings import (
 )
 
 from camera_registry.secret import Secret
+from streamhub.oidc.settings import OidcSettings
 
 CONFIG_ENV = "STREAMHUB_CONFIG"
 DEFAULT_CONFIG = "streamhub.toml"
@@ -244,6 +245,7 @@ class Settings(BaseSettings):
     rtsp: RtspSettings = RtspSettings()
     dial: DialSettings = DialSettings()
     sign_in: SignInSettings = SignInSettings()
+    oidc: OidcSettings = OidcSettings()
     webhooks: WebhookSettings = WebhookSettings()
     audit: AuditSettings = AuditSettings()
     log: LogSettings = LogSettings()

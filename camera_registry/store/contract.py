@@ -32,6 +32,8 @@ from ..domain import (
 from .contract_credentials import (
     ApiKeyReader,
     ApiKeyRepo,
+    IdentityReader,
+    IdentityRepo,
     SecondFactorReader,
     SecondFactorRepo,
     SignInReader,
@@ -327,6 +329,8 @@ class ReadTx(Protocol):
     @property
     def second_factors(self) -> SecondFactorReader: ...
     @property
+    def identities(self) -> IdentityReader: ...
+    @property
     def webhooks(self) -> WebhookReader: ...
     @property
     def audit(self) -> AuditReader: ...
@@ -371,6 +375,8 @@ class WriteTx(Protocol):
     def api_keys(self) -> ApiKeyRepo: ...
     @property
     def second_factors(self) -> SecondFactorRepo: ...
+    @property
+    def identities(self) -> IdentityRepo: ...
     @property
     def webhooks(self) -> WebhookRepo: ...
     @property

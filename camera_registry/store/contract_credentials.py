@@ -6,7 +6,8 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Protocol
 
-from ..credentials import ApiKey, SecondFactor, SignIn
+from ..credentials import ApiKey, Identity, SecondFactor, SignIn
+from ..domain import Grant
 
 
 class SignInReader(Protocol):
@@ -78,3 +79,23 @@ class SecondFactorRepo(SecondFactorReader, Protocol):
     async def delete(self, subject_id: str) -> bool:
         """With the recovery codes."""
         ...
+
+
+class IdentityReader(Protocol):
+    async def subject_id(self, identity: Identity) -> str | None: ...
+    async def of_subject(self, subject_id: str) -> list[Identity]: ...
+    async def granted(self, subject_id: str) -> list[Grant]:
+        """The grants that follow the provider, those revoked left out."""
+        ...
+
+
+class IdentityRepo(IdentityReader, Protocol):
+    async def add(self, identity: Identity, subject_id: str) -> None:
+        """Raises `Conflict(code="identity_taken")`."""
+        ...
+
+    async def add_grant(self, grant: Grant) -> None:
+        """A grant that is stored already follows the provider from now on."""
+        ...
+
+    async def delete_of_subject(self, subject_id: str) -> int: ...

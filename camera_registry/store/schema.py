@@ -337,6 +337,14 @@ subjects = Table(
     UniqueConstraint("username"),
 )
 
+identities = Table(
+    "identities",  # who a subject is at an OpenID provider
+    metadata,
+    Column("issuer", String(255), primary_key=True),
+    Column("sub", String(255), primary_key=True),
+    Column("subject_id", ForeignKey("subjects.id", ondelete="CASCADE"), nullable=False, index=True),
+)
+
 second_factors = Table(
     "second_factors",
     metadata,
@@ -428,6 +436,12 @@ grants = Table(
     Column("windows", Text, nullable=False, server_default="[]"),  # JSON
     Column("purpose_required", Boolean, nullable=False, server_default=false()),
     Index(None, "created_at", "id"),
+)
+
+provider_grants = Table(
+    "provider_grants",  # those that follow what a provider says at each sign-in
+    metadata,
+    Column("grant_id", ForeignKey("grants.id", ondelete="CASCADE"), primary_key=True),
 )
 
 webhooks = Table(

@@ -15,6 +15,7 @@ from .repos_audit import SqlAudit
 from .repos_base import Tx, parts
 from .repos_cameras import SqlAreas, SqlChannels, SqlDevices
 from .repos_credentials import SqlApiKeys, SqlSignIns
+from .repos_identities import SqlIdentities
 from .repos_imports import SqlJobs, SqlVersions
 from .repos_inspections import SqlInspections
 from .repos_people import SqlSubjects
@@ -53,6 +54,7 @@ class SqlReadTx:
         self.sign_ins = SqlSignIns(self._tx)
         self.api_keys = SqlApiKeys(self._tx)
         self.second_factors = SqlSecondFactors(self._tx)
+        self.identities = SqlIdentities(self._tx)
         self.webhooks = SqlWebhooks(self._tx)
         self.audit = SqlAudit(self._tx)
 

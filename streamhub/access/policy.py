@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from camera_registry.credentials import SignInMethod
 from camera_registry.domain import Channel, Grant
 
 from .facts import MAX_SCOPES, Facts, Held
@@ -262,6 +263,9 @@ def what_is_due(principal: Principal, facts: Facts) -> str | None:
     subject = facts.subject(principal.subject_id)
     if subject is None or principal.via in ("key", "local"):
         return None
+    sign_in = facts.sign_ins.get(principal.credential_id or "")
+    if sign_in is not None and sign_in.method is SignInMethod.OIDC:
+        return None  # passwords and second factors are the provider's
     if subject.must_change_password:
         return "password_change_due"
     if subject.second_factor_required and not subject.has_second_factor:

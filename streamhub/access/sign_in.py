@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from camera_registry.credentials import SignIn
+from camera_registry.credentials import SignIn, SignInMethod
 from camera_registry.domain import AuditEntry, Subject, new_id
 from camera_registry.feed import ChangeFeed
 from camera_registry.store.contract import Store, WriteTx
@@ -109,6 +109,17 @@ class SignIns:
         """Sign the page in; `agent` is what the browser calls itself. Raises Unauthenticated
         (bad_credentials, second_factor_needed) or TooManyAttempts."""
         subject = await self._verified(username, password, code, remote, act="sign_in")
+        return await self.open_for(subject, remote, agent=agent)
+
+    async def open_for(
+        self,
+        subject: Subject,
+        remote: str,
+        *,
+        agent: str | None = None,
+        method: SignInMethod = SignInMethod.PASSWORD,
+    ) -> OpenedSignIn:
+        """Sign the page in for who was recognised already."""
         cookie = secrets.token_urlsafe(COOKIE_BYTES)
         now = self._now()
         ends_at = now + self._lasts_at_most
@@ -121,6 +132,7 @@ class SignIns:
             ends_at=ends_at,
             remote=remote,
             agent=agent,
+            method=method,
         )
         principal = Principal(
             subject.id, subject.username, remote, "cookie", subject.version, row.id
@@ -129,7 +141,7 @@ class SignIns:
             await unit.tx.sign_ins.delete_expired(now)
             await _make_room(unit.tx, subject.id)
             await unit.tx.sign_ins.add(row)
-            await unit.record("sign_in", sign_in=row.id)
+            await unit.record("sign_in", sign_in=row.id, method=method.value)
         return OpenedSignIn(principal, subject, cookie)
 
     async def token(

@@ -19,14 +19,29 @@ def gone_cookie_header(*, secure: bool) -> str:
     return _header("", max_age_s=0, secure=secure)
 
 
-def _header(value: str, *, max_age_s: int, secure: bool) -> str:
+def flow_cookie_header(name: str, value: str, *, max_age_s: int, secure: bool) -> str:
+    """The Set-Cookie value of what comes back from another site: Lax, since Strict would not."""
+    return _header(
+        value, max_age_s=max_age_s, secure=secure, name=name, path="/api/v1/oidc", same_site="Lax"
+    )
+
+
+def _header(
+    value: str,
+    *,
+    max_age_s: int,
+    secure: bool,
+    name: str = COOKIE,
+    path: str = "/",
+    same_site: str = "Strict",
+) -> str:
     jar: SimpleCookie = SimpleCookie()
-    jar[COOKIE] = value
-    morsel = jar[COOKIE]
-    morsel["path"] = "/"
+    jar[name] = value
+    morsel = jar[name]
+    morsel["path"] = path
     morsel["max-age"] = max_age_s
     morsel["httponly"] = True
-    morsel["samesite"] = "Strict"
+    morsel["samesite"] = same_site
     if secure:
         morsel["secure"] = True
     return morsel.OutputString()

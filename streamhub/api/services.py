@@ -15,6 +15,7 @@ from camera_registry.assignment import Assignment
 from camera_registry.audit.keeper import AuditKeeper
 from camera_registry.credential_cases import Credentials
 from camera_registry.filing import Filings
+from camera_registry.identity_cases import Identities
 from camera_registry.imports import Imports
 from camera_registry.inspection.cases import InspectionCases
 from camera_registry.people import People
@@ -35,6 +36,7 @@ from streamhub.discovery import Discovery
 from streamhub.events.couriers import Couriers
 from streamhub.events.hub import EventHub
 from streamhub.inspection import Inspector
+from streamhub.oidc.flow import OidcSignIn
 from streamhub.steering import Steering
 
 from .idempotency import Idempotency
@@ -65,6 +67,8 @@ class Services:
     setup: Setup
     api_keys: ApiKeys
     second_factors: SecondFactors
+    identities: Identities
+    oidc: OidcSignIn | None
     passwords: Passwords
     audit: AuditLog
     audit_keeper: AuditKeeper

@@ -4,7 +4,9 @@ from typing import Annotated, Literal, cast
 
 from fastapi import APIRouter, Form, Request, Response
 from pydantic import BaseModel, Field, SecretStr
+from starlette.responses import JSONResponse
 
+from camera_registry.credentials import SignInMethod
 from camera_registry.domain import Effect, Grant
 from streamhub.access.policy import grants_now, what_is_due
 from streamhub.access.principal import DISTRICT, Action, Principal
@@ -52,6 +54,10 @@ class SubjectBrief(BaseModel):
 
 class SignInAnswer(BaseModel):
     subject: SubjectBrief
+
+
+class SignedOut(BaseModel):
+    continue_at: str = Field(description="Where the browser signs out of the provider, too.")
 
 
 class MyGrant(BaseModel):
@@ -118,14 +124,25 @@ async def sign_in(
     )
 
 
-@router.post("/sign-out", status_code=204)
+@router.post(
+    "/sign-out",
+    status_code=204,
+    responses={200: {"model": SignedOut, "description": "Signed in by a provider."}},
+)
 async def sign_out(
     request: Request, services: Provided, who: Annotated[Principal, signed_in()]
 ) -> Response:
     """Ends the page's sign-in and its views; with a Bearer token there is nothing to end."""
+    sign_in = services.facts.current.sign_ins.get(who.credential_id or "")
     await services.sign_ins.close(who)
     secure = request.url.scheme == "https"
-    return Response(status_code=204, headers={"set-cookie": gone_cookie_header(secure=secure)})
+    headers = {"set-cookie": gone_cookie_header(secure=secure)}
+    continue_at = None
+    if services.oidc is not None and sign_in is not None and sign_in.method is SignInMethod.OIDC:
+        continue_at = await services.oidc.provider.sign_out_url()
+    if continue_at is None:
+        return Response(status_code=204, headers=headers)
+    return JSONResponse({"continue_at": continue_at}, headers=headers)
 
 
 @router.get("/me")

@@ -1,4 +1,4 @@
-"""`streamhub subject add|list|disable|enable|set-password|sign-ins|sign-out|second-factor`."""
+"""`streamhub subject`: who may sign in, by what, and where they are signed in."""
 
 from __future__ import annotations
 
@@ -156,6 +156,30 @@ def second_factor(
         say(f"{username} has no second factor any more")
     if require is not None:
         say(f"{username} {'must' if require else 'need not'} have a second factor")
+
+
+@app.command()
+def link(username: str, sub: Annotated[str, typer.Argument(help="The provider's `sub`.")]) -> None:
+    """Whom the OpenID provider knows by `sub` signs in as this subject."""
+
+    async def work(api: Api) -> None:
+        subject = await subject_by(api, username)
+        await api.call("PUT", f"/api/v1/subjects/{subject['id']}/identity", body={"sub": sub})
+
+    run(work)
+    say(f"linked {username}")
+
+
+@app.command()
+def unlink(username: str) -> None:
+    """The provider signs nobody in as this subject any more; its sign-ins end."""
+
+    async def work(api: Api) -> None:
+        subject = await subject_by(api, username)
+        await api.call("DELETE", f"/api/v1/subjects/{subject['id']}/identity")
+
+    run(work)
+    say(f"unlinked {username}")
 
 
 def _change(username: str, changes: dict[str, Any]) -> None:

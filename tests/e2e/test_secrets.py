@@ -3,6 +3,8 @@ row, a CLI's output or the registry's file."""
 
 from __future__ import annotations
 
+import base64
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +13,10 @@ from urllib.parse import quote
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives.hashes import SHA1
+from cryptography.hazmat.primitives.twofactor.totp import TOTP
 
+from streamhub.access.second_factor import DIGITS, STEP_S
 from streamhub.cli.demo import demo_password
 from support.district import Farm, Service, copy_of, farm_secret, running_service
 from support.view_events import events_of
@@ -45,7 +50,9 @@ class Said:
         # A token or a key comes out once, where it was asked for; a cookie is set once.
         if response.url.path == "/api/v1/token" and response.status_code == 200:
             return
-        if response.url.path.endswith("/keys") and response.status_code == 201:
+        if response.url.path.endswith(("/keys", "/second-factor")) and response.status_code == 201:
+            return
+        if response.url.path.endswith("/second-factor/confirm") and response.status_code == 200:
             return
         headers = "\n".join(
             f"{key}: {value}"
@@ -97,6 +104,12 @@ async def provoke(client: httpx.AsyncClient, channel: dict[str, Any]) -> None:
     assert (await client.post("/api/v1/devices", json=bad_device)).is_client_error
     weak = {"username": "weak", "display_name": "w", "password": "Vb7"}
     assert (await client.post("/api/v1/subjects", json=weak)).is_client_error
+
+
+def code_of(secret: str) -> str:
+    """What an authenticator shows now."""
+    totp = TOTP(base64.b32decode(secret), DIGITS, SHA1(), STEP_S)
+    return totp.generate(int(time.time())).decode()
 
 
 async def look_around(client: httpx.AsyncClient, paths: list[str]) -> None:
@@ -156,6 +169,14 @@ async def test_what_was_secret_stays_so(service: Service, farm: Farm) -> None:
             await program.get("/api/v1/channels", params={"q": made["prefix"]})
             await program.get(f"/api/v1/devices/{WRONG_TOKEN}")
             assert (await program.post("/api/v1/keys", json={"name": "x"})).status_code == 403
+        factor, again = "/api/v1/me/second-factor", {"password": demo_password("yongshun")}
+        secrets["a second factor"] = (await client.post(factor, json=again)).json()["secret"]
+        code = {"code": code_of(secrets["a second factor"])}
+        codes = (await client.post(f"{factor}/confirm", json=code)).json()["recovery_codes"]
+        secrets["a recovery code"], used = codes[:2]
+        for tried in (code["code"], used):  # the one is used up, the other is by this
+            body = {"username": "yongshun", **again, "code": tried}
+            await client.post("/api/v1/sign-in", json=body)
         secrets["a key that is none"] = f"shk_{'k' * 43}"
         async with as_(secrets["a key that is none"]) as program:
             assert (await program.get("/api/v1/me")).status_code == 401

@@ -5,11 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from camera_registry.credential_cases import Credentials
-from camera_registry.credentials import ApiKey, SecondFactor, SignIn
-from camera_registry.domain import Actor, ChangeKind, ChangeOp
-from camera_registry.drafts import SubjectDraft
+from camera_registry.credentials import ApiKey, Identity, SecondFactor, SignIn, WantedGrant
+from camera_registry.domain import Actor, ChangeKind, ChangeOp, Subject
+from camera_registry.drafts import AreaDraft, GrantDraft, SubjectDraft
+from camera_registry.errors import Conflict
+from camera_registry.identity_cases import Identities
 from camera_registry.people import People
+from camera_registry.service import Registry
 from camera_registry.store import SqlStore
 
 NOW = datetime.now(UTC)
@@ -119,3 +124,40 @@ async def test_a_second_factor_is_told_of_by_its_subject(
         assert not await tx.second_factors.delete(ada.id)
         assert await tx.second_factors.recovery_codes_left(ada.id) == 0
     assert not (await people.get_subject(ada.id)).has_second_factor
+
+
+async def test_who_comes_from_a_provider_is_granted_what_it_says(
+    people: People, registry: Registry, by: Actor, store: SqlStore
+) -> None:
+    area = await registry.create_area(AreaDraft(None, "district", "110112", "通州"), by)
+    identities, identity = Identities(store), Identity("https://sso.example", "ada-1")
+    wanted = [WantedGrant(frozenset({"live"}), "110112"), WantedGrant(frozenset({"live"}), "9")]
+
+    async def arrive(*grants: WantedGrant, draft: SubjectDraft | None = None) -> Subject | None:
+        return await identities.arrive(identity, grants, draft=draft, remote="192.0.2.1")
+
+    async def granted(subject_id: str) -> list[tuple[str | None, frozenset[str]]]:
+        rows = (await people.list_grants(subject_id=subject_id)).items
+        return [(row.area_id, row.actions) for row in rows]
+
+    assert await arrive(*wanted) is None
+    await people.create_subject(SubjectDraft("taken", "Somebody"), by)
+    with pytest.raises(Conflict):
+        await arrive(*wanted, draft=SubjectDraft("taken", "Ada"))
+    ada = await arrive(*wanted, draft=SubjectDraft("ada", "Ada"))
+    assert ada is not None
+    assert await granted(ada.id) == [(area.id, frozenset({"live"}))]
+    by_hand = GrantDraft(ada.id, ["list"], area_id=area.id)
+    await people.create_grant(by_hand, by)
+    assert await arrive(*wanted) == ada
+    assert len(await granted(ada.id)) == 2
+    assert await identities.arrive(identity, None, draft=None, remote="") == ada
+    assert len(await granted(ada.id)) == 2
+    assert await arrive() == ada
+    assert await granted(ada.id) == [(area.id, frozenset({"list"}))]
+    bob = await people.create_subject(SubjectDraft("bob", "B"), by)
+    with pytest.raises(Conflict):
+        await identities.link(bob.id, identity, by)
+    await identities.unlink(ada.id, by)
+    assert await identities.of_subject(ada.id) == []
+    assert await arrive() is None

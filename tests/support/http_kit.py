@@ -34,6 +34,7 @@ from camera_registry.store import open_store
 from streamhub.api.services import Services
 from streamhub.app import LocalOperatorApp, build_app
 from streamhub.media.fake import FakeCore
+from streamhub.oidc.settings import OidcSettings
 from streamhub.settings import HttpSettings, LogSettings, MediaSettings, Settings
 
 OFFER = "v=0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\na=rtpmap:96 H264/90000\r\n"
@@ -162,12 +163,17 @@ async def seed(data_dir: Path) -> None:
 
 @asynccontextmanager
 async def a_service(
-    data_dir: Path, *, with_media: bool = True, http: HttpSettings | None = None
+    data_dir: Path,
+    *,
+    with_media: bool = True,
+    http: HttpSettings | None = None,
+    oidc: OidcSettings | None = None,
 ) -> AsyncIterator[Running]:
     """The application, started on a seeded registry; everything is taken down at the end."""
     settings = Settings(
         data_dir=data_dir,
         http=http or HttpSettings(),
+        oidc=oidc or OidcSettings(),
         media=MediaSettings(core="fake"),
         log=LogSettings(),
     )

@@ -145,6 +145,7 @@ async function handle(request: IncomingMessage, response: ServerResponse): Promi
   const [, root, channelId, viewId, tail] = pathname.split('/')
   if (root === 'whep' && method === 'DELETE') return json(response, 200, {}), true
   if (signedIn === undefined) return problem(response, 401, 'unauthenticated'), true
+  if (pathname === '/api/v1/oidc') return json(response, 200, { enabled: false, label: null }), true
   if (pathname === '/api/v1/me') return json(response, 200, subject(signedIn)), true
   if (pathname === '/api/v1/areas') return json(response, 200, { items: areas }), true
   if (pathname === '/api/v1/channels') return listChannels(url, signedIn === 'admin', response), true

@@ -127,8 +127,14 @@ export class Api {
     return this.send('/api/v1/setup', { body: draft, signIn: true })
   }
 
-  async signOut(): Promise<Result<null>> {
-    return this.send('/api/v1/sign-out', { body: {}, signIn: true })
+  /** Who signed in by a provider goes on there, to sign out of it, too. */
+  async signOut(): Promise<Result<{ readonly continue_at: string } | null>> {
+    return this.request('/api/v1/sign-out', jsonInit('POST', {}), true)
+  }
+
+  /** Whether one may sign in by an OpenID provider, and what people call it. */
+  async oidc(): Promise<Result<{ readonly enabled: boolean; readonly label: string | null }>> {
+    return this.get('/api/v1/oidc')
   }
 
   async me(signal?: AbortSignal): Promise<Result<Me>> {

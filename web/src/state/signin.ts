@@ -62,6 +62,18 @@ export async function submitSignIn(username: string, password: string, code: str
 }
 
 export async function signOut(): Promise<void> {
-  await api.signOut()
+  const result = await api.signOut()
   signIn.value = { kind: 'signed-out', expiredUsername: null }
+  if (result.kind === 'success' && result.value !== null) location.assign(result.value.continue_at)
+}
+
+/** Why signing in by the provider came to nothing; said once, and out of the address. */
+export function takeSignInError(): string | null {
+  const query = new URLSearchParams(location.search)
+  const code = query.get('sign_in_error')
+  if (code === null) return null
+  query.delete('sign_in_error')
+  const rest = query.toString()
+  history.replaceState(null, '', `${location.pathname}${rest === '' ? '' : `?${rest}`}${location.hash}`)
+  return code
 }

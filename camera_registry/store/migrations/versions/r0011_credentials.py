@@ -1,4 +1,4 @@
-"""Sign-ins with a name and an absolute end, API keys, second factors, passwords to be changed."""
+"""Sign-ins with a name and an absolute end, API keys, second factors, identities."""
 
 from __future__ import annotations
 
@@ -69,9 +69,30 @@ def upgrade() -> None:
             ondelete="CASCADE",
         ),
     )
+    op.create_table(
+        "identities",
+        sa.Column("issuer", sa.String(255), nullable=False),
+        sa.Column("sub", sa.String(255), nullable=False),
+        sa.Column("subject_id", sa.String(32), nullable=False),
+        sa.PrimaryKeyConstraint("issuer", "sub", name="pk_identities"),
+        sa.ForeignKeyConstraint(
+            ["subject_id"], ["subjects.id"], name="fk_identities_subject_id", ondelete="CASCADE"
+        ),
+    )
+    op.create_index("ix_identities_subject_id", "identities", ["subject_id"])
+    op.create_table(
+        "provider_grants",
+        sa.Column("grant_id", sa.String(32), nullable=False),
+        sa.PrimaryKeyConstraint("grant_id", name="pk_provider_grants"),
+        sa.ForeignKeyConstraint(
+            ["grant_id"], ["grants.id"], name="fk_provider_grants_grant_id", ondelete="CASCADE"
+        ),
+    )
 
 
 def downgrade() -> None:
+    op.drop_table("provider_grants")
+    op.drop_table("identities")
     op.drop_table("recovery_codes")
     op.drop_table("second_factors")
     for name in ("must_change_password", "has_second_factor", "second_factor_required"):

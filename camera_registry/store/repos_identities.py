@@ -1,0 +1,51 @@
+"""SQL about who subjects are at an OpenID provider, and the grants that follow it."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+
+from ..credentials import Identity
+from ..domain import Grant
+from ..errors import Conflict
+from . import schema
+from .repos_base import Repo
+from .rows import grant_from
+
+_P, _G, _F = schema.identities.c, schema.grants.c, schema.provider_grants.c
+
+
+class SqlIdentities(Repo):
+    async def subject_id(self, identity: Identity) -> str | None:
+        row = await self._tx.one(
+            select(_P.subject_id).where(_P.issuer == identity.issuer, _P.sub == identity.sub)
+        )
+        return row.subject_id if row else None
+
+    async def of_subject(self, subject_id: str) -> list[Identity]:
+        rows = await self._tx.rows(
+            select(schema.identities).where(_P.subject_id == subject_id).order_by(_P.issuer, _P.sub)
+        )
+        return [Identity(row.issuer, row.sub) for row in rows]
+
+    async def granted(self, subject_id: str) -> list[Grant]:
+        rows = await self._tx.rows(
+            select(schema.grants)
+            .join(schema.provider_grants, _F.grant_id == _G.id)
+            .where(_G.subject_id == subject_id, _G.revoked_at.is_(None))
+            .order_by(_G.created_at, _G.id)
+        )
+        return [grant_from(row) for row in rows]
+
+    async def add(self, identity: Identity, subject_id: str) -> None:
+        await self._tx.run_or(
+            Conflict("sub", "identity_taken", "That person of the provider is somebody else here."),
+            schema.identities.insert().values(
+                issuer=identity.issuer, sub=identity.sub, subject_id=subject_id
+            ),
+        )
+
+    async def add_grant(self, grant: Grant) -> None:
+        await self._tx.run(schema.provider_grants.insert().values(grant_id=grant.id))
+
+    async def delete_of_subject(self, subject_id: str) -> int:
+        return await self._tx.run(schema.identities.delete().where(_P.subject_id == subject_id))

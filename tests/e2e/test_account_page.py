@@ -1,0 +1,71 @@
+"""One's own account in Chromium: where one is signed in, a second factor, another password."""
+
+from __future__ import annotations
+
+import base64
+import time
+
+from cryptography.hazmat.primitives.hashes import SHA1
+from cryptography.hazmat.primitives.twofactor.totp import TOTP
+from playwright.async_api import Browser, Page, expect
+
+from streamhub.access.second_factor import DIGITS, STEP_S
+from streamhub.cli.demo import demo_password
+from support.district import Service
+
+PATIENCE_MS = 60_000
+USERNAME = "yongshun"
+NEW_PASSWORD = "quiet-harbour-maple-5"
+
+
+async def a_page(browser: Browser, service: Service) -> Page:
+    context = await browser.new_context(locale="en-GB")
+    context.set_default_timeout(PATIENCE_MS)
+    page = await context.new_page()
+    await page.goto(service.url)
+    return page
+
+
+async def fill_in(page: Page, password: str) -> None:
+    await page.get_by_test_id("sign-in-username").fill(USERNAME)
+    await page.get_by_test_id("sign-in-password").fill(password)
+    await page.get_by_test_id("sign-in-submit").click()
+
+
+async def test_a_sign_in_is_ended_and_a_second_factor_asked_for(
+    service: Service, browser: Browser
+) -> None:
+    wall, desk = await a_page(browser, service), await a_page(browser, service)
+    password = demo_password(USERNAME)
+    for page in (wall, desk):
+        await fill_in(page, password)
+        await page.get_by_test_id("person").wait_for()
+    await desk.get_by_test_id("person").click()
+    await expect(desk.get_by_test_id("sign-in-row")).to_have_count(2)
+    await desk.get_by_test_id("sign-in-end").click()
+    await expect(desk.get_by_test_id("sign-in-row")).to_have_count(1)
+    await wall.reload()
+    await wall.get_by_test_id("sign-in-submit").wait_for()
+
+    await desk.get_by_test_id("totp-password").fill(password)
+    await desk.get_by_test_id("totp-begin").click()
+    secret = (await desk.get_by_test_id("totp-secret").inner_text()).replace(" ", "")
+    totp = TOTP(base64.b32decode(secret), DIGITS, SHA1(), STEP_S)
+    await desk.get_by_test_id("totp-code").fill(totp.generate(int(time.time())).decode())
+    await desk.get_by_test_id("totp-confirm").click()
+    codes = (await desk.get_by_test_id("recovery-codes").inner_text()).split()
+    assert len(codes) == 10
+    await desk.get_by_test_id("recovery-kept").click()
+
+    await desk.get_by_test_id("password-current").fill(password)
+    for field in ("password-new", "password-again"):
+        await desk.get_by_test_id(field).fill(NEW_PASSWORD)
+    await desk.get_by_test_id("password-submit").click()
+    await expect(desk.get_by_test_id("password-change").get_by_role("status")).to_be_visible()
+
+    await fill_in(wall, password)
+    await wall.get_by_test_id("sign-in-error").wait_for()
+    await fill_in(wall, NEW_PASSWORD)
+    await wall.get_by_test_id("sign-in-code").fill(codes[0])
+    await wall.get_by_test_id("sign-in-submit").click()
+    await wall.get_by_test_id("person").wait_for()
