@@ -503,6 +503,27 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/api/v1/channels/{channel_id}/rtsp-tickets": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Issue Ticket
+         * @description A ticket to watch this channel by RTSP, until `expires_at` at the longest: no longer than the
+         *     grant, nor than the setting `rtsp.ticket_max_s`. Who has the URL has the picture.
+         */
+        readonly post: operations["issue_ticket_api_v1_channels__channel_id__rtsp_tickets_post"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/api/v1/channels/{channel_id}/snapshot.jpg": {
         readonly parameters: {
             readonly query?: never;
@@ -1125,6 +1146,63 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/api/v1/oidc": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** Oidc */
+        readonly get: operations["oidc_api_v1_oidc_get"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/api/v1/oidc/callback": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * Come Back
+         * @description Signs the page in, and goes on to it; `?sign_in_error=…` says why not.
+         */
+        readonly get: operations["come_back_api_v1_oidc_callback_get"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/api/v1/oidc/sign-in": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * Leave
+         * @description Sends the browser to the provider.
+         */
+        readonly get: operations["leave_api_v1_oidc_sign_in_get"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/api/v1/purposes": {
         readonly parameters: {
             readonly query?: never;
@@ -1403,6 +1481,34 @@ export interface paths {
          *     views too.
          */
         readonly patch: operations["update_subject_api_v1_subjects__subject_id__patch"];
+        readonly trace?: never;
+    };
+    readonly "/api/v1/subjects/{subject_id}/identity": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * Identity
+         * @description Who the subject is at the provider.
+         */
+        readonly get: operations["identity_api_v1_subjects__subject_id__identity_get"];
+        /**
+         * Link
+         * @description Whom the provider knows by this `sub` signs in as the subject from now on.
+         */
+        readonly put: operations["link_api_v1_subjects__subject_id__identity_put"];
+        readonly post?: never;
+        /**
+         * Unlink
+         * @description Ends the subject's sign-ins, too.
+         */
+        readonly delete: operations["unlink_api_v1_subjects__subject_id__identity_delete"];
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
         readonly trace?: never;
     };
     readonly "/api/v1/subjects/{subject_id}/keys": {
@@ -3171,6 +3277,23 @@ export interface components {
             /** Views */
             readonly views: number;
         };
+        /** Identities */
+        readonly Identities: {
+            /** Items */
+            readonly items: readonly components["schemas"]["IdentityOut"][];
+        };
+        /** IdentityIn */
+        readonly IdentityIn: {
+            /** Sub */
+            readonly sub: string;
+        };
+        /** IdentityOut */
+        readonly IdentityOut: {
+            /** Issuer */
+            readonly issuer: string;
+            /** Sub */
+            readonly sub: string;
+        };
         /** ImportFoundIn */
         readonly ImportFoundIn: {
             /**
@@ -3610,6 +3733,16 @@ export interface components {
              * @description Within an hour.
              */
             readonly used_at: string | null;
+        };
+        /** OidcOut */
+        readonly OidcOut: {
+            /** Enabled */
+            readonly enabled: boolean;
+            /**
+             * Label
+             * @description How people call it.
+             */
+            readonly label: string | null;
         };
         /**
          * Op
@@ -4096,6 +4229,14 @@ export interface components {
              */
             readonly needed: boolean;
         };
+        /** SignedOut */
+        readonly SignedOut: {
+            /**
+             * Continue At
+             * @description Where the browser signs out of the provider, too.
+             */
+            readonly continue_at: string;
+        };
         /** SignInAnswer */
         readonly SignInAnswer: {
             readonly subject: components["schemas"]["SubjectBrief"];
@@ -4457,6 +4598,44 @@ export interface components {
              */
             readonly status: number | null;
         };
+        /** TicketOut */
+        readonly TicketOut: {
+            /**
+             * Expires At
+             * Format: date-time
+             * @description Views that it opened end then, too.
+             */
+            readonly expires_at: string;
+            /**
+             * Id
+             * @description Names the ticket in the audit.
+             */
+            readonly id: string;
+            /**
+             * Password
+             * @description The ticket itself.
+             */
+            readonly password: string;
+            /** Streams */
+            readonly streams: readonly components["schemas"]["TicketStream"][];
+            /** Username */
+            readonly username: string;
+        };
+        /** TicketStream */
+        readonly TicketStream: {
+            /**
+             * Address
+             * @description Without it, for who stores user name and password apart.
+             */
+            readonly address: string;
+            /** Profile */
+            readonly profile: string;
+            /**
+             * Url
+             * @description With the ticket: a secret.
+             */
+            readonly url: string;
+        };
         /** TokenAnswer */
         readonly TokenAnswer: {
             /** Access Token */
@@ -4604,7 +4783,7 @@ export interface components {
              * Transport
              * @enum {string}
              */
-            readonly transport: "udp" | "tcp";
+            readonly transport: "udp" | "tcp" | "rtsp";
         };
         /** ViewSubject */
         readonly ViewSubject: {
@@ -4625,6 +4804,23 @@ export interface components {
              * @enum {string}
              */
             readonly profile: "main" | "sub";
+        };
+        /** WantedTicket */
+        readonly WantedTicket: {
+            /**
+             * Profiles
+             * @default [
+             *       "main",
+             *       "sub"
+             *     ]
+             */
+            readonly profiles?: readonly ("main" | "sub")[];
+            /**
+             * Valid S
+             * @description Cut to what is allowed at most.
+             * @default 3600
+             */
+            readonly valid_s?: number;
         };
         /** WebhookCreate */
         readonly WebhookCreate: {
@@ -5896,6 +6092,47 @@ export interface operations {
                 };
                 content: {
                     readonly "application/json": components["schemas"]["PresetList"];
+                };
+            };
+            /** @description An error */
+            readonly default: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly issue_ticket_api_v1_channels__channel_id__rtsp_tickets_post: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description What for, a code of `/api/v1/purposes`; where it is asked (403 `purpose_required`). */
+                readonly purpose?: string | null;
+            };
+            readonly header?: {
+                /** @description As the query's `purpose`. */
+                readonly "streamhub-purpose"?: string | null;
+            };
+            readonly path: {
+                readonly channel_id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["WantedTicket"];
+            };
+        };
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 201: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["TicketOut"];
                 };
             };
             /** @description An error */
@@ -7283,6 +7520,93 @@ export interface operations {
             };
         };
     };
+    readonly oidc_api_v1_oidc_get: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["OidcOut"];
+                };
+            };
+            /** @description An error */
+            readonly default: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly come_back_api_v1_oidc_callback_get: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 303: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": unknown;
+                };
+            };
+            /** @description An error */
+            readonly default: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly leave_api_v1_oidc_sign_in_get: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 303: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": unknown;
+                };
+            };
+            /** @description An error */
+            readonly default: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     readonly list_purposes_api_v1_purposes_get: {
         readonly parameters: {
             readonly query?: never;
@@ -7827,6 +8151,15 @@ export interface operations {
         };
         readonly requestBody?: never;
         readonly responses: {
+            /** @description Signed in by a provider. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["SignedOut"];
+                };
+            };
             /** @description Successful Response */
             readonly 204: {
                 headers: {
@@ -7999,6 +8332,99 @@ export interface operations {
                 content: {
                     readonly "application/json": components["schemas"]["SubjectOut"];
                 };
+            };
+            /** @description An error */
+            readonly default: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly identity_api_v1_subjects__subject_id__identity_get: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly subject_id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["Identities"];
+                };
+            };
+            /** @description An error */
+            readonly default: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly link_api_v1_subjects__subject_id__identity_put: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly subject_id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["IdentityIn"];
+            };
+        };
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 204: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description An error */
+            readonly default: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly unlink_api_v1_subjects__subject_id__identity_delete: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly subject_id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 204: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description An error */
             readonly default: {
