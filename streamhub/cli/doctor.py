@@ -243,6 +243,24 @@ def check_data_dir(settings: Settings) -> Finding:
     return Finding("data directory", "ok", f"{directory}: {free >> 30} GiB free")
 
 
+def check_audit_roots(settings: Settings) -> Finding:
+    directory, beside = settings.audit_roots_dir.resolve(), settings.data_dir.resolve()
+    there, data = (
+        next(p for p in (path, *path.parents) if p.exists()) for path in (directory, beside)
+    )
+    if not os.access(there, os.W_OK):
+        mend = f"chown {there}; until then no row of the audit gets a signed root"
+        return Finding("audit roots", "fail", f"{directory}: not writable", mend)
+    if there.stat().st_dev == data.stat().st_dev:
+        return Finding(
+            "audit roots",
+            "warn",
+            f"{directory}: the same disk as the data",
+            "Set STREAMHUB_AUDIT__ROOTS_DIR to another disk, or have somebody else copy them.",
+        )
+    return Finding("audit roots", "ok", f"{directory}")
+
+
 def check_registry(settings: Settings) -> Finding:
     from camera_registry.errors import StoreError
 
@@ -283,6 +301,7 @@ CHECKS: tuple[Callable[[Settings], Finding], ...] = (
     check_kernel,
     check_clock,
     check_data_dir,
+    check_audit_roots,
     check_registry,
 )
 

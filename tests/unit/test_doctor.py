@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from camera_registry.secret import Secret
 from streamhub.cli import doctor
-from streamhub.settings import HttpSettings, RegistrySettings, Settings
+from streamhub.settings import AuditSettings, HttpSettings, RegistrySettings, Settings
 from support.postgres import Cluster
 
 
@@ -35,6 +35,14 @@ def test_a_key_that_others_can_read_fails(tmp_path: Path) -> None:
     assert doctor.check_data_dir(Settings(data_dir=tmp_path)).mend == f"chmod 600 {key}"
     key.chmod(0o600)
     assert doctor.check_data_dir(Settings(data_dir=tmp_path)).status != "fail"
+
+
+def test_roots_on_the_disk_of_the_data_are_warned_of(tmp_path: Path) -> None:
+    finding = doctor.check_audit_roots(Settings(data_dir=tmp_path / "data"))
+    assert (finding.status, "STREAMHUB_AUDIT__ROOTS_DIR" in finding.mend) == ("warn", True)
+    elsewhere = AuditSettings(roots_dir=Path("/proc/self/roots"))  # another disk, read only
+    finding = doctor.check_audit_roots(Settings(data_dir=tmp_path, audit=elsewhere))
+    assert finding.status != "warn"
 
 
 def test_the_registry_is_a_file_or_a_server_that_answers(tmp_path: Path, postgres: Cluster) -> None:
