@@ -5,6 +5,7 @@ the rows, the chain's end, the segments or the roots is found.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import functools
 import json
 import shutil
@@ -168,6 +169,7 @@ async def test_two_that_seal_at_once_make_each_segment_once(log: Log) -> None:
 def a_whole_log() -> Path:
     """A file with its roots, made once and spoiled many times."""
     folder = Path(tempfile.mkdtemp(prefix="audit-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
 
     async def make() -> None:
         with pytest.MonkeyPatch.context() as patch:
