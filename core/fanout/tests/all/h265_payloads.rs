@@ -70,6 +70,7 @@ fn parameter_sets_lead_a_keyframe_in_one_packet_and_it_is_two_messages() {
     assert_eq!(unit.payload(0)[..2], [0x60, 0x01]);
     let expected = [VPS.to_vec(), SPS.to_vec(), PPS.to_vec(), idr(200_000)];
     assert_eq!(nals_of(&unit), expected);
+    assert_eq!(unit.parameter_sets(), expected[..3]);
     let runs: Vec<_> = unit.equal_runs().collect();
     assert_eq!(runs, [0..1, 1..unit.len()]);
     let stream = unit.to_annexb();

@@ -134,6 +134,16 @@ fn parameter_sets_too_long_for_one_packet_still_arrive() {
 }
 
 #[test]
+fn a_keyframe_tells_its_parameter_sets_and_another_unit_none() {
+    let keyframe = packed(true, vec![idr(30_000), slice(0x65, 80, 7, 400)]);
+    assert_eq!(keyframe.parameter_sets(), [SPS, PPS]);
+    let small = packed(true, vec![idr(100)]);
+    assert_eq!(small.parameter_sets(), [SPS, PPS]);
+    let other = packed(false, vec![slice(0x41, 0, 7, 400)]);
+    assert!(other.parameter_sets().is_empty());
+}
+
+#[test]
 fn a_keyframe_as_annex_b_begins_with_its_parameter_sets() {
     let unit = packed(true, vec![idr(30_000), slice(0x65, 80, 7, 400)]);
     let expected = [
