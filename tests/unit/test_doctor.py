@@ -12,7 +12,13 @@ from typer.testing import CliRunner
 
 from camera_registry.secret import Secret
 from streamhub.cli import doctor
-from streamhub.settings import AuditSettings, HttpSettings, RegistrySettings, Settings
+from streamhub.settings import (
+    AuditSettings,
+    HttpSettings,
+    RegistrySettings,
+    RtspSettings,
+    Settings,
+)
 from support.postgres import Cluster
 
 
@@ -26,6 +32,22 @@ def test_a_taken_port_fails_with_the_command_that_finds_its_owner(tmp_path: Path
     assert finding.status == "fail"
     assert f":{port}" in finding.mend
     assert doctor.check_http_port(settings).status == "ok"
+
+
+def test_the_rtsp_port_is_looked_at_and_beyond_this_machine_warned_of(tmp_path: Path) -> None:
+    def found(listen: str | None) -> doctor.Finding:
+        return doctor.check_rtsp_port(Settings(data_dir=tmp_path, rtsp=RtspSettings(listen=listen)))
+
+    assert found(None).found == "switched off"
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert found(f"127.0.0.1:{port}").status == "fail"
+    assert found(f"127.0.0.1:{port}").status == "ok"
+    beyond = found("0.0.0.0:0")
+    assert beyond.status == "warn"
+    assert "docs/rtsp.md" in beyond.mend
 
 
 def test_a_key_that_others_can_read_fails(tmp_path: Path) -> None:

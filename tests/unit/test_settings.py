@@ -8,7 +8,14 @@ import pytest
 from pydantic import ValidationError
 
 from camera_registry.secret import Secret
-from streamhub.settings import MediaSettings, Settings, SettingsError, load_settings
+from streamhub.settings import (
+    MediaSettings,
+    RtspSettings,
+    Settings,
+    SettingsError,
+    load_settings,
+    split_listen,
+)
 
 URL = "postgresql://ops:s3cret@db.example:5432/streamhub"
 
@@ -28,6 +35,25 @@ def test_an_address_with_or_without_a_port_is_taken(text: str) -> None:
 def test_anything_else_is_refused_with_what_to_write(text: str) -> None:
     with pytest.raises(ValidationError, match="is not an IP address, alone or with a port"):
         MediaSettings(advertise=[text])
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("127.0.0.1:8554", ("127.0.0.1", 8554)),
+        ("0.0.0.0:0", ("0.0.0.0", 0)),
+        ("[::1]:8554", ("::1", 8554)),
+    ],
+)
+def test_where_the_rtsp_door_listens(text: str, parts: tuple[str, int]) -> None:
+    assert RtspSettings(listen=text).listen == text
+    assert split_listen(text) == parts
+
+
+@pytest.mark.parametrize("text", ["8554", "127.0.0.1", "hub.example:8554", "::1:8554", "[::1]:x"])
+def test_the_rtsp_door_needs_an_address_and_a_port(text: str) -> None:
+    with pytest.raises(ValidationError, match="is not an IP address with a port"):
+        RtspSettings(listen=text)
 
 
 def test_the_registry_is_a_file_unless_a_url_is_set(
