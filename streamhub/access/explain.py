@@ -14,8 +14,8 @@ from camera_registry.domain import Channel, Condition, Grant, Subject
 from camera_registry.matching import holds
 
 from .facts import Facts
-from .hours import is_open, next_edge
-from .policy import EDGES_AHEAD, Decision, actions_on, decide, deciding
+from .hours import EDGES_AHEAD, is_open, next_edge
+from .policy import Decision, actions_on, decide, deciding
 from .principal import Action, Principal, channel
 
 # Near misses that are told besides the grants that decide: who has more looks at the list.

@@ -62,27 +62,22 @@ def sentence(what: Explanation) -> Sentence:
     """The answer in one sentence."""
     decision, action = what.decision, what.action.value
     ids = ", ".join(decision.grant_ids) or "-"
-    who, where = what.subject.username, what.channel.name
-    at = _time(what.at)
-    zh = f"{at},{who} 对“{where}”{{}}{_ACTIONS_ZH[action]}:"
-    en = f"At {at}, {who} {{}} {action} on {where}: "
+    who, where, at = what.subject.username, what.channel.name, _time(what.at)
     if decision.allowed:
-        end_zh = "长期有效" if decision.until is None else f"至 {_time(decision.until)}"
-        end_en = "until something is changed"
+        answer_zh, answer_en = "可以", "may"
+        why_zh, why_en = f"依据授权 {ids},长期有效", f"by {ids}, until something is changed"
         if decision.until is not None:
-            end_en = f"until {_time(decision.until)}"
-        return Sentence(
-            zh.format("可以") + f"依据授权 {ids},{end_zh}。",
-            en.format("may") + f"by {ids}, {end_en}.",
-        )
-    why_zh, why_en = _REASONS.get(decision.reason, (decision.reason, decision.reason))
-    opens_zh = opens_en = ""
+            end = _time(decision.until)
+            why_zh, why_en = f"依据授权 {ids},至 {end}", f"by {ids}, until {end}"
+    else:
+        answer_zh, answer_en = "不可以", "may not"
+        why_zh, why_en = (text.format(ids=ids) for text in _REASONS[decision.reason])
     if what.opens_at is not None:
-        opens_zh = f";{_time(what.opens_at)} 起可以"
-        opens_en = f"; from {_time(what.opens_at)} it may"
+        why_zh += f";{_time(what.opens_at)} 起可以"
+        why_en += f"; from {_time(what.opens_at)} it may"
     return Sentence(
-        zh.format("不可以") + why_zh.format(ids=ids) + opens_zh + "。",
-        en.format("may not") + why_en.format(ids=ids) + opens_en + ".",
+        f"{at},{who} 对“{where}”{answer_zh}{_ACTIONS_ZH[action]}:{why_zh}。",
+        f"At {at}, {who} {answer_en} {action} on {where}: {why_en}.",
     )
 
 

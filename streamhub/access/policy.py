@@ -7,16 +7,16 @@ and until when it holds as the grants are now.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final
 
 from camera_registry.credentials import SignInMethod
 from camera_registry.domain import Channel, Grant
 
 from .facts import MAX_SCOPES, Facts, Held
-from .hours import is_open, next_edge
+from .hours import is_granted, is_open, until_of
 from .principal import DISTRICT, Action, Principal, Resource, area, channel
 from .reach import Scope, side_of
 
@@ -49,10 +49,6 @@ PICTURE_ACTIONS: Final = frozenset({Action.LIVE, Action.SNAPSHOT, Action.TALK, A
 ASKED_WHY: Final = frozenset(
     {Action.LIVE, Action.SNAPSHOT, Action.PLAYBACK, Action.TALK, Action.EXPORT}
 )
-# How far ahead `until` is looked for: beyond both of these it is said to hold so long at least. A
-# view's lease is a minute; shifts that meet without a gap would have no end at all.
-LOOKED_AHEAD: Final = timedelta(days=1)
-EDGES_AHEAD: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +107,7 @@ def _decide(
 
     covering = _covering(held_by(principal, facts), resource, facts)
     open_now = [each for each in covering if is_open(each, now)]
-    if row is not None and not row.is_filed and not _granted(Action.MANAGE, open_now):
+    if row is not None and not row.is_filed and not is_granted(Action.MANAGE, open_now):
         return Decision(False, False, "not_filed")
     said = [each for each in open_now if action in each.actions]
     denying = _ids(each for each in said if each.denies)
@@ -119,7 +115,7 @@ def _decide(
         visible = _visible(open_now) or _leads_to_granted(principal, resource, facts, now)
         return Decision(False, visible, "denied" if denying else "no_grant", denying)
     if row is None:
-        return Decision(True, True, "granted", _ids(said), _until([(action, covering)], now))
+        return Decision(True, True, "granted", _ids(said), until_of([(action, covering)], now))
     if action in PICTURE_ACTIONS and not row.enabled:
         return Decision(False, True, "channel_disabled")
     if purpose is not None and purpose not in facts.purposes:
@@ -134,7 +130,7 @@ def _decide(
     needed = [(action, rests_on)]
     if not row.is_filed:
         needed.append((Action.MANAGE, covering))
-    return Decision(True, True, "granted", _ids(said), _until(needed, now))
+    return Decision(True, True, "granted", _ids(said), until_of(needed, now))
 
 
 def actions_on(
@@ -148,11 +144,11 @@ def actions_on(
         return {}
     covering = held_by(principal, facts).covering_channel(row, facts.area_chain(row.area_id))
     open_now = [each for each in covering if is_open(each, now)]
-    if not row.is_filed and not _granted(Action.MANAGE, open_now):
+    if not row.is_filed and not is_granted(Action.MANAGE, open_now):
         return {}
     found: dict[Action, bool] = {}
     for action in Action:
-        if _granted(action, open_now) and (row.enabled or action not in PICTURE_ACTIONS):
+        if is_granted(action, open_now) and (row.enabled or action not in PICTURE_ACTIONS):
             said = [each for each in open_now if action in each.actions]
             asked = row.sensitive or all(each.purpose_required for each in said)
             found[action] = asked and action in ASKED_WHY
@@ -304,17 +300,6 @@ def _where(
     return Scope(facts, allow, deny, everything=everything, managed=managed)
 
 
-def _granted(action: Action, grants: Iterable[Grant]) -> bool:
-    """Whether one of them allows it and none denies it."""
-    found = False
-    for each in grants:
-        if action in each.actions:
-            if each.denies:
-                return False
-            found = True
-    return found
-
-
 def _visible(open_now: list[Grant]) -> bool:
     """Whether anything is left that is allowed."""
     allowed: set[str] = set()
@@ -326,43 +311,6 @@ def _visible(open_now: list[Grant]) -> bool:
 
 def _asks_why(grant: Grant) -> bool:
     return grant.purpose_required and not grant.denies
-
-
-def _until(needed: Sequence[tuple[Action, Sequence[Grant]]], now: datetime) -> datetime | None:
-    """The first time after `now` at which one of the actions, all allowed now by these grants, is
-    not any more."""
-    said = [(action, [g for g in grants if action in g.actions]) for action, grants in needed]
-    if all(_is_for_good(grants, now) for _, grants in said):
-        return None
-
-    def hold(moment: datetime) -> bool:
-        return all(_granted(a, [g for g in grants if is_open(g, moment)]) for a, grants in said)
-
-    return _first_not(hold, [g for _, grants in said for g in grants], now)
-
-
-def _is_for_good(grants: list[Grant], now: datetime) -> bool:
-    """The common case: one that is allowed now and has no end, and nothing that denies."""
-    endless = False
-    for each in grants:
-        if each.denies:
-            return False
-        if each.valid_until is None and not each.windows and each.valid_from <= now:
-            endless = True
-    return endless
-
-
-def _first_not(
-    hold: Callable[[datetime], bool], grants: list[Grant], now: datetime
-) -> datetime | None:
-    at, seen = now, 0
-    while True:
-        edges = [edge for each in grants if (edge := next_edge(each, at)) is not None]
-        if not edges:
-            return None
-        at, seen = min(edges), seen + 1
-        if not hold(at) or (seen >= EDGES_AHEAD and at - now >= LOOKED_AHEAD):
-            return at
 
 
 def _leads_to_granted(
@@ -403,7 +351,7 @@ def _decide_district(principal: Principal, action: Action, facts: Facts, now: da
         return Decision(False, visible, "denied", denying)
     if not by_root or not all(any(each in said for each in grants) for grants in by_root):
         return Decision(False, visible, "no_grant")
-    ends = [_until([(action, grants)], now) for grants in by_root]
+    ends = [until_of([(action, grants)], now) for grants in by_root]
     return Decision(True, True, "granted", _ids(said), min(filter(None, ends), default=None))
 
 

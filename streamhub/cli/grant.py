@@ -58,7 +58,9 @@ def add(
     """Grant actions on an area, on cameras that a rule names, or on one camera."""
     rules = [*(where or []), *([] if device_class is None else [f"device_class={device_class}"])]
     if (area is None and not rules) == (camera is None):
-        raise CliError("Give --area, --where or both; or --camera alone.", exit_code=2)
+        raise CliError(
+            "Give either --area or --camera; --where goes beside --area, or alone.", exit_code=2
+        )
 
     async def work(api: Api) -> Any:
         body: dict[str, Any] = {

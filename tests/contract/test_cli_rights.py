@@ -92,7 +92,7 @@ def test_purposes_are_the_district_s_own(command: Command) -> None:
 def test_a_wrong_grant_is_said(command: Command) -> None:
     for arguments, sentence in (
         (("zhang", "live"), "--area"),
-        (("zhang", "live", "--camera", CODE, "--area", "110112"), "--camera alone"),
+        (("zhang", "live", "--camera", CODE, "--area", "110112"), "either --area or --camera"),
         (("role:none", "live", "--area", "110112"), "no role"),
         (("zhang", "live", "--where", "owner"), "no condition"),
         (("zhang", "live", "--area", "110112", "--hours", "night"), "no hours"),

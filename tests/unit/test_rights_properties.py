@@ -11,7 +11,8 @@ from camera_registry.domain import Channel, WeeklyWindow
 from camera_registry.weekly import Week
 from streamhub.access.explain import explain
 from streamhub.access.facts import Facts
-from streamhub.access.policy import LOOKED_AHEAD, Scope, actions_on, decide, scope
+from streamhub.access.hours import LOOKED_AHEAD
+from streamhub.access.policy import Scope, actions_on, decide, scope
 from streamhub.access.principal import Action, Principal, channel
 from streamhub.api.channels import registry_scope
 from support import rights_model as model
