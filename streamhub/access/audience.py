@@ -35,7 +35,7 @@ def audience(facts: Facts, changed: Sequence[Channel], now: datetime) -> list[Au
     for subject in sorted(facts.subjects.values(), key=lambda each: each.username):
         principal = Principal(subject.id, subject.username, "", "bearer", subject.version)
         # Where a subject may see things does not depend on the channels: one answer for both.
-        where = [scope(principal, action, facts, now) for action in SEEING]
+        where = [scope(principal, action, facts, now, despite_due=True) for action in SEEING]
         gained, lost = [], []
         for old, new in pairs:
             saw, sees = _shows(where, old), _shows(where, new)

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
-from camera_registry.credentials import SignInMethod
 from camera_registry.domain import Channel, Grant
 
 from .facts import MAX_SCOPES, Facts, Held
+from .holding import credential_end, end_of, held_by, subject_refusal, what_is_due
 from .hours import is_granted, is_open, until_of
 from .principal import DISTRICT, Action, Principal, Resource, area, channel
 from .reach import Scope, side_of
@@ -41,7 +41,6 @@ __all__ = [
     "what_is_due",
 ]
 
-_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 # A channel that was switched off can be listed and managed, but gives no pictures and no sound, and
 # stands still.
 PICTURE_ACTIONS: Final = frozenset({Action.LIVE, Action.SNAPSHOT, Action.TALK, Action.PTZ})
@@ -155,12 +154,17 @@ def actions_on(
     return found
 
 
-def scope(principal: Principal, action: Action, facts: Facts, now: datetime) -> Scope:
+def scope(
+    principal: Principal, action: Action, facts: Facts, now: datetime, *, despite_due: bool = False
+) -> Scope:
     """Where the principal may do the action now (where a purpose is asked for: with one): for
-    lists, which show only what is visible."""
+    lists, which show only what is visible. `despite_due`: as it will be when what is due was seen
+    to."""
     if principal.is_local:
         return Scope(facts, everything=True)
-    if subject_refusal(principal, facts, now) or what_is_due(principal, facts):
+    if subject_refusal(principal, facts, now) is not None:
+        return Scope(facts)
+    if what_is_due(principal, facts) is not None and not despite_due:
         return Scope(facts)
     open_now = grants_now(principal, facts, now)
     narrowed_by = principal.credential_id if principal.via == "key" else None
@@ -175,12 +179,6 @@ def scope(principal: Principal, action: Action, facts: Facts, now: datetime) -> 
             facts.scopes.pop(next(iter(facts.scopes)))
         facts.scopes[key] = known
     return known
-
-
-def held_by(principal: Principal, facts: Facts) -> Held:
-    """The grants of whoever asks; with an API key, what that is for."""
-    key = facts.api_keys.get(principal.credential_id or "") if principal.via == "key" else None
-    return facts.held(principal.subject_id) if key is None else facts.held_with(key)
 
 
 def grants_now(principal: Principal, facts: Facts, now: datetime) -> list[Grant]:
@@ -238,56 +236,12 @@ def _covering(held: Held, resource: Resource, facts: Facts) -> Sequence[Grant]:
     return [] if row is None else held.covering_channel(row, facts.area_chain(row.area_id))
 
 
-def subject_refusal(principal: Principal, facts: Facts, now: datetime) -> str | None:
-    """Why the principal's sign-in does not hold, whatever is asked; None when it does."""
-    subject = facts.subject(principal.subject_id)
-    if subject is None:
-        return "unknown_subject"
-    if not subject.enabled:
-        return "subject_disabled"
-    # A key is not of a password, and outlives it.
-    if subject.version != principal.version and principal.via != "key":
-        return "sign_in_outdated"
-    end = _credential_end(principal, facts)
-    return _end_of(principal) if end is not None and end <= now else None
-
-
-def what_is_due(principal: Principal, facts: Facts) -> str | None:
-    """What the subject must see to before it may do anything else: password_change_due,
-    second_factor_due. None when nothing is; of a program that comes with a key nothing is
-    asked."""
-    subject = facts.subject(principal.subject_id)
-    if subject is None or principal.via in ("key", "local"):
-        return None
-    sign_in = facts.sign_ins.get(principal.credential_id or "")
-    if sign_in is not None and sign_in.method is SignInMethod.OIDC:
-        return None  # passwords and second factors are the provider's
-    if subject.must_change_password:
-        return "password_change_due"
-    if subject.second_factor_required and not subject.has_second_factor:
-        return "second_factor_due"
-    return None
-
-
-def _credential_end(principal: Principal, facts: Facts) -> datetime | None:
-    """When what the principal came with ends: long ago, if it is not there any more."""
-    if principal.credential_id is None:
-        return None
-    rows = facts.api_keys if principal.via == "key" else facts.sign_ins
-    row = rows.get(principal.credential_id)
-    return _LONG_AGO if row is None else row.expires_at
-
-
-def _end_of(principal: Principal) -> str:
-    return "key_ended" if principal.via == "key" else "sign_in_ended"
-
-
 def _within(principal: Principal, facts: Facts, decision: Decision) -> Decision:
     """The decision, held to the end of what the principal came with."""
-    end = _credential_end(principal, facts)
+    end = credential_end(principal, facts)
     if end is None or not decision.allowed or (decision.until and decision.until <= end):
         return decision
-    return replace(decision, until=end, ends_as=_end_of(principal))
+    return replace(decision, until=end, ends_as=end_of(principal))
 
 
 def _where(

@@ -82,3 +82,10 @@ def test_it_says_what_the_decision_will_say(
             saw, will = sees(name, row.id, now), sees(name, row.id, then)
             assert (row.id in gained) == (will and not saw)
             assert (row.id in lost) == (saw and not will)
+
+
+def test_who_has_a_password_to_change_first_will_see_it_all_the_same() -> None:
+    due = [replace(row, must_change_password=row.username == "yongshun") for row in subjects()]
+    facts = Facts.build(areas=areas(), channels=channels(), subjects=due, grants=grants())
+    moved = [replace(row, area_id="ar_liyuan") for row in channels() if row.id == "ch_y1"]
+    assert "yongshun" in {each.subject.username for each in audience(facts, moved, NOW)}
