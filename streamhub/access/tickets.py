@@ -18,7 +18,9 @@ from typing import Final
 from camera_registry.secret import Secret
 
 from .errors import Forbidden
+from .facts import Facts
 from .permit import Permit
+from .principal import Principal
 
 PREFIX: Final = "rt1.live"
 # Eight characters: they name it beside its subject and channel, and guess nothing.
@@ -33,6 +35,28 @@ def ticket_key(token_key: bytes) -> bytes:
     """The key of tickets, out of the one that is kept for tokens: 32 bytes, the same after a
     restart, so that what a recorder has stored goes on."""
     return hmac.digest(token_key, _PURPOSE, hashlib.sha256)
+
+
+def holder_of(principal: Principal) -> str:
+    """Whom a ticket names: the subject, or the API key that it was asked for with, since a ticket
+    must not do what its key may not, nor outlive it."""
+    by_key = principal.via == "key" and principal.credential_id is not None
+    return str(principal.credential_id) if by_key else principal.subject_id
+
+
+def shown_by(holder: str, version: int, remote: str, facts: Facts) -> Principal:
+    """Who shows a ticket that names `holder`."""
+    key = facts.api_keys.get(holder)
+    subject_id = holder if key is None else key.subject_id
+    subject = facts.subject(subject_id)
+    return Principal(
+        subject_id=subject_id,
+        username="" if subject is None else subject.username,
+        remote=remote,
+        via="ticket" if key is None else "key",
+        version=version,
+        credential_id=None if key is None else key.id,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +100,7 @@ class Tickets:
                 ticket_id,
                 "-".join(profiles),
                 permit.channel_id,
-                permit.subject_id,
+                holder_of(permit.principal),
                 str(permit.principal.version),
             )
         )

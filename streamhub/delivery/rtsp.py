@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import structlog
 
 from streamhub.access.errors import Forbidden, NotVisible, Unauthenticated
-from streamhub.access.principal import Action, Principal, channel
+from streamhub.access.principal import Action, channel
+from streamhub.access.tickets import shown_by
 from streamhub.delivery.errors import DeliveryError, UnknownProfile, UnknownView
 from streamhub.delivery.whep import check_permit
 from streamhub.media.contract import Event, MediaCore, MediaError, OverCapacity, RtspAsked
@@ -95,7 +96,8 @@ class RtspDoor:
             self._refuse(asked, refused)
 
     async def _open(self, asked: RtspAsked) -> None:
-        permit = self._guard.require(self._principal(asked), Action.LIVE, channel(asked.channel_id))
+        who = shown_by(asked.subject_id, asked.subject_version, asked.remote, self._facts.current)
+        permit = self._guard.require(who, Action.LIVE, channel(asked.channel_id))
         check_permit(permit, Action.LIVE, self._facts, asked.profile)
         mine = self._views.count_rtsp(permit.subject_id)
         if mine >= self._max_views_per_subject:
@@ -107,16 +109,6 @@ class RtspDoor:
             ticket_id=asked.ticket_id,
             not_after=asked.expires,
             written=self._view_log.started,
-        )
-
-    def _principal(self, asked: RtspAsked) -> Principal:
-        subject = self._facts.current.subject(asked.subject_id)
-        return Principal(
-            subject_id=asked.subject_id,
-            username="" if subject is None else subject.username,
-            remote=asked.remote,
-            via="ticket",
-            version=asked.subject_version,
         )
 
     def _refuse(self, asked: RtspAsked, refused: Refused) -> None:

@@ -6,12 +6,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from camera_registry.credentials import ApiKey
+from camera_registry.domain import Subject, SubjectKind
 from streamhub.access import tickets
 from streamhub.access.errors import Forbidden
+from streamhub.access.facts import Facts
+from streamhub.access.holding import subject_refusal
 from streamhub.access.permit import _MINT, Permit
 from streamhub.access.policy import Decision
 from streamhub.access.principal import Action, Principal, channel
-from streamhub.access.tickets import Tickets, ticket_key
+from streamhub.access.tickets import Tickets, holder_of, shown_by, ticket_key
 
 NOW = datetime.fromtimestamp(1_800_000_000, UTC)
 KEY = bytes(range(32))
@@ -65,6 +69,33 @@ def test_the_local_operator_gets_none() -> None:
     with pytest.raises(Forbidden) as refused:
         Tickets(KEY, max_valid_s=3600).issue(permit(local=True), ["sub"], 60, NOW)
     assert refused.value.code == "ticket_needs_subject"
+
+
+def test_one_asked_for_with_an_api_key_is_that_key_s() -> None:
+    """A revoked key's tickets are nobody's; while it is there, they may what it may."""
+    subject = Subject("su_p", "platform", "平台", SubjectKind.SERVICE, version=3)
+    key = ApiKey(
+        id="ak_aaaabbbbccccddddeeee",
+        key_hash="0" * 64,
+        prefix="shk_aaaa",
+        subject_id="su_p",
+        name="recorder",
+        actions=None,
+        area_ids=None,
+        created_at=NOW,
+        expires_at=NOW + timedelta(days=1),
+        used_at=None,
+    )
+    with_key = Principal("su_p", "platform", "192.0.2.1", "key", 3, key.id)
+    assert holder_of(with_key) == key.id
+    facts = Facts.build(subjects=[subject], api_keys=[key])
+    shown = shown_by(key.id, 3, "192.0.2.9", facts)
+    assert (shown.subject_id, shown.via, shown.credential_id) == ("su_p", "key", key.id)
+    assert subject_refusal(shown, facts, NOW) is None
+    assert subject_refusal(shown, facts, NOW + timedelta(days=2)) == "key_ended"
+    revoked = Facts.build(subjects=[subject])
+    nobody = shown_by(key.id, 3, "192.0.2.9", revoked)
+    assert subject_refusal(nobody, revoked, NOW) == "unknown_subject"
 
 
 def test_its_key_is_kept_and_signs_no_tokens() -> None:
