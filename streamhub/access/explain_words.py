@@ -37,6 +37,11 @@ _REASONS: Final = {
     "channel_disabled": ("该点位已停用", "the camera is switched off"),
     "purpose_required": ("必须说明事由({ids})", "a purpose has to be named ({ids})"),
     "subject_disabled": ("该账号已停用", "the subject is disabled"),
+    "password_change_due": ("该账号须先修改密码", "the subject has to change its password first"),
+    "second_factor_due": (
+        "该账号须先设置第二因素",
+        "the subject has to set up a second factor first",
+    ),
     "unknown_subject": ("没有该账号", "there is no such subject"),
     "not_there": ("没有该点位", "there is no such camera"),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -13,11 +14,12 @@ from support.command import Command
 
 
 @pytest.fixture(scope="module")
-def command(tmp_path_factory: pytest.TempPathFactory) -> Command:
+def command(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
     made = Command(tmp_path_factory.mktemp("audit") / "data")
     made.ok("area", "add", "110112", "通州区", "--kind", "district")
     made.ok("area", "add", "110112001", "永顺镇", "--kind", "street", "--parent", "110112")
-    return made
+    yield made
+    made.end()
 
 
 def test_an_export_beside_the_service_is_verified_with_the_public_key_alone(
@@ -37,6 +39,7 @@ def test_an_export_beside_the_service_is_verified_with_the_public_key_alone(
     assert (said["ok"], said["rows"], said["faults"]) == (True, 2, [])
     assert said["statement"]["asked"] == {"acts": ["area_create"]}
     assert elsewhere.run("audit", "verify-export", str(file)).returncode == 1
+    elsewhere.end()
     [row] = command.json("audit", "list", "--act", "audit_export")
     assert row["detail"] == {"asked": {"acts": ["area_create"]}, "format": "csv"}
 

@@ -70,3 +70,4 @@ async def test_a_camera_is_steered_by_commands(tmp_path: Path) -> None:
     rows = await asyncio.to_thread(command.json, "audit", "list", "--act", "ptz_go_to_preset")
     assert rows[0]["detail"] == {"preset": kept}
     assert PASSWORD not in command.log()
+    command.end()

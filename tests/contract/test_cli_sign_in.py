@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -11,13 +12,14 @@ from support.command import Command
 
 
 @pytest.fixture
-def command(tmp_path: Path) -> Command:
+def command(tmp_path: Path) -> Iterator[Command]:
     made = Command(tmp_path / "data")
     made.ok("area", "add", "110112", "通州区", "--kind", "district")
     arguments = ("subject", "add", "platform", "--kind", "service", "--password-stdin")
     made.ok(*arguments, given="platform-pass\n")
     made.ok("grant", "add", "platform", "list,live", "--area", "110112")
-    return made
+    yield made
+    made.end()
 
 
 def test_a_key_from_making_to_revoking(command: Command) -> None:

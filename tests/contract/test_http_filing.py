@@ -59,7 +59,7 @@ async def test_a_draft_is_nowhere_for_an_operator(tmp_path: Path) -> None:
             made = await admin.post("/api/v1/channels", json={**CAMERA, "filing": "draft"})
             draft = made.json()
             assert (draft["filing"], draft["filing_note"]) == ("draft", None)
-            assert draft["may"] == ["live", "snapshot", "manage"]
+            assert draft["may"] == ["live", "snapshot", "ptz", "manage"]
             grant = {"subject_id": "su_stranger", "actions": ["list"], "channel_id": draft["id"]}
             await admin.post("/api/v1/grants", json=grant)
         for name in ("yongshun", "lister", "auditor", "stranger"):

@@ -97,7 +97,7 @@ async def test_nothing_of_other_areas_is_reached_or_told(tmp_path: Path) -> None
         assert await told(warden, job) == [
             ("refused", {"area_beyond"}),
             ("refused", {"code_beyond"}),
-            ("refused", {"duplicate_address"}),
+            ("refused", {"device_beyond"}),
             ("refused", {"device_beyond"}),
             ("refused", {"device_beyond"}),
             ("refused", {"area_beyond"}),

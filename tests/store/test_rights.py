@@ -62,7 +62,9 @@ async def test_a_grant_comes_back_as_it_was_given(
     assert await people.get_grant(grant.id) == grant
     async with store.read() as tx:
         assert await tx.grants.all_unrevoked() == [grant]
-        [row] = (await tx.audit.page(AuditQuery(act="grant_create"), limit=9, cursor=None)).items
+        [row] = (
+            await tx.audit.page(AuditQuery(acts=frozenset({"grant_create"})), limit=9, cursor=None)
+        ).items
     assert row.detail["to"] == "role:night"
     assert row.detail["windows"] == ["mon,sun 22:00-06:00"]
     assert row.detail["purpose_required"] is True
