@@ -13,7 +13,7 @@ from gateways.onvif.describe import NOTES
 from gateways.onvif.errors import NEXT_STEP
 
 ROOT = Path(__file__).resolve().parents[2]
-CATALOGUE = ROOT / "web" / "src" / "locales" / "said.zh.ts"
+CATALOGUES = sorted((ROOT / "web" / "src" / "locales").glob("said*.zh.ts"))
 CODE = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
 # What reaches the page: the rooms behind HTTP. The rest is the command line's.
 ROOMS = ("streamhub/api", "streamhub/access", "streamhub/delivery", "streamhub/discovery")
@@ -88,7 +88,11 @@ def _documented() -> Iterator[str]:
 
 
 def _translated() -> dict[str, str]:
-    found = re.findall(r"^  ([a-z0-9_]+): '(.*)',$", CATALOGUE.read_text(), re.MULTILINE)
+    found = [
+        pair
+        for catalogue in CATALOGUES
+        for pair in re.findall(r"^  ([a-z0-9_]+): '(.*)',$", catalogue.read_text(), re.MULTILINE)
+    ]
     assert len(found) == len(dict(found)), "a code stands twice"
     return dict(found)
 

@@ -45,7 +45,7 @@ def command(tmp_path_factory: pytest.TempPathFactory) -> Command:
     made.ok(
         "camera", "add", CODE, "永顺路口1", "--area", "110112", "--url", "rtsp://127.0.0.1:9/main"
     )
-    made.ok("subject", "add", "zhang", "--password-stdin", given="zhang-pass\n")
+    made.ok("subject", "add", "zhang", "--keep", "--password-stdin", given="zhang-pass\n")
     return made
 
 

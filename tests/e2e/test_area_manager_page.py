@@ -43,7 +43,7 @@ async def one_of(client: httpx.AsyncClient, area: dict[str, Any]) -> dict[str, A
 
 async def manager_of(admin: httpx.AsyncClient, area: dict[str, Any]) -> None:
     """Makes the integrator, who manages that area."""
-    subject = {"username": WHO, "display_name": "永顺镇集成商", "kind": "person"}
+    subject = {"username": WHO, "display_name": "永顺镇集成商", "must_change_password": False}
     made = await admin.post("/api/v1/subjects", json={**subject, "password": demo_password(WHO)})
     made.raise_for_status()
     actions = ["list", "live", "snapshot", "manage"]

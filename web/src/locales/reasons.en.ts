@@ -8,6 +8,7 @@ export const reasonsEn: Record<keyof typeof reasonsZh, string> = {
   'reason.forbidden': 'You may see this camera in the list, but not watch it live. Ask for the live right.',
   'reason.no_common_codec': 'This browser cannot play the codec of this camera. Use Chrome or Edge, or have the camera set to H.264.',
   'reason.no_webrtc': 'This browser cannot set up WebRTC. Use Chrome or Edge.',
+  'reason.purpose_required': 'This camera asks what you look for, and this page cannot say it yet. Your platform may, by the API.',
   'reason.channel_disabled': 'This camera is disabled. Ask an administrator to enable it.',
   'reason.over_capacity': 'The service is full; it is asked again by itself. If it lasts, call its operators.',
   'reason.network': 'The connection to the service broke; reconnecting by itself.',

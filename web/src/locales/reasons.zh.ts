@@ -6,6 +6,7 @@ export const reasonsZh = {
   'reason.forbidden': '您可以看到这路通道，但没有实时查看的授权。请申请“实时查看”。',
   'reason.no_common_codec': '浏览器不能播放这路视频的编码。请改用 Chrome 或 Edge，或请管理员把摄像机改为 H.264。',
   'reason.no_webrtc': '浏览器不能建立 WebRTC。请改用 Chrome 或 Edge。',
+  'reason.purpose_required': '查看这路通道须说明事由，本页面暂不支持，请通过平台接口查看。',
   'reason.channel_disabled': '这路通道已停用。请联系管理员启用。',
   'reason.over_capacity': '服务已满负荷，稍后自动重试。若持续出现请联系运维。',
   'reason.network': '与服务的连接中断，正在自动重连。',

@@ -1,15 +1,13 @@
+import { saidAccessZh } from './said.access.zh'
+
 /**
  * What the service says, in Chinese, by its stable code; in English its own sentence is shown. `{detail}`
  * is that sentence, for what this one can't say by itself: which row, which camera, which value.
  * A test (tests/architecture) holds this to the codes that the service has.
  */
 export const saidZh: Readonly<Record<string, string>> = {
+  ...saidAccessZh,
   // Requests and rights
-  unauthenticated: '登录已失效，请重新登录。',
-  bad_credentials: '用户名或密码不正确。',
-  token_expired: '令牌已过期，请重新登录。',
-  token_invalid: '令牌无效，请重新登录。',
-  sign_in_ended: '登录已结束，请重新登录。',
   forbidden: '您没有进行此操作的授权。需要时请向区级管理员申请。',
   access: '您没有进行此操作的授权。',
   cross_origin: '此页面的地址与服务不一致。请从服务的正式地址打开。',
@@ -296,51 +294,4 @@ export const saidZh: Readonly<Record<string, string>> = {
   sub_credentials: '第二个地址的账号与第一个不同，没有采用。一台设备只有一对账号。',
   sub_elsewhere: '第二个地址在另一台主机上，设备的密码不能送去那里。请两路用同一主机，或单独导入。',
   third_stream: '地址多于两个，只采用前两个为主码流和子码流。',
-  // Signing in
-  setup_code_wrong: '设置码不正确。服务重启后会打印新的设置码。',
-  setup_done: '管理员已存在，请直接登录。',
-  password_change_due: '须先修改密码，才能继续。',
-  second_factor_due: '须先设置第二因素，才能继续。',
-  second_factor_needed: '请再输入验证器上的代码。',
-  second_factor_exists: '已经设置了第二因素。需要重设时请先移除。',
-  wrong_password: '密码不正确，请重新输入。',
-  wrong_code: '代码不正确或已用过。请等下一个代码再试。',
-  no_account: '这个账号没有本地密码，请在身份提供方处修改。',
-  no_provider: '本服务没有接入身份提供方。请用用户名和密码登录。',
-  identity_taken: '这个外部身份已属于另一个账号。',
-  key_expired: 'API 密钥已过期，请换一个新的。',
-  key_invalid: 'API 密钥无效或已吊销。',
-  key_not_enough: 'API 密钥不能用于此操作，请由本人登录后进行。',
-  too_many_keys: '这个账号的 API 密钥太多。请先吊销不用的。',
-  // Rights
-  purpose_required: '查看前须说明事由。（{detail}）',
-  purpose_unwanted: '这样的授权不能要求说明事由。',
-  grant_holder: '授权须给一个账号或一个角色，二者择一。',
-  condition_operator: '规则中的比较方式不适用于这个字段。（{detail}）',
-  condition_values: '规则中的取值有误。（{detail}）',
-  unknown_field: '规则中没有这个字段。（{detail}）',
-  unknown_subject: '没有这个账号，请从已有的账号中选择。',
-  window_malformed: '值守时段的写法有误。（{detail}）',
-  too_many_conditions: '规则的条件太多，请减少。',
-  too_many_windows: '值守时段太多，请减少。',
-  role_taken: '这个角色名已被使用。',
-  too_many_roles: '角色太多，请先删除不用的。',
-  too_many_members: '这个角色的成员太多，请分成几个角色。',
-  too_many_purposes: '事由太多，请先删除不用的。',
-  // The audit log
-  audit_broken: '审计日志未通过校验，请立即联系管理员核查。',
-  audit_error: '审计日志暂时无法处理。（{detail}）',
-  audit_key_unfit: '审计签名密钥不可用，请联系管理员。',
-  audit_roots_unfit: '审计根的存放目录不可用，请联系管理员。',
-  export_unreadable: '这个文件不是审计导出，或已损坏。',
-  time_order: '结束时间须在开始时间之后，请对调。',
-  // Steering, and the RTSP door
-  ptz_held: '云台正由他人操作。（{detail}）',
-  ptz_unsupported: '这路摄像机不能转动，或未登记其 ONVIF 地址。',
-  steering_busy: '正在操作的云台太多，请稍后再试。',
-  device_unreachable: '设备没有应答。请检查网络后重试。',
-  device_refused: '设备拒绝了这个操作。（{detail}）',
-  quota_exceeded: '同时查看的路数已达上限。请先关闭不看的。',
-  rtsp_off: '本服务没有开启 RTSP 取流。请联系管理员。',
-  ticket_needs_subject: '取流票据须属于一个账号，请登录后申请。',
 }
