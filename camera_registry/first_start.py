@@ -37,7 +37,7 @@ class FirstStart:
 
     async def is_needed(self) -> bool:
         async with self._store.read() as tx:
-            return await _nobody(tx.subjects)
+            return await nobody(tx.subjects)
 
     async def make(self, draft: FirstStartDraft, password_hash: str, by: Actor) -> Subject:
         """The administrator, with all rights on every district there is.
@@ -52,7 +52,7 @@ class FirstStart:
         )
         async with self._units.begin(by) as unit:
             tx = unit.tx
-            if not await _nobody(tx.subjects):
+            if not await nobody(tx.subjects):
                 raise Conflict(
                     "username", "setup_done", "An administrator exists already: sign in."
                 )
@@ -91,5 +91,5 @@ class FirstStart:
         return subject
 
 
-async def _nobody(subjects: SubjectReader) -> bool:
+async def nobody(subjects: SubjectReader) -> bool:
     return not (await subjects.page(q=None, limit=1, cursor=None)).items

@@ -13,6 +13,7 @@ from .domain import Actor, Grant, Subject, SubjectKind, new_id
 from .drafts import SubjectDraft
 from .errors import NotFound
 from .feed import ChangeFeed
+from .first_start import nobody
 from .store.contract import Store
 from .units import Clock, Unit, Units, utc_now
 
@@ -40,7 +41,8 @@ class Identities:
             subject = await unit.tx.subjects.get(subject_id)
             if subject is None:
                 raise NotFound("subject", subject_id)
-            await unit.tx.identities.delete_of_subject(subject_id)
+            if await unit.tx.identities.delete_of_subject(subject_id):
+                await _put_out(unit, subject)
             await unit.tx.identities.add(identity, subject_id)
             await unit.record("identity_link", of=subject.username, issuer=identity.issuer)
 
@@ -50,8 +52,12 @@ class Identities:
             subject = await unit.tx.subjects.get(subject_id)
             if subject is None:
                 raise NotFound("subject", subject_id)
+            granted = await unit.tx.identities.granted(subject_id)
             if await unit.tx.identities.delete_of_subject(subject_id):
-                await unit.tx.sign_ins.delete_of_subject(subject_id)
+                await _put_out(unit, subject)
+                for grant in granted:  # nobody would take them back any more
+                    await unit.tx.grants.revoke(grant.id, self._clock())
+                    await _record(unit, "grant_revoke", grant, subject)
                 await unit.record("identity_unlink", of=subject.username)
 
     async def arrive(
@@ -71,7 +77,8 @@ class Identities:
             subject_id = await unit.tx.identities.subject_id(identity)
             subject = None if subject_id is None else await unit.tx.subjects.get(subject_id)
             if subject is None:
-                if draft is None:
+                # The first subject is whoever has the setup code, not whoever comes first.
+                if draft is None or await nobody(unit.tx.subjects):
                     return None
                 subject = await self._make(unit, identity, draft)
             if subject.enabled and wanted is not None:
@@ -114,6 +121,12 @@ class Identities:
             await unit.tx.grants.add(grant)
             await unit.tx.identities.add_grant(grant)
             await _record(unit, "grant_create", grant, subject)
+
+
+async def _put_out(unit: Unit, subject: Subject) -> None:
+    """Who came in by the former identity is out: sign-ins, tokens and tickets."""
+    await unit.tx.sign_ins.delete_of_subject(subject.id)
+    await unit.tx.subjects.update(subject)  # raises its version
 
 
 async def _record(unit: Unit, act: str, grant: Grant, subject: Subject) -> None:

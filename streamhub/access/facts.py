@@ -228,6 +228,18 @@ class Facts:
         business."""
         return self.held(subject_id).all
 
+    def is_denied_to_somebody(self, channel_id: str) -> bool:
+        """By a denial of this one channel."""
+        return any(
+            row.denies and row.channel_id == channel_id
+            for rows in self._grants.values()
+            for row in rows
+        )
+
+    def grants_of_role(self, role_id: str) -> tuple[Grant, ...]:
+        """Those that were not revoked."""
+        return tuple(self._grants.get(role_id, ()))
+
     def roles_of(self, subject_id: str) -> list[Role]:
         return [self.roles[each] for each in self._roles_of.get(subject_id, ())]
 

@@ -20,6 +20,7 @@ from .policy import (
     is_undenied,
     scope,
     subject_refusal,
+    what_is_due,
 )
 from .principal import Action, Principal, Resource
 
@@ -109,6 +110,12 @@ class Guard:
             purpose=permit.purpose,
         )
 
+    def require_nothing_due(self, principal: Principal) -> None:
+        """Raises Forbidden while something has to be seen to first."""
+        due = what_is_due(principal, self._facts.current)
+        if due is not None:
+            raise Forbidden(DUE[due], code=due)
+
     def ended(self, principal: Principal) -> str | None:
         """Why the principal's sign-in holds no more, None when it does."""
         if principal.is_local:
@@ -134,9 +141,7 @@ class Guard:
         decision = decide(principal, action, resource, facts, now)
         if decision.reason != "purpose_required":
             self.require(principal, action, resource)
-        area_id = resource.id if resource.kind == "area" else None
-        whole = resource.kind == "channel" or is_undenied(principal, action, area_id, facts, now)
-        if not whole:
+        if not is_undenied(principal, action, resource, facts, now):
             raise Forbidden("Some of it is denied to you there, so you can't pass it on.")
         if not asked_why and asks_why(principal, action, resource, facts, now):
             raise Forbidden(

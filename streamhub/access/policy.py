@@ -187,15 +187,24 @@ def grants_now(principal: Principal, facts: Facts, now: datetime) -> list[Grant]
 
 
 def is_undenied(
-    principal: Principal, action: Action, area_id: str | None, facts: Facts, now: datetime
+    principal: Principal, action: Action, resource: Resource, facts: Facts, now: datetime
 ) -> bool:
-    """Whether nothing in the area or beneath it (None: anywhere) is denied to the principal, now or
-    later: what one passes on must be one's own altogether."""
+    """Whether nothing of it, nor beneath it, is denied to the principal, now or later: what one
+    passes on must be one's own altogether."""
     if principal.is_local:
         return True
+    held = held_by(principal, facts)
+    if resource.kind == "channel":
+        return not any(
+            each.denies
+            and action in each.actions
+            and (each.valid_until is None or each.valid_until > now)
+            for each in _covering(held, resource, facts)
+        )
+    area_id = resource.id if resource.kind == "area" else None
     within = facts.tree.descendants_of_all() if area_id is None else facts.descendants(area_id)
     above = () if area_id is None else facts.area_chain(area_id)
-    for each in held_by(principal, facts).all:
+    for each in held.all:
         if not each.denies or action not in each.actions:
             continue
         if each.valid_until is not None and each.valid_until <= now:

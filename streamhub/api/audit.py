@@ -13,7 +13,7 @@ from streamhub.access.principal import Action, Principal
 
 from .audit_filter import Asked, own
 from .paging import DEFAULT_LIMIT, Cursor, Limit
-from .rights import requires_somewhere, signed_in
+from .rights import in_person, requires_somewhere
 from .services import Provided, Services
 from .times import Time
 
@@ -60,7 +60,7 @@ async def list_audit(
 @router.get("/mine")
 async def list_mine(
     services: Provided,
-    who: Annotated[Principal, signed_in()],
+    who: Annotated[Principal, in_person()],
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> AuditList:

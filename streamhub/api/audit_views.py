@@ -15,7 +15,7 @@ from streamhub.delivery import View
 
 from .audit_filter import Asked, own
 from .paging import DEFAULT_LIMIT, Cursor, Limit
-from .rights import requires_somewhere, signed_in
+from .rights import in_person, requires_somewhere
 from .services import Provided, Services
 from .times import Time
 
@@ -76,7 +76,7 @@ async def report_views(
 @router.get("/mine/views")
 async def report_own_views(
     services: Provided,
-    who: Annotated[Principal, signed_in()],
+    who: Annotated[Principal, in_person()],
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> LookList:
@@ -112,6 +112,7 @@ def _open(services: Services, query: AuditQuery) -> list[View]:
             and query.channel_id in (None, view.channel_id)
             and query.outcome in (None, "ok")
             and query.purpose is None
+            and view.channel_id not in query.except_channel_ids
             and (query.until is None or view.started_at < query.until)
             and (
                 not narrowed

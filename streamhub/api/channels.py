@@ -20,6 +20,9 @@ from .services import Provided, Services
 
 router = APIRouter(prefix="/api/v1/channels", tags=["channels"])
 
+# Where, and at which of a device's channels, a camera is steered.
+STEERED_BY = frozenset({"protocol", "access_port", "channel_number"})
+
 MayDo = Literal["live", "snapshot", "ptz", "manage"]
 _MAY: tuple[tuple[MayDo, Action], ...] = (
     ("live", Action.LIVE),
@@ -179,12 +182,13 @@ async def update_channel(
     permit: Annotated[Permit, requires(Action.MANAGE, channel_in_path)],
     body: ChannelPatch,
 ) -> ChannelDetail:
-    """Moving it needs the right to manage the new area too; another URL, or saying whether it is
-    sensitive, the district."""
+    """Moving it needs the right to manage the new area too; another URL, what it is steered by
+    (its device may have other areas' cameras) or saying whether it is sensitive, the district."""
     given = body.model_fields_set
     if body.area_id is not None:
         services.guard.require(permit.principal, Action.MANAGE, area(body.area_id))
-    if given & {"main_url", "sub_url", "sensitive"}:
+    steered_by = STEERED_BY & (body.facts or {}).keys()
+    if given & {"main_url", "sub_url", "sensitive"} or steered_by:
         services.guard.require(permit.principal, Action.MANAGE, DISTRICT)
     changes: ChannelChanges = {}
     for name in given:
@@ -201,6 +205,12 @@ async def update_channel(
 async def delete_channel(
     services: Provided, permit: Annotated[Permit, requires(Action.MANAGE, channel_in_path)]
 ) -> Response:
+    """One that is sensitive, or denied to somebody, by the district alone: neither would be said
+    of it when it is added again."""
+    facts = services.facts.current
+    row = facts.channel(permit.channel_id)
+    if facts.is_denied_to_somebody(permit.channel_id) or (row is not None and row.sensitive):
+        services.guard.require(permit.principal, Action.MANAGE, DISTRICT)
     await services.registry.delete_channel(permit.channel_id, permit.principal.actor())
     return Response(status_code=204)
 

@@ -4,6 +4,7 @@ Whoever manages an area grants on it, but passes on only what they hold there th
 is for whoever manages the district: it binds those above an area, too.
 """
 
+from collections.abc import Iterable
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Response
@@ -28,7 +29,7 @@ from .grant_bodies import (
 )
 from .paging import DEFAULT_LIMIT, Cursor, Limit
 from .problems import Problem
-from .rights import Who, requires, signed_in
+from .rights import Who, in_person, requires, requires_in_person
 from .services import Provided, Services
 from .times import Time
 
@@ -109,7 +110,7 @@ async def target_of_grant(services: Provided, who: Who, grant_id: str) -> Resour
 @router.get("")
 async def list_grants(
     services: Provided,
-    who: Annotated[Principal, signed_in()],
+    who: Annotated[Principal, in_person()],
     subject_id: Annotated[str | None, Query(description="Also by its roles.")] = None,
     role_id: Annotated[str | None, Query()] = None,
     area_id: Annotated[str | None, Query()] = None,
@@ -118,8 +119,8 @@ async def list_grants(
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> GrantList:
-    """One's own; with `area_id` or `channel_id`, those on what one manages; for whoever manages
-    the district, all."""
+    """One's own (what an API key is for, `/api/v1/me` says); with `area_id` or `channel_id`, those
+    on what one manages; for whoever manages the district, all."""
     guard = services.guard
     if not guard.allows(who, Action.MANAGE, DISTRICT):
         if channel_id is not None:
@@ -146,7 +147,7 @@ async def list_grants(
 @router.post("", status_code=201)
 async def create_grant(
     services: Provided,
-    permit: Annotated[Permit, requires(Action.MANAGE, target_in_body)],
+    permit: Annotated[Permit, requires_in_person(Action.MANAGE, target_in_body)],
     body: GrantCreate,
     idempotency_key: Annotated[str | None, Header()] = None,
 ) -> GrantOut:
@@ -214,12 +215,24 @@ def _target(grant: Grant) -> Resource:
     return DISTRICT if grant.area_id is None else area(grant.area_id)
 
 
+def require_own(services: Services, who: Principal, grants: Iterable[Grant]) -> None:
+    """All that the grants allow, now or later, must be the principal's to pass on: whoever puts
+    somebody into a role, or makes a key in their name, could else have it by a detour."""
+    now = services.now()
+    for grant in grants:
+        if grant.denies or (grant.valid_until is not None and grant.valid_until <= now):
+            continue
+        for action in sorted(grant.actions):
+            services.guard.require_passing_on(
+                who, Action(action), _target(grant), asked_why=grant.purpose_required
+            )
+
+
 def channel_name(services: Services, who: Principal, channel_id: str | None) -> str | None:
-    """The name of a channel that a grant is on; a draft's is for whoever manages it."""
+    """The name of a channel that a grant is on, for whom there is one: a draft's for whoever
+    manages it, one that is denied to them altogether not."""
     row = None if channel_id is None else services.facts.current.channel(channel_id)
-    if row is None or not (
-        row.is_filed or services.guard.allows(who, Action.MANAGE, channel(row.id))
-    ):
+    if row is None or not services.guard.actions_on(who, row):
         return None
     return row.name
 

@@ -208,8 +208,14 @@ async def get_card(services: Provided, permit: MayManage, profile: Profile = "ma
     response_class=Response,
     responses={200: {"content": {"image/jpeg": {}}}},
 )
-async def get_picture(services: Provided, permit: MayManage, profile: Profile = "main") -> Response:
-    """The still that was kept with the card, 480 pixels wide at most."""
+async def get_picture(
+    services: Provided,
+    permit: Annotated[Permit, requires(Action.SNAPSHOT, channel_in_path)],
+    profile: Profile = "main",
+) -> Response:
+    """The still that was kept with the card, 480 pixels wide at most: for whoever manages the
+    camera and may take stills of it."""
+    services.guard.require(permit.principal, Action.MANAGE, permit.resource)
     jpeg = await services.inspections.picture(permit.channel_id, profile)
     row = services.facts.current.channel(permit.channel_id)
     await services.audit.record(
@@ -217,7 +223,11 @@ async def get_picture(services: Provided, permit: MayManage, profile: Profile = 
         principal=permit.principal,
         channel_id=permit.channel_id,
         area_id=None if row is None else row.area_id,
-        detail={"profile": profile, "bytes": len(jpeg)},
+        detail={
+            "profile": profile,
+            "bytes": len(jpeg),
+            **({} if permit.purpose is None else {"purpose": permit.purpose}),
+        },
     )
     return Response(jpeg, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
 

@@ -10,7 +10,14 @@ from camera_registry.credentials import ApiKey
 from streamhub.access.permit import Permit
 from streamhub.access.principal import Action, Principal
 
-from .rights import in_person, requires, requires_in_person, the_district
+from .grants import require_own
+from .rights import (
+    in_person,
+    in_person_with_nothing_due,
+    requires,
+    requires_in_person,
+    the_district,
+)
 from .services import Provided, Services
 from .times import Time
 
@@ -56,8 +63,13 @@ async def list_own_keys(services: Provided, who: Own) -> KeyList:
 
 
 @router.post("/keys", status_code=201)
-async def create_own_key(services: Provided, who: Own, body: KeyCreate) -> NewKey:
-    """A key in one's own name: it allows what one's grants allow, or less."""
+async def create_own_key(
+    services: Provided,
+    who: Annotated[Principal, in_person_with_nothing_due()],
+    body: KeyCreate,
+) -> NewKey:
+    """A key in one's own name: it allows what one's grants allow, or less. Not before one's own
+    password and second factor are seen to: the key would go on without them."""
     return await _make(services, who.subject_id, who, body)
 
 
@@ -77,7 +89,9 @@ async def list_keys(services: Provided, permit: Manages, subject_id: str) -> Key
 async def create_key(
     services: Provided, permit: ManagesInPerson, subject_id: str, body: KeyCreate
 ) -> NewKey:
-    """A key in the subject's name: it allows what the subject's grants allow, or less."""
+    """A key in the subject's name: it allows what the subject's grants allow, or less. All of that
+    must be yours to pass on."""
+    require_own(services, permit.principal, services.facts.current.grants_of(subject_id))
     return await _make(services, subject_id, permit.principal, body)
 
 

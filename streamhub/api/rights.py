@@ -122,6 +122,18 @@ def in_person() -> Any:
     return Depends(right)
 
 
+def in_person_with_nothing_due() -> Any:
+    """As `in_person`, of who has seen to their password and second factor: for what would go on
+    without them."""
+
+    @declares("signed in, not by a key, nothing due")
+    async def right(who: Who, services: Provided) -> Principal:
+        services.guard.require_nothing_due(_in_person(who))
+        return who
+
+    return Depends(right)
+
+
 def requires_in_person(action: Action, resource: Callable[..., Any]) -> Any:
     """As `requires`, but not by an API key."""
 
@@ -135,6 +147,7 @@ def requires_in_person(action: Action, resource: Callable[..., Any]) -> Any:
 
 
 def _in_person(who: Principal) -> Principal:
+    """Raises Forbidden("key_not_enough")."""
     if who.via == "key":
         raise Forbidden("An API key may not do this; sign in.", code="key_not_enough")
     return who

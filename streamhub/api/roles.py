@@ -11,13 +11,15 @@ from camera_registry.drafts import RoleDraft
 from streamhub.access.permit import Permit
 from streamhub.access.principal import Action
 
+from .grants import require_own
 from .paging import DEFAULT_LIMIT, Cursor, Limit, page_in_memory
-from .rights import requires, the_district
+from .rights import requires, requires_in_person, the_district
 from .services import Provided, Services
 
 router = APIRouter(prefix="/api/v1/roles", tags=["roles"])
 
 Manages = Annotated[Permit, requires(Action.MANAGE, the_district)]
+ManagesInPerson = Annotated[Permit, requires_in_person(Action.MANAGE, the_district)]
 
 
 class RoleOut(BaseModel):
@@ -65,7 +67,7 @@ async def list_roles(
 @router.post("", status_code=201)
 async def create_role(
     services: Provided,
-    permit: Manages,
+    permit: ManagesInPerson,
     body: RoleBody,
     idempotency_key: Annotated[str | None, Header()] = None,
 ) -> RoleOut:
@@ -84,14 +86,16 @@ async def get_role(services: Provided, permit: Manages, role_id: str) -> RoleOut
 
 
 @router.put("/{role_id}")
-async def rename_role(services: Provided, permit: Manages, role_id: str, body: RoleBody) -> RoleOut:
+async def rename_role(
+    services: Provided, permit: ManagesInPerson, role_id: str, body: RoleBody
+) -> RoleOut:
     draft = RoleDraft(body.name, body.display_name)
     by = permit.principal.actor()
     return _out(services, await services.people.rename_role(role_id, draft, by))
 
 
 @router.delete("/{role_id}", status_code=204)
-async def delete_role(services: Provided, permit: Manages, role_id: str) -> Response:
+async def delete_role(services: Provided, permit: ManagesInPerson, role_id: str) -> Response:
     """Its grants go with it; views that rested on them have been told to end."""
     await services.people.delete_role(role_id, permit.principal.actor())
     return Response(status_code=204)
@@ -114,16 +118,17 @@ async def list_members(
 
 @router.put("/{role_id}/members/{subject_id}", status_code=204)
 async def add_member(
-    services: Provided, permit: Manages, role_id: str, subject_id: str
+    services: Provided, permit: ManagesInPerson, role_id: str, subject_id: str
 ) -> Response:
-    """A second time changes nothing."""
+    """A second time changes nothing. What the role is granted must be yours to pass on."""
+    require_own(services, permit.principal, services.facts.current.grants_of_role(role_id))
     await services.people.add_member(role_id, subject_id, permit.principal.actor())
     return Response(status_code=204)
 
 
 @router.delete("/{role_id}/members/{subject_id}", status_code=204)
 async def remove_member(
-    services: Provided, permit: Manages, role_id: str, subject_id: str
+    services: Provided, permit: ManagesInPerson, role_id: str, subject_id: str
 ) -> Response:
     """When this answers, the views that rested on it have been told to end."""
     await services.people.remove_member(role_id, subject_id, permit.principal.actor())

@@ -11,12 +11,14 @@ from streamhub.access.permit import Permit
 from streamhub.access.principal import Action
 
 from .paging import DEFAULT_LIMIT, Cursor, Limit
-from .rights import requires, the_district
+from .rights import requires, requires_in_person, the_district
 from .services import Provided
 
 router = APIRouter(prefix="/api/v1/subjects", tags=["subjects"])
 
 Manages = Annotated[Permit, requires(Action.MANAGE, the_district)]
+# Who makes passwords may sign in with them: more than a key is for.
+ManagesInPerson = Annotated[Permit, requires_in_person(Action.MANAGE, the_district)]
 
 
 MustChange = Field(
@@ -78,7 +80,7 @@ async def list_subjects(
 @router.post("", status_code=201)
 async def create_subject(
     services: Provided,
-    permit: Manages,
+    permit: ManagesInPerson,
     body: SubjectCreate,
     idempotency_key: Annotated[str | None, Header()] = None,
 ) -> SubjectOut:
@@ -110,7 +112,7 @@ async def get_subject(services: Provided, permit: Manages, subject_id: str) -> S
 
 @router.patch("/{subject_id}")
 async def update_subject(
-    services: Provided, permit: Manages, subject_id: str, body: SubjectPatch
+    services: Provided, permit: ManagesInPerson, subject_id: str, body: SubjectPatch
 ) -> SubjectOut:
     """Any change ends the subject's tokens; disabling or a new password ends its sign-ins and
     views too."""
@@ -138,7 +140,7 @@ async def update_subject(
 
 
 @router.delete("/{subject_id}", status_code=204)
-async def delete_subject(services: Provided, permit: Manages, subject_id: str) -> Response:
+async def delete_subject(services: Provided, permit: ManagesInPerson, subject_id: str) -> Response:
     await services.people.delete_subject(subject_id, permit.principal.actor())
     return Response(status_code=204)
 

@@ -113,7 +113,7 @@ class RtspDoor:
 
     def _refuse(self, asked: RtspAsked, refused: Refused) -> None:
         self.refused_total += 1
-        log.info(
+        log.debug(
             "rtsp_refused",
             connection=asked.connection_id,
             channel_id=asked.channel_id,

@@ -230,6 +230,8 @@ class Steering:
                 with self._telling(head):
                     async with asyncio.timeout(ACT_S):
                         await head.control.settle()
+                        # It may have taken a while to come to a stop.
+                        self._refuse_others(permit)
                         yield head
             except SteeringError as error:
                 failed = detail | {"code": error.code, "reason": error.reason}

@@ -133,7 +133,10 @@ async def test_the_still_comes_with_the_card_and_looking_at_it_is_written_down(
     running: Running,
 ) -> None:
     await cards_made(running)
-    async with running.as_("warden") as client:
+    async with running.as_("warden") as client:  # who manages, but takes no stills
+        seen = await client.get("/api/v1/channels/ch_y1/inspection.jpg")
+        assert problem(seen) == (403, "forbidden")
+    async with running.as_("admin") as client:
         answer = await client.get("/api/v1/channels/ch_y1/inspection.jpg")
         assert answer.headers["content-type"] == "image/jpeg"
         assert answer.content == b"\xff\xd8one"

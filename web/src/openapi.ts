@@ -387,14 +387,18 @@ export interface paths {
         readonly get: operations["get_channel_api_v1_channels__channel_id__get"];
         readonly put?: never;
         readonly post?: never;
-        /** Delete Channel */
+        /**
+         * Delete Channel
+         * @description One that is sensitive, or denied to somebody, by the district alone: neither would be said
+         *     of it when it is added again.
+         */
         readonly delete: operations["delete_channel_api_v1_channels__channel_id__delete"];
         readonly options?: never;
         readonly head?: never;
         /**
          * Update Channel
-         * @description Moving it needs the right to manage the new area too; another URL, or saying whether it is
-         *     sensitive, the district.
+         * @description Moving it needs the right to manage the new area too; another URL, what it is steered by
+         *     (its device may have other areas' cameras) or saying whether it is sensitive, the district.
          */
         readonly patch: operations["update_channel_api_v1_channels__channel_id__patch"];
         readonly trace?: never;
@@ -448,7 +452,8 @@ export interface paths {
         };
         /**
          * Get Picture
-         * @description The still that was kept with the card, 480 pixels wide at most.
+         * @description The still that was kept with the card, 480 pixels wide at most: for whoever manages the
+         *     camera and may take stills of it.
          */
         readonly get: operations["get_picture_api_v1_channels__channel_id__inspection_jpg_get"];
         readonly put?: never;
@@ -718,8 +723,8 @@ export interface paths {
         };
         /**
          * List Grants
-         * @description One's own; with `area_id` or `channel_id`, those on what one manages; for whoever manages
-         *     the district, all.
+         * @description One's own (what an API key is for, `/api/v1/me` says); with `area_id` or `channel_id`, those
+         *     on what one manages; for whoever manages the district, all.
          */
         readonly get: operations["list_grants_api_v1_grants_get"];
         readonly put?: never;
@@ -1019,7 +1024,8 @@ export interface paths {
         readonly put?: never;
         /**
          * Create Own Key
-         * @description A key in one's own name: it allows what one's grants allow, or less.
+         * @description A key in one's own name: it allows what one's grants allow, or less. Not before one's own
+         *     password and second factor are seen to: the key would go on without them.
          */
         readonly post: operations["create_own_key_api_v1_keys_post"];
         readonly delete?: never;
@@ -1320,7 +1326,7 @@ export interface paths {
         readonly get?: never;
         /**
          * Add Member
-         * @description A second time changes nothing.
+         * @description A second time changes nothing. What the role is granted must be yours to pass on.
          */
         readonly put: operations["add_member_api_v1_roles__role_id__members__subject_id__put"];
         readonly post?: never;
@@ -1523,7 +1529,8 @@ export interface paths {
         readonly put?: never;
         /**
          * Create Key
-         * @description A key in the subject's name: it allows what the subject's grants allow, or less.
+         * @description A key in the subject's name: it allows what the subject's grants allow, or less. All of that
+         *     must be yours to pass on.
          */
         readonly post: operations["create_key_api_v1_subjects__subject_id__keys_post"];
         readonly delete?: never;
@@ -5979,8 +5986,13 @@ export interface operations {
         readonly parameters: {
             readonly query?: {
                 readonly profile?: "main" | "sub";
+                /** @description What for, a code of `/api/v1/purposes`; where it is asked (403 `purpose_required`). */
+                readonly purpose?: string | null;
             };
-            readonly header?: never;
+            readonly header?: {
+                /** @description As the query's `purpose`. */
+                readonly "streamhub-purpose"?: string | null;
+            };
             readonly path: {
                 readonly channel_id: string;
             };
