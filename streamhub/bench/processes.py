@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -95,13 +96,17 @@ def ask_binary(
     Raises BenchError with its last line when it fails.
     """
     last = ""
-    with running(words, core, environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
-        for line in child.stderr or ():
-            last = line.strip() or last
-            if on_line is not None:
-                on_line(last)
-        text = "".join(child.stdout or ())
-        code = child.wait()
+    # Its answer goes to a file: what is longer than a pipe holds would wait for us, who read the
+    # lines until the end.
+    with tempfile.TemporaryFile() as answer:
+        with running(words, core, environment, stdout=answer, stderr=subprocess.PIPE) as child:
+            for line in child.stderr or ():
+                last = line.strip() or last
+                if on_line is not None:
+                    on_line(last)
+            code = child.wait()
+        answer.seek(0)
+        text = answer.read().decode()
     if code != 0:
         raise BenchError(f"{Path(words[0]).name} ended with {code}: {last}")
     result: dict[str, Any] = json.loads(text)
