@@ -195,19 +195,12 @@ def is_undenied(
         return True
     held = held_by(principal, facts)
     if resource.kind == "channel":
-        return not any(
-            each.denies
-            and action in each.actions
-            and (each.valid_until is None or each.valid_until > now)
-            for each in _covering(held, resource, facts)
-        )
+        return not any(_will_deny(g, action, now) for g in _covering(held, resource, facts))
     area_id = resource.id if resource.kind == "area" else None
     within = facts.tree.descendants_of_all() if area_id is None else facts.descendants(area_id)
     above = () if area_id is None else facts.area_chain(area_id)
     for each in held.all:
-        if not each.denies or action not in each.actions:
-            continue
-        if each.valid_until is not None and each.valid_until <= now:
+        if not _will_deny(each, action, now):
             continue
         row = None if each.channel_id is None else facts.channel(each.channel_id)
         if row is not None and row.area_id not in within:
@@ -216,6 +209,12 @@ def is_undenied(
             continue
         return False
     return True
+
+
+def _will_deny(grant: Grant, action: Action, now: datetime) -> bool:
+    """Now, or at some hour to come."""
+    is_over = grant.valid_until is not None and grant.valid_until <= now
+    return grant.denies and action in grant.actions and not is_over
 
 
 def asks_why(

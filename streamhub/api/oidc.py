@@ -12,6 +12,7 @@ from streamhub.oidc.errors import OidcRefused
 from streamhub.oidc.flow import FLOW_S, OidcSignIn
 
 from .cookies import cookie_header, flow_cookie_header
+from .grants import require_own
 from .problems import Problem
 from .rights import public, remote_of, requires, requires_in_person, the_district
 from .services import Provided, Services
@@ -97,7 +98,9 @@ async def identity(services: Provided, permit: Manages, subject_id: str) -> Iden
 async def link(
     services: Provided, permit: ManagesInPerson, subject_id: str, body: IdentityIn
 ) -> Response:
-    """Whom the provider knows by this `sub` signs in as the subject from now on."""
+    """Whom the provider knows by this `sub` signs in as the subject from now on: all that the
+    subject may must be yours to pass on."""
+    require_own(services, permit.principal, services.facts.current.grants_of(subject_id))
     issuer = str(_on(services).settings.issuer)
     await services.identities.link(subject_id, Identity(issuer, body.sub), permit.principal.actor())
     return Response(status_code=204)

@@ -10,6 +10,7 @@ from camera_registry.drafts import SubjectChanges, SubjectDraft
 from streamhub.access.permit import Permit
 from streamhub.access.principal import Action
 
+from .grants import require_own
 from .paging import DEFAULT_LIMIT, Cursor, Limit
 from .rights import requires, requires_in_person, the_district
 from .services import Provided
@@ -115,9 +116,12 @@ async def update_subject(
     services: Provided, permit: ManagesInPerson, subject_id: str, body: SubjectPatch
 ) -> SubjectOut:
     """Any change ends the subject's tokens; disabling or a new password ends its sign-ins and
-    views too."""
+    views too. Who sets a password could sign in with it: all that the subject may must be
+    theirs to pass on."""
     by = permit.principal.actor()
     row = await services.people.get_subject(subject_id)
+    if body.password is not None:
+        require_own(services, permit.principal, services.facts.current.grants_of(subject_id))
     password_hash = None
     if body.password is not None:
         password_hash = await services.passwords.hash(

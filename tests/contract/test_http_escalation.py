@@ -85,6 +85,11 @@ async def test_a_role_is_given_on_by_whom_it_is_theirs(tmp_path: Path) -> None:
             assert problem(refused) == (403, "forbidden")
             own = await clerk.post("/api/v1/subjects/su_lister/keys", json=key)
             assert own.status_code == 201, own.text  # all that it may is the clerk's too
+            password = {"password": "long enough it is"}
+            refused = await clerk.patch("/api/v1/subjects/su_admin", json=password)
+            assert problem(refused) == (403, "forbidden")
+            weaker = await clerk.patch("/api/v1/subjects/su_lister", json=password)
+            assert weaker.status_code == 200, weaker.text
         assert (await admin.put(path)).status_code == 204
 
 

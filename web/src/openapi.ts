@@ -1484,7 +1484,8 @@ export interface paths {
         /**
          * Update Subject
          * @description Any change ends the subject's tokens; disabling or a new password ends its sign-ins and
-         *     views too.
+         *     views too. Who sets a password could sign in with it: all that the subject may must be
+         *     theirs to pass on.
          */
         readonly patch: operations["update_subject_api_v1_subjects__subject_id__patch"];
         readonly trace?: never;
@@ -1503,7 +1504,8 @@ export interface paths {
         readonly get: operations["identity_api_v1_subjects__subject_id__identity_get"];
         /**
          * Link
-         * @description Whom the provider knows by this `sub` signs in as the subject from now on.
+         * @description Whom the provider knows by this `sub` signs in as the subject from now on: all that the
+         *     subject may must be yours to pass on.
          */
         readonly put: operations["link_api_v1_subjects__subject_id__identity_put"];
         readonly post?: never;

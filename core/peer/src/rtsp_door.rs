@@ -303,12 +303,12 @@ impl Mounts for Gate {
             } => {
                 let (status, retry_after_s) = (*status, *retry_after_s);
                 self.state = State::Closed;
-                if status != 401 {
-                    // 401 counts itself. A genuine ticket may not ask without end, either.
-                    self.refused += 1;
+                if status == 401 {
+                    return self.refused_ticket();
                 }
+                // A genuine ticket may not ask without end, either.
+                self.refused += 1;
                 return match (status, retry_after_s) {
-                    (401, _) => self.refused_ticket(),
                     (_, 0) => Mount::Refused { status },
                     _ => Mount::Busy {
                         status,

@@ -24,7 +24,11 @@ fn key() -> Arc<TicketKey> {
 }
 
 fn ticket_for(channel_id: &str) -> String {
-    key().seal(&Ticket {
+    ticket_of(&key(), channel_id)
+}
+
+fn ticket_of(key: &TicketKey, channel_id: &str) -> String {
+    key.seal(&Ticket {
         expires_unix_s: NOW_S + 60,
         ticket_id: "rtk_1".to_owned(),
         profiles: vec!["main".to_owned()],
@@ -162,7 +166,11 @@ fn an_expired_or_foreign_ticket_is_401_and_one_for_another_stream_404() {
     let url = |ticket: &str| format!("{URL}?ticket={ticket}");
     let mut client = Client::new();
     assert_eq!(client.ask(Request::new("OPTIONS", URL)).status, 200);
-    let forged = TicketKey::new(&[8; 32]);
+    let forged = ticket_of(&TicketKey::new(&[8; 32]), "ch_a");
+    assert_eq!(
+        client.ask(Request::new("DESCRIBE", &url(&forged))).status,
+        401
+    );
     let mut other = ticket_for("ch_a");
     assert_eq!(
         client.ask(Request::new("DESCRIBE", &url("x.y"))).status,
@@ -173,7 +181,6 @@ fn an_expired_or_foreign_ticket_is_401_and_one_for_another_stream_404() {
         client.ask(Request::new("DESCRIBE", &url(&other))).status,
         401
     );
-    drop(forged);
     let foreign = ticket_for("ch_b");
     assert_eq!(
         client.ask(Request::new("DESCRIBE", &url(&foreign))).status,
@@ -193,6 +200,21 @@ fn guessing_ends_the_connection() {
     let mut client = Client::new();
     for _ in 0..MAX_TICKETS_REFUSED {
         assert_eq!(client.ask(Request::new("DESCRIBE", URL)).status, 401);
+    }
+    assert_eq!(
+        client.events().pop(),
+        Some(DoorEvent::Over(Over::Misbehaved))
+    );
+}
+
+#[test]
+fn a_genuine_ticket_that_is_refused_does_not_ask_for_ever() {
+    let url = format!("{URL}?ticket={}", ticket_for("ch_a"));
+    let mut client = Client::new();
+    for _ in 0..MAX_TICKETS_REFUSED {
+        client.send(Request::new("DESCRIBE", &url));
+        client.door.refuse(client.now, 403, 0);
+        assert_eq!(client.answer().map(|answer| answer.status), Some(403));
     }
     assert_eq!(
         client.events().pop(),
