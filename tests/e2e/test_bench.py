@@ -31,8 +31,8 @@ def test_ingest_tells_the_delay_of_the_same_run() -> None:
     assert (row["viewers_playing"], row["viewers_unplaced"]) == (20, 0)
     assert row["viewers_lost"] <= drops.count()
     # 15 pictures a second to 20 viewers for 10 s, keyframes apart.
-    assert 1_000 < row["added_ms"]["n"] < 4_000
-    assert 0 < row["added_ms"]["p50"] <= row["added_ms"]["p999"] < PATIENCE_S * 1000
+    assert 2_000 < row["added_ms"]["n"] < 4_000
+    assert 0 < row["added_ms"]["p50"] <= row["added_ms"]["p999"] < 10_000
     assert row["units_unknown"] == 0
     assert 0 < row["cores"] < 1
     assert 0 < row["cores_watched"] < 1
@@ -46,7 +46,7 @@ def test_an_inspection_tells_the_good_from_the_dead() -> None:
     assert row["counts"] == {"plays": 16, "fails": 4}
     assert row["pictures"] == 16
     # Two tries of 5 s for the dead, with a pause of 10 to 15 s between; the good are done before.
-    assert row["seconds"] > 20
+    assert 20 < row["seconds"] < 60
     assert row["good_done_s"] < row["seconds"] - 5
     assert row["looking_cores"] > 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import httpx
@@ -11,7 +12,7 @@ from playwright.async_api import Browser
 
 from support.district import Service
 from support.page import Wall
-from support.watching import PATIENCE_S, ended_views
+from support.watching import ended_views
 
 
 async def channels_of(client: httpx.AsyncClient, count: int = 1) -> list[dict[str, Any]]:
@@ -45,11 +46,12 @@ async def test_an_operator_opens_a_camera_and_sees_moving_pictures(
     before = (await wall.stats())["framesDecoded"]
     numbers: set[int] = set()
     picture = None
-    async with asyncio.timeout(PATIENCE_S):
-        while len(numbers) < 3:
-            picture = await wall.picture()
-            if picture is not None and picture["number"] is not None:
-                numbers.add(picture["number"])
+    started = time.monotonic()
+    while time.monotonic() - started < 1.0:
+        picture = await wall.picture()
+        if picture is not None and picture["number"] is not None:
+            numbers.add(picture["number"])
+    assert len(numbers) >= 3, numbers
     assert picture is not None
     assert picture["luma"] > 16
     stats = await wall.stats()

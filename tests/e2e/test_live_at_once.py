@@ -35,8 +35,8 @@ PICTURES_NEEDED = 4
 BUSY_S = 0.5
 """Of a join's five seconds, what the service waits for a core when others have the machine."""
 TRIES = 4
-"""A machine that is busy with others does not always let a browser draw two pictures in time; a
-viewer that joins late is late each time."""
+"""A join is judged again only where others had the machine: the service waited for a core, or the
+browser did not draw the viewer that had settled. One that failed with all of it is a failure."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ async def test_a_second_after_joining_the_picture_is_that_of_a_settled_viewer(
         await wall.open_channel(channel)
         await wall.wait_decoding()
         await asyncio.sleep(SETTLED_S)  # what is meant: somebody watches for so long
-        joins: list[tuple[SideBySide, bool]] = []
+        joins: list[SideBySide] = []
         for place in PLACES_IN_GOP:
             for _ in range(TRIES):
                 held_up = HeldUp(*service.pids)
@@ -82,26 +82,23 @@ async def test_a_second_after_joining_the_picture_is_that_of_a_settled_viewer(
                     loop_pictures=stream.loop_pictures,
                     watch_ms=WATCH_MS,
                 )
-                was_live = is_live(join, jitters=held_up.seconds() > BUSY_S)
-                if was_live:
+                if is_live(join) or (is_drawn(join) and held_up.seconds() <= BUSY_S):
                     break
-            if not was_live and not is_drawn(join):
-                pytest.skip("this machine is too busy to draw two viewers side by side")
-            joins.append((join, was_live))
+            joins.append(join)
         sent = farm.sent_unix_ms(stream.clip)
-    for place, (join, was_live) in zip(PLACES_IN_GOP, joins, strict=True):
+    for place, join in zip(PLACES_IN_GOP, joins, strict=True):
         print(f"\n{name}, joined at {place:.0%} of a GOP: {words(join, sent)}")
-        assert was_live, join.behind(1_000, 1_000 + WINDOW_MS)
+        assert is_live(join), join.behind(1_000, 1_000 + WINDOW_MS)
 
 
-def is_live(join: SideBySide, *, jitters: bool) -> bool:
+def is_live(join: SideBySide) -> bool:
     """Whether both show the same picture a second after the join. The two are drawn by one busy
-    browser: now and then a picture is shown a turn late, and often where everything `jitters`.
-    """
+    browser: now and then a picture is shown a turn late."""
     second = join.behind(1_000, 1_000 + WINDOW_MS)
+    if len(second) < READINGS_NEEDED:
+        return False
     timely = sum(abs(behind) <= 1 for behind in second)
-    is_steady = jitters or timely >= 0.8 * len(second)
-    return len(second) >= READINGS_NEEDED and abs(median(second)) <= 1 and is_steady
+    return abs(median(second)) <= 1 and timely >= 0.8 * len(second)
 
 
 def is_drawn(join: SideBySide) -> bool:

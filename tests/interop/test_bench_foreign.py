@@ -74,7 +74,7 @@ def test_fanout_counts_what_a_foreign_server_sends(foreign: Foreign) -> None:
     done = bench(*words)
     seen = row(done)
     # 15 pictures a second to each of them.
-    assert 20 <= seen["load"]["steady"]["units"] / VIEWERS <= 100
+    assert 40 <= seen["load"]["steady"]["units"] / VIEWERS <= 80
     assert seen["load"]["opened"] > 0
     assert seen["load"]["refused"] == 0
     assert seen["us_per_packet"] is None
@@ -90,13 +90,13 @@ def test_join_and_delay_give_real_figures(foreign: Foreign) -> None:
     done = bench("join", *url)
     seen = row(done, VIEWERS + 1)  # one is there before them
     # It begins with the next keyframe: one every 2 s.
-    assert 0 < seen["first_keyframe_ms"]["p50"] < PATIENCE_S * 1000
+    assert 0 < seen["first_keyframe_ms"]["p50"] < 3_000
     assert seen["live_ms"]["n"] == VIEWERS
     assert seen["cpu_ms_per_join"] is None
     assert "cpu_ms_per_join are empty" in done.stderr
     seen = row(bench("delay", *url, "--measure-s", "4", "--send-log", str(foreign.send_log)))
     assert seen["added_ms"]["n"] > 100
-    assert 0 < seen["added_ms"]["p50"] < PATIENCE_S * 1000
+    assert 0 < seen["added_ms"]["p50"] < 1_000
     assert seen["viewers_unplaced"] == 0
 
 
