@@ -72,6 +72,7 @@ class ReloadingTls:
         """Raises `TlsFilesUnusable`."""
         self._files = (certificate, key)
         self._seen = self._look()
+        self._warned_of: datetime | None = None
         self.context = self._newest = context_of(certificate, key)
         self.context.sni_callback = self._hand_over
 
@@ -107,22 +108,20 @@ class ReloadingTls:
 
     async def follow(self) -> None:
         """Look at the files from time to time, until cancelled."""
-        warned: datetime | None = None
         while True:
-            await asyncio.to_thread(self.take_changes)
-            warned = self._warn(warned)
+            await asyncio.to_thread(self._look_again)
             await asyncio.sleep(LOOK_EACH_S)
 
-    def _warn(self, warned: datetime | None) -> datetime | None:
+    def _look_again(self) -> None:
+        self.take_changes()
         try:
             ends = expires_at(self._files[0])
         except (OSError, ValueError):
-            return warned
+            return
         days = (ends - datetime.now(UTC)).days
-        if days < EXPIRES_SOON_DAYS and ends != warned:
+        if days < EXPIRES_SOON_DAYS and ends != self._warned_of:
+            self._warned_of = ends
             _log.warning("tls_certificate_expires", days=days, at=ends.isoformat())
-            return ends
-        return warned
 
 
 def _mark(path: Path) -> tuple[int, int, int] | None:
