@@ -160,6 +160,11 @@ def running_farm(password: str, cameras: int = 3000, options: Sequence[str] = ()
             process.wait(PATIENCE_S)
 
 
+LAST_WORDS_BYTES = 6_000
+# Services in the order in which they were started, for whoever has to say why a test failed.
+started: list[Service] = []
+
+
 @dataclass
 class Service:
     """The service as a process on a data directory; may be killed and started again."""
@@ -208,6 +213,7 @@ class Service:
         }
 
     def start(self) -> None:
+        started.append(self)
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "streamhub.cli", "serve"],
@@ -217,6 +223,12 @@ class Service:
                 stderr=subprocess.STDOUT,
             )
         wait_until("the service is healthy", self._healthy)
+
+    def last_words(self) -> str:
+        """The end of its log, and whether it runs."""
+        log = self.log_path.read_bytes() if self.log_path.exists() else b""
+        lives = "stopped" if self.process is None else f"exit code {self.process.poll()}"
+        return f"{log[-LAST_WORDS_BYTES:].decode(errors='replace')}\n{lives}"
 
     def _healthy(self) -> bool:
         assert self.process is not None

@@ -8,6 +8,9 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from support.district import eventually
+from support.patience import PATIENCE_S
+
 MAGIC = 0x24
 
 
@@ -54,7 +57,17 @@ class RtspViewer:
         lines = [f"{method} {url or self.address} RTSP/1.0", f"CSeq: {self._cseq}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         self._writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())
-        return await asyncio.wait_for(self._answers.get(), 30)
+        assert self._reading is not None
+        answer = asyncio.ensure_future(self._answers.get())
+        try:
+            both = {answer, self._reading}
+            await asyncio.wait(both, timeout=PATIENCE_S, return_when=asyncio.FIRST_COMPLETED)
+            if not answer.done() and not self._answers.empty():
+                await answer  # it came together with the end
+            assert answer.done(), f"no answer to {method}; {self._end()}"
+            return answer.result()
+        finally:
+            answer.cancel()
 
     async def describe(self) -> Answer:
         query = "" if self.ticket is None else f"?ticket={self.ticket}"
@@ -64,17 +77,14 @@ class RtspViewer:
         """All the way to the first packet."""
         await self.connect()
         described = await self.describe()
-        assert described.status == 200, described
+        assert described.status == 200, f"{described} {self._end()}"
         track = f"{self.address}/trackID=0"
         set_up = await self.ask("SETUP", track, Transport="RTP/AVP/TCP;unicast;interleaved=0-1")
         assert set_up.status == 200, set_up
         self.rtsp_session_id = set_up.headers["session"].partition(";")[0]
         played = await self.ask("PLAY", Session=self.rtsp_session_id)
         assert played.status == 200, played
-        deadline = time.monotonic() + 30
-        while not self.packets:
-            assert time.monotonic() < deadline, "no packet"
-            await asyncio.sleep(0.01)
+        await eventually("a packet", lambda: bool(self.packets))
 
     async def close(self) -> None:
         self._writer.close()
@@ -82,12 +92,18 @@ class RtspViewer:
             self._reading.cancel()
             await asyncio.gather(self._reading, return_exceptions=True)
 
-    async def wait_end(self, timeout_s: float = 30.0) -> float:
+    async def wait_end(self, timeout_s: float = PATIENCE_S) -> float:
         """Monotonic time at which the service closed the connection."""
         assert self._reading is not None
         await asyncio.wait_for(asyncio.shield(self._reading), timeout_s)
         assert self.ended_at is not None
         return self.ended_at
+
+    def _end(self) -> str:
+        reading = self._reading
+        if reading is None or not reading.done():
+            return "the connection is open"
+        return f"the connection has ended: {reading.exception()!r}"
 
     async def _read(self) -> None:
         with suppress(asyncio.IncompleteReadError, ConnectionError):
