@@ -41,10 +41,12 @@ from .rows import cursor_of, keys_of
 # PostgreSQL, which may hold a million, of what is in one of three hundred.
 WALK_ROWS: Final = 1_500
 WALK_ROWS_POSTGRESQL: Final = 15_000
-# Of several areas an eighth of it at first.
+# An eighth of it at first on PostgreSQL. What is in fewer of those rows than this is rare enough
+# for the index: it finds some thousand, sooner than the rest of the walk would fill the page.
 FIRST_SHARE: Final = 8
+WORTH_A_WALK: Final = 8
 # Rows that are counted among of what is common.
-COUNT_ROWS: Final = 5_000
+COUNT_ROWS: Final = 2_500
 # Of so few each is looked at, in about 10 ms: a grid, a small street, a small registry.
 SCAN_ROWS: Final = 8_000
 # The planner does not know that what is asked for may all stand at the table's end; and one plan
@@ -167,7 +169,7 @@ class CodeSearch:
     async def _in_areas(self, limit: int, after: str, *, count: bool) -> tuple[list[str], _Total]:
         """One code more than `limit`; and the total, where it is wanted."""
         if not self._pieces:
-            codes = await self._codes(self._walked(limit + 1, after))
+            codes = await self._codes(self._first(limit + 1, after))
             return codes, await self._counted() if count else _Total(0)
         if await self._size() <= SCAN_ROWS:
             wanted = max(limit, self._cap if count else 0) + 1
@@ -181,7 +183,7 @@ class CodeSearch:
             if complete and len(codes) <= limit:
                 return codes, _Total(len(codes))
         else:
-            codes = await self._codes(self._walked(limit + 1, after))
+            codes = await self._walk(limit + 1, after)
         if len(codes) > limit:
             return codes, await self._counted_by_walk(len(codes)) if count else _Total(0)
         found = self._found(after).cte("found").prefix_with("MATERIALIZED", dialect=POSTGRESQL)
@@ -216,13 +218,24 @@ class CodeSearch:
         rows = some.cte("looked_at").prefix_with("MATERIALIZED", dialect=POSTGRESQL).c
         return select(rows.code).where(self._held_by(rows.text)).order_by(rows.code)
 
-    def _walked(self, wanted: int, after: str) -> Select[Any]:
+    async def _walk(self, wanted: int, after: str) -> list[str]:
         """The first codes that match, of a bounded number of rows in the order of codes."""
-        if self._pieces:
-            rows = select(_S.code, _S.text).where(self._inside(), *self._between(after))
-            passed = rows.order_by(_S.code).limit(self._walk_rows).subquery("passed").c
-            found = select(passed.code).where(self._held_by(passed.text))
-            return found.order_by(passed.code).limit(wanted)
+        codes: list[str] = []
+        if self._postgresql:
+            first = self._matching(wanted, after, self._walk_rows // FIRST_SHARE)
+            codes = await self._codes(first)
+            if len(codes) == wanted or len(codes) < WORTH_A_WALK:
+                return codes
+        return await self._codes(self._matching(wanted, after, self._walk_rows))
+
+    def _matching(self, wanted: int, after: str, among_rows: int) -> Select[Any]:
+        rows = select(_S.code, _S.text).where(self._inside(), *self._between(after))
+        passed = rows.order_by(_S.code).limit(among_rows).subquery("passed").c
+        found = select(passed.code).where(self._held_by(passed.text))
+        return found.order_by(passed.code).limit(wanted)
+
+    def _first(self, wanted: int, after: str) -> Select[Any]:
+        """The first codes, of whatever there is."""
         if self._postgresql and self._areas is not None:
             firsts = self._firsts(after, wanted, _S.code).c
             return select(firsts.code).order_by(firsts.code).limit(wanted)
@@ -248,10 +261,9 @@ class CodeSearch:
         return select(area.id, *first.c).join(first, true()).subquery("firsts")
 
     async def _walk_areas(self, wanted: int, after: str) -> tuple[list[str], bool]:
-        """The first codes of some areas that match, and whether every row was passed: a few rows
-        first, which what is common needs, then the rest of what a walk may pass."""
+        """The first codes of some areas that match, and whether every row was passed."""
         codes, end = await self._passed(wanted, after, self._walk_rows // FIRST_SHARE)
-        if end is not None and len(codes) < wanted:
+        if end is not None and WORTH_A_WALK <= len(codes) < wanted:
             more, end = await self._passed(wanted - len(codes), end, self._walk_rows)
             codes += more
         return codes, end is None

@@ -26,7 +26,7 @@ def a_working_day(folder: str) -> None:
 
 
 async def _work(service: Service) -> None:
-    async with httpx.AsyncClient(base_url=service.url, timeout=30) as anybody:
+    async with httpx.AsyncClient(base_url=service.url, timeout=PATIENCE_S) as anybody:
         page = await anybody.get("/")
         for asset in re.findall(r'(?:src|href)="(/assets/[^"]+)"', page.text):
             assert (await anybody.get(asset)).status_code == httpx.codes.OK

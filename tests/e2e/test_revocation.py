@@ -144,7 +144,9 @@ async def test_every_way_a_right_ends_stops_the_picture(service: Service) -> Non
         }
         lasting = await admin.post("/api/v1/grants", json=body)
         assert lasting.status_code == 201
-        page = await stack.enter_async_context(httpx.AsyncClient(base_url=service.url, timeout=30))
+        page = await stack.enter_async_context(
+            httpx.AsyncClient(base_url=service.url, timeout=PATIENCE_S)
+        )
         signing_in = {"username": "yongshun", "password": demo_password("yongshun")}
         assert (await page.post("/api/v1/sign-in", json=signing_in)).status_code == 200
         [sign_in] = (await page.get("/api/v1/sign-ins")).json()["items"]

@@ -21,6 +21,7 @@ import pytest
 
 from streamhub import farm_scenes
 from support.district import Farm, Service, copy_of, eventually, running_service
+from support.patience import PATIENCE_S
 from support.rtsp_viewer import RtspViewer
 from support.watching import audit_rows, channels_of, ended_views
 
@@ -73,7 +74,6 @@ async def settled(viewer: RtspViewer, pictures: int = 80) -> None:
     await eventually(
         "the camera has settled",
         lambda: len({packet[4:8] for _, packet in viewer.packets}) >= pictures,
-        60,
     )
 
 
@@ -103,14 +103,14 @@ def by_ffmpeg(url: str, pictures: int, width: int, height: int) -> list[int]:
         "gray",
         "-",
     ]
-    result = subprocess.run(command, capture_output=True, timeout=60, check=False)
+    result = subprocess.run(command, capture_output=True, timeout=PATIENCE_S, check=False)
     assert result.returncode == 0, result.stderr.decode()
     frames = np.frombuffer(result.stdout, np.uint8).reshape(-1, height, width)
     return numbers_in(list(frames))
 
 
 def by_pyav(url: str, pictures: int, height: int) -> list[int]:
-    with av.open(url, options={"rtsp_transport": "tcp"}, timeout=30) as container:
+    with av.open(url, options={"rtsp_transport": "tcp"}, timeout=PATIENCE_S) as container:
         decoded = container.decode(video=0)
         found = [next(decoded).to_ndarray(format="gray")[:height] for _ in range(pictures)]
     return numbers_in(found)

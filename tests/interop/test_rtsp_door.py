@@ -23,6 +23,7 @@ import pytest
 from streamhub import _core, farm_scenes
 from streamhub.access.tickets import MAC_BYTES, PREFIX
 from support.district import eventually
+from support.patience import PATIENCE_S
 from support.rtsp_viewer import RtspViewer
 
 from .farm_process import PASSWORD, Farm, running_farm
@@ -104,7 +105,9 @@ def test_gstreamer_asks_for_udp_and_is_content_with_tcp(farm: Farm) -> None:
     with a_door() as door:
         door.pull("ch_a/sub", farm, "/cam/7/sub")
         command = [DEBIAN_PYTHON, str(script), door.url("ch_a/sub"), "60"]
-        played = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
+        played = subprocess.run(
+            command, capture_output=True, text=True, timeout=PATIENCE_S, check=False
+        )
         assert played.returncode == 0, played.stderr
         seen = json.loads(played.stdout)
     assert seen["error"] == ""
@@ -194,9 +197,9 @@ async def test_half_requests_garbage_and_a_hundred_silent_ones_do_no_harm(farm: 
                 each.sendall(bytes(range(256)) * 8)
         # Of one address 64 may be there without a ticket: garbage ends some, others are refused.
         ended = lambda: door.core.stats()["counters"]["rtsp_refused"]  # noqa: E731
-        await eventually("some are refused", lambda: ended() > 0, 30)
+        await eventually("some are refused", lambda: ended() > 0)
         before = len(viewer.packets)
-        await eventually("the picture goes on", lambda: len(viewer.packets) > before + 30, 30)
+        await eventually("the picture goes on", lambda: len(viewer.packets) > before + 30)
         for each in sockets:
             each.close()
         assert door.core.stats()["counters"]["worker_faults"] == 0

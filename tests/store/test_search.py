@@ -349,6 +349,7 @@ async def test_of_what_is_common_some_rows_are_counted(
     monkeypatch.setattr(repos_search, "SCAN_ROWS", -1)
     for name in ("WALK_ROWS", "WALK_ROWS_POSTGRESQL"):
         monkeypatch.setattr(repos_search, name, 10)
+    monkeypatch.setattr(repos_search, "WORTH_A_WALK", 0)
     for areas in (None, frozenset({"a", "b"})):
         query = ChannelQuery(q="路口", area_ids=areas)
         first = await page(store, query, limit=2)

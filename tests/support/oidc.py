@@ -18,6 +18,7 @@ from urllib.parse import urljoin
 import httpx
 
 from support.district import free_port
+from support.patience import PATIENCE_S
 
 FOLDER = Path(__file__).parent / "oidc_provider"
 CLIENT_ID = "streamhub"
@@ -104,7 +105,7 @@ def running_provider(public_url: str) -> Iterator[OidcProvider]:
 
 async def sign_in_there(url: str, login: str, *, agree: bool = True) -> str:
     """Fills in the provider's forms; gives the address that it sends the browser back to."""
-    async with httpx.AsyncClient(timeout=30) as browser:
+    async with httpx.AsyncClient(timeout=PATIENCE_S) as browser:
         answer = await browser.get(url)
         for _ in range(MAX_STEPS):
             if answer.is_redirect:

@@ -12,6 +12,8 @@ from support.district import eventually
 from support.patience import PATIENCE_S
 
 MAGIC = 0x24
+# The door answers within 10 s, be it that there is nothing yet: a machine may stand still so long.
+MAX_TRIES = 3
 
 
 @dataclass
@@ -74,10 +76,14 @@ class RtspViewer:
         return await self.ask("DESCRIBE", f"{self.address}{query}")
 
     async def play(self) -> None:
-        """All the way to the first packet."""
-        await self.connect()
-        described = await self.describe()
-        assert described.status == 200, f"{described} {self._end()}"
+        """All the way to the first packet. Told to come again, it does, as players do."""
+        for _ in range(MAX_TRIES):
+            await self.connect()
+            described = await self.describe()
+            if described.status not in (503, 504) or "retry-after" not in described.headers:
+                break
+            await self.close()
+        assert described.status == 200, f"{described}; {self._end()}"
         track = f"{self.address}/trackID=0"
         set_up = await self.ask("SETUP", track, Transport="RTP/AVP/TCP;unicast;interleaved=0-1")
         assert set_up.status == 200, set_up
