@@ -72,6 +72,7 @@ class Grant:
     conditions: tuple[Condition, ...] = ()
     windows: tuple[WeeklyWindow, ...] = ()  # none: at all times; else within any of them
     purpose_required: bool = False  # of an allow: whoever uses it says what for
+    lent_by: str | None = None  # of a loan: the username of who allowed it
 
     @property
     def denies(self) -> bool:

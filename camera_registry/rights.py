@@ -6,6 +6,7 @@ Whether the caller may do them is decided before, in `streamhub.access`.
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import datetime
 from typing import Any, Final
 
 from . import grant_terms
@@ -15,7 +16,7 @@ from .drafts import GrantDraft
 from .errors import Conflict, NotFound, ValidationFailed
 from .grant_terms import DAYS, clock
 from .store.contract import ReadTx, Store, WriteTx
-from .units import Clock, Units
+from .units import Clock, Unit, Units
 
 MAX_PURPOSES: Final = 50  # a list to choose from
 
@@ -91,15 +92,7 @@ class GrantCases:
                 raise _unknown("area_id", "unknown_area", "area")
             if draft.channel_id is not None and await tx.channels.get(draft.channel_id) is None:
                 raise _unknown("channel_id", "unknown_channel", "channel")
-            await tx.grants.add(grant)
-            await unit.record(
-                "grant_create",
-                channel_id=grant.channel_id,
-                area_id=grant.area_id,
-                id=grant.id,
-                to=to,
-                **_told(grant),
-            )
+            await add(unit, grant, to)
         return grant
 
     async def revoke_grant(self, grant_id: str, by: Actor) -> Grant:
@@ -110,19 +103,7 @@ class GrantCases:
                 raise NotFound("grant", grant_id)
             if before.revoked_at is not None:
                 return before
-            grant = await unit.tx.grants.revoke(grant_id, self._clock())
-            if grant is None:
-                raise NotFound("grant", grant_id)
-            await unit.record(
-                "grant_revoke",
-                channel_id=grant.channel_id,
-                area_id=grant.area_id,
-                id=grant.id,
-                to=await _holder(unit.tx, grant) or grant.subject_id or grant.role_id,
-                effect=grant.effect.value,
-                actions=sorted(grant.actions),
-            )
-        return grant
+            return await revoke(unit, grant_id, self._clock())
 
     # --- purposes ---------------------------------------------------------------------------------
 
@@ -157,6 +138,36 @@ class GrantCases:
             await unit.record("purpose_remove", code=code)
 
 
+async def add(unit: Unit, grant: Grant, to: str) -> None:
+    """Inside a unit of work, with its audit row; `to`: the name of who gets it."""
+    await unit.tx.grants.add(grant)
+    await unit.record(
+        "grant_create",
+        channel_id=grant.channel_id,
+        area_id=grant.area_id,
+        id=grant.id,
+        to=to,
+        **_told(grant),
+    )
+
+
+async def revoke(unit: Unit, grant_id: str, at: datetime) -> Grant:
+    """Inside a unit of work, with its audit row. Raises NotFound."""
+    grant = await unit.tx.grants.revoke(grant_id, at)
+    if grant is None:
+        raise NotFound("grant", grant_id)
+    await unit.record(
+        "grant_revoke",
+        channel_id=grant.channel_id,
+        area_id=grant.area_id,
+        id=grant.id,
+        to=await _holder(unit.tx, grant) or grant.subject_id or grant.role_id,
+        effect=grant.effect.value,
+        actions=sorted(grant.actions),
+    )
+    return grant
+
+
 async def _holder(tx: ReadTx | WriteTx, grant: Grant) -> str | None:
     """A subject's username, or `role:` and the role's name."""
     if grant.role_id is not None:
@@ -185,6 +196,8 @@ def _told(grant: Grant) -> dict[str, Any]:
         ]
     if grant.purpose_required:
         told["purpose_required"] = True
+    if grant.lent_by is not None:
+        told["lent_by"] = grant.lent_by
     return told
 
 

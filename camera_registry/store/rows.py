@@ -320,6 +320,7 @@ def grant_from(row: AnyRow) -> Grant:
             WeeklyWindow(tuple(days), start, end) for days, start, end in json.loads(row.windows)
         ),
         row.purpose_required,
+        row.lent_by,
     )
 
 
@@ -343,6 +344,7 @@ def grant_values(grant: Grant) -> dict[str, Any]:
             [[each.days, each.start_min, each.end_min] for each in grant.windows]
         ),
         "purpose_required": grant.purpose_required,
+        "lent_by": grant.lent_by,
     }
 
 

@@ -435,6 +435,28 @@ grants = Table(
     Column("conditions", Text, nullable=False, server_default="[]"),  # JSON
     Column("windows", Text, nullable=False, server_default="[]"),  # JSON
     Column("purpose_required", Boolean, nullable=False, server_default=false()),
+    Column("lent_by", String(80), nullable=True),  # of a loan: who allowed it
+    Index(None, "created_at", "id"),
+)
+
+# Cameras that were asked for, and the answers; what a loan lends, and until when, is its grant's.
+loans = Table(
+    "loans",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("subject_id", ForeignKey("subjects.id", ondelete="CASCADE"), nullable=False),
+    Column("asked", String(32), nullable=False),  # no foreign key: there may be no such channel
+    Column("actions", String(128), nullable=False),  # sorted, joined by commas
+    Column("reason", String(500), nullable=False),
+    Column("minutes", Integer, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("lapses_at", UtcTime, nullable=False),
+    Column("withdrawn_at", UtcTime, nullable=True),
+    Column("answered_at", UtcTime, nullable=True),
+    Column("answered_by", String(80), nullable=True),  # no foreign key: answers outlive subjects
+    Column("refusal", String(500), nullable=True),
+    Column("grant_id", ForeignKey("grants.id", ondelete="SET NULL"), nullable=True, index=True),
+    Index(None, "subject_id", "created_at", "id"),
     Index(None, "created_at", "id"),
 )
 

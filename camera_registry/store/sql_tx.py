@@ -18,6 +18,7 @@ from .repos_credentials import SqlApiKeys, SqlSignIns
 from .repos_identities import SqlIdentities
 from .repos_imports import SqlJobs, SqlVersions
 from .repos_inspections import SqlInspections
+from .repos_loans import SqlLoans
 from .repos_people import SqlSubjects
 from .repos_rights import SqlGrants, SqlPurposes, SqlRoles
 from .repos_runs import add_runs
@@ -50,6 +51,7 @@ class SqlReadTx:
         self.subjects = SqlSubjects(self._tx)
         self.roles = SqlRoles(self._tx)
         self.grants = SqlGrants(self._tx)
+        self.loans = SqlLoans(self._tx)
         self.purposes = SqlPurposes(self._tx)
         self.sign_ins = SqlSignIns(self._tx)
         self.api_keys = SqlApiKeys(self._tx)
