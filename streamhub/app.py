@@ -27,6 +27,7 @@ from camera_registry.first_start import FirstStart
 from camera_registry.identity_cases import Identities
 from camera_registry.imports import Imports, WorkerChecker
 from camera_registry.inspection.cases import InspectionCases
+from camera_registry.loan_cases import Loans
 from camera_registry.people import People
 from camera_registry.service import Registry
 from camera_registry.store import open_store
@@ -259,6 +260,7 @@ async def _build(
         inspections=inspections,
         inspector=inspector,
         people=People(store, feed),
+        loans=Loans(store, feed, **settings.loans.model_dump()),
         credentials=credentials,
         second_factors=second_factors,
         identities=identities,

@@ -27,6 +27,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from camera_registry.loans import MAX_HOURS, MAX_OPEN_HOURS
 from camera_registry.secret import Secret
 from streamhub.oidc.settings import OidcSettings
 
@@ -200,6 +201,15 @@ class SignInSettings(BaseModel):
     key_max_days: int = Field(default=366, ge=1, le=3660)
 
 
+class LoanSettings(BaseModel):
+    """How long a camera may be lent, and how long a question waits for its answer."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    max_hours: float = Field(default=24.0, ge=0.05, le=MAX_HOURS)
+    open_hours: float = Field(default=24.0, ge=0.05, le=MAX_OPEN_HOURS)
+
+
 class WebhookSettings(BaseModel):
     """Where webhooks may point. Private addresses always may: that is where receivers are."""
 
@@ -246,6 +256,7 @@ class Settings(BaseSettings):
     dial: DialSettings = DialSettings()
     sign_in: SignInSettings = SignInSettings()
     oidc: OidcSettings = OidcSettings()
+    loans: LoanSettings = LoanSettings()
     webhooks: WebhookSettings = WebhookSettings()
     audit: AuditSettings = AuditSettings()
     log: LogSettings = LogSettings()

@@ -70,10 +70,12 @@ def sentence(what: Explanation) -> Sentence:
     who, where, at = what.subject.username, what.channel.name, _time(what.at)
     if decision.allowed:
         answer_zh, answer_en = "可以", "may"
-        why_zh, why_en = f"依据授权 {ids},长期有效", f"by {ids}, until something is changed"
+        end_zh, end_en = "长期有效", "until something is changed"
         if decision.until is not None:
             end = _time(decision.until)
-            why_zh, why_en = f"依据授权 {ids},至 {end}", f"by {ids}, until {end}"
+            end_zh, end_en = f"至 {end}", f"until {end}"
+        lent_zh, lent_en = _lent(what)
+        why_zh, why_en = f"{lent_zh}依据授权 {ids},{end_zh}", f"{lent_en}by {ids}, {end_en}"
     else:
         answer_zh, answer_en = "不可以", "may not"
         why_zh, why_en = (text.format(ids=ids) for text in _REASONS[decision.reason])
@@ -96,6 +98,8 @@ def of_line(line: GrantLine, facts: Facts) -> Sentence:
     role = facts.roles.get(grant.role_id or "")
     by_zh = "" if role is None else f"(角色 {role.name})"
     by_en = "" if role is None else f" (by the role {role.name})"
+    if grant.lent_by is not None:
+        by_zh, by_en = f"(借用,{grant.lent_by} 批准)", f" (a loan, allowed by {grant.lent_by})"
     turns_zh = turns_en = ""
     if line.until is not None:
         ends = line.decides
@@ -106,6 +110,16 @@ def of_line(line: GrantLine, facts: Facts) -> Sentence:
         f"{grant.id}{by_zh} {zh}{turns_zh}{hours_zh}",
         f"{grant.id}{by_en} {en}{turns_en}{hours_en}",
     )
+
+
+def _lent(what: Explanation) -> tuple[str, str]:
+    """Words before what allows it, where that is on loan altogether."""
+    allowing = [line.grant for line in what.lines if line.grant.id in what.decision.grant_ids]
+    names = {each.lent_by for each in allowing if each.lent_by is not None}
+    if not names or any(each.lent_by is None for each in allowing):
+        return "", ""
+    by = ", ".join(sorted(names))
+    return f"借用,{by} 批准,", f"on loan, allowed by {by}, "
 
 
 def _hours(grant: Grant) -> tuple[str, str]:

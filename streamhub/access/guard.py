@@ -17,6 +17,7 @@ from .policy import (
     actions_on,
     asks_why,
     decide,
+    is_borrowed,
     is_undenied,
     scope,
     subject_refusal,
@@ -136,18 +137,24 @@ class Guard:
     ) -> None:
         """Whether the principal may give the action on to others: it is theirs there altogether,
         with nothing in it denied, and without a question that they are asked and the others
-        (`asked_why`: they are, too) would not be. Raises as `require`."""
+        (`asked_why`: they are, too) would not be; and it is not on loan. Raises as `require`."""
         facts, now = self._facts.current, self._now()
         decision = decide(principal, action, resource, facts, now)
         if decision.reason != "purpose_required":
             self.require(principal, action, resource)
         if not is_undenied(principal, action, resource, facts, now):
             raise Forbidden("Some of it is denied to you there, so you can't pass it on.")
+        if is_borrowed(principal, action, resource, facts, now):
+            raise Forbidden("You have it there on loan, so you can't pass it on.")
         if not asked_why and asks_why(principal, action, resource, facts, now):
             raise Forbidden(
                 "You are asked for a purpose there, so whoever has it of you must be, too: set "
                 "purpose_required."
             )
+
+    def asks_why(self, principal: Principal, action: Action, resource: Resource) -> bool:
+        """Whether the principal's own right to it always asks for a purpose, grant by grant."""
+        return asks_why(principal, action, resource, self._facts.current, self._now())
 
     def scope(self, principal: Principal, action: Action) -> Scope:
         """Where the principal may do the action now."""

@@ -35,6 +35,7 @@ __all__ = [
     "decide",
     "deciding",
     "grants_now",
+    "is_borrowed",
     "is_undenied",
     "scope",
     "subject_refusal",
@@ -220,7 +221,8 @@ def _will_deny(grant: Grant, action: Action, now: datetime) -> bool:
 def asks_why(
     principal: Principal, action: Action, resource: Resource, facts: Facts, now: datetime
 ) -> bool:
-    """Whether the principal's own right to it always asks for a purpose, grant by grant."""
+    """Whether the principal's own right to it, on loan not counted, always asks for a purpose,
+    grant by grant."""
     if principal.is_local or action not in ASKED_WHY:
         return False
     if resource.kind == "district":
@@ -229,7 +231,18 @@ def asks_why(
     else:
         grants = list(_covering(held_by(principal, facts), resource, facts))
     said = [g for g in grants if action in g.actions and not g.denies and is_open(g, now)]
-    return all(each.purpose_required for each in said)
+    return all(each.purpose_required for each in said if each.lent_by is None)
+
+
+def is_borrowed(
+    principal: Principal, action: Action, resource: Resource, facts: Facts, now: datetime
+) -> bool:
+    """Whether all that allows it to the principal now is on loan."""
+    if principal.is_local or resource.kind == "district":
+        return False
+    covering = _covering(held_by(principal, facts), resource, facts)
+    said = [g for g in covering if action in g.actions and not g.denies and is_open(g, now)]
+    return bool(said) and all(each.lent_by is not None for each in said)
 
 
 def deciding(subject_id: str, resource: Resource, facts: Facts) -> Sequence[Grant]:

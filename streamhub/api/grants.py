@@ -55,6 +55,7 @@ class GrantOut(BaseModel):
     conditions: list[ConditionBody]
     windows: list[WindowBody]
     purpose_required: bool
+    lent_by: str | None = Field(description="Of a loan: the username of who allowed it.")
 
 
 class GrantList(BaseModel):
@@ -260,4 +261,5 @@ def _out(services: Services, who: Principal, row: Grant) -> GrantOut:
         conditions=conditions_out(row),
         windows=windows_out(row),
         purpose_required=row.purpose_required,
+        lent_by=row.lent_by,
     )

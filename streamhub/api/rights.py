@@ -117,7 +117,7 @@ def in_person() -> Any:
 
     @declares("signed in, not by a key")
     async def right(who: Who) -> Principal:
-        return _in_person(who)
+        return must_be_in_person(who)
 
     return Depends(right)
 
@@ -128,7 +128,7 @@ def in_person_with_nothing_due() -> Any:
 
     @declares("signed in, not by a key, nothing due")
     async def right(who: Who, services: Provided) -> Principal:
-        services.guard.require_nothing_due(_in_person(who))
+        services.guard.require_nothing_due(must_be_in_person(who))
         return who
 
     return Depends(right)
@@ -141,12 +141,12 @@ def requires_in_person(action: Action, resource: Callable[..., Any]) -> Any:
     async def right(
         who: Who, services: Provided, target: Annotated[Resource, Depends(resource)]
     ) -> Permit:
-        return services.guard.require(_in_person(who), action, target)
+        return services.guard.require(must_be_in_person(who), action, target)
 
     return Depends(right)
 
 
-def _in_person(who: Principal) -> Principal:
+def must_be_in_person(who: Principal) -> Principal:
     """Raises Forbidden("key_not_enough")."""
     if who.via == "key":
         raise Forbidden("An API key may not do this; sign in.", code="key_not_enough")

@@ -18,6 +18,7 @@ from camera_registry.filing import Filings
 from camera_registry.identity_cases import Identities
 from camera_registry.imports import Imports
 from camera_registry.inspection.cases import InspectionCases
+from camera_registry.loan_cases import Loans
 from camera_registry.people import People
 from camera_registry.service import Registry
 from camera_registry.store.contract import Store
@@ -57,6 +58,7 @@ class Services:
     inspections: InspectionCases
     inspector: Inspector
     people: People
+    loans: Loans
     credentials: Credentials
     webhooks: Webhooks
     couriers: Couriers

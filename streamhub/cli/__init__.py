@@ -34,6 +34,7 @@ def build() -> typer.Typer:
         camera_ptz,
         device,
         grant_explain,
+        loan,
         purpose,
         role,
         serve,
@@ -56,6 +57,7 @@ def build() -> typer.Typer:
     app.add_typer(cameras, name="camera")
     app.add_typer(device.app, name="device")
     app.add_typer(grant_explain.app, name="grant")
+    app.add_typer(loan.app, name="loan")
     app.add_typer(role.app, name="role")
     app.add_typer(purpose.app, name="purpose")
     subject.app.add_typer(subject_key.app, name="key")

@@ -138,6 +138,14 @@ BODIES: dict[tuple[str, str], dict[str, object]] = {
         "actions": ["live"],
         "area_id": "ar_liyuan",
     },
+    ("POST", "/api/v1/loans"): {
+        "channel": "11011200111310000004",
+        "actions": ["live"],
+        "reason": "x",
+        "minutes": 5,
+    },
+    ("POST", "/api/v1/loans/{loan_id}/allow"): {},
+    ("POST", "/api/v1/loans/{loan_id}/refuse"): {"reason": "x"},
 }
 LISTS = {"/api/v1/areas", "/api/v1/channels", "/api/v1/views", "/api/v1/grants"}
 OWN = {
@@ -150,6 +158,8 @@ OWN = {
     ("DELETE", "/api/v1/sign-ins"),
     ("GET", "/api/v1/keys"),
     ("POST", "/api/v1/keys"),
+    ("GET", "/api/v1/loans/mine"),
+    ("POST", "/api/v1/loans"),
     ("GET", "/api/v1/me/second-factor"),
 }
 # Of one's own account, too: what is sent here is wrong.
@@ -184,6 +194,7 @@ async def _call(
         sign_in_id="si_none",
         key_id="ak_none",
         role_id="ro_none",
+        loan_id="lo_none",
         code="duty",
     )
     if path == "/api/v1/events":

@@ -1,4 +1,4 @@
-"""`streamhub role`, `purpose`, and the terms of `grant`; why, and who can. Run in this process."""
+"""`streamhub role`, `purpose`, `loan` and `grant`; why, and who can. Run in this process."""
 
 from __future__ import annotations
 
@@ -79,6 +79,31 @@ def test_a_shift_from_its_role_to_who_can(command: Command) -> None:
     assert [each["name"] for each in command.json("role", "list")] == ["late"]
     command.ok("role", "delete", "late")
     assert command.json("role", "list") == []
+
+
+def test_a_loan_from_the_telephone_to_its_end(command: Command) -> None:
+    """Without a service, as the local operator: in somebody's name."""
+    command.ok("subject", "add", "li", "--keep", "--password-stdin", given="li-pass-word\n")
+    first = command.json("loan", "ask", "li", CODE, "追踪逆行车辆", "--minutes", "90")
+    assert (first["state"], first["username"], first["actions"]) == ("open", "li", ["live"])
+    assert "永顺路口1" in command.ok("loan", "list", "--state", "open")
+    lent = command.json("loan", "allow", first["id"], "--minutes", "30")
+    assert (lent["state"], lent["lent"]) == ("running", ["list", "live"])
+    assert "借用,local:" in command.ok("grant", "explain", "li", CODE, "live")
+    assert command.ok("loan", "end", first["id"]) == f"ended {first['id']}\n"
+    assert command.json("grant", "who-can", CODE) == []
+
+    second = command.json("loan", "ask", "li", CODE, "x", "--actions", "live,snapshot")
+    command.ok("loan", "refuse", second["id"], "正在检修")
+    assert command.json("loan", "list") == []
+    assert "no such thing" in str(command.refused("loan", "allow", "lo_none"))
+    for arguments, sentence in (
+        (("ask", "li", "110112", "x"), "20-digit"),
+        (("ask", "nobody", CODE, "x"), "no subject"),
+        (("ask", "li", CODE, "x", "--actions", "ptz"), "actions"),
+        (("allow", second["id"]), "answered"),
+    ):
+        assert sentence in str(command.refused("loan", *arguments)), arguments
 
 
 def test_purposes_are_the_district_s_own(command: Command) -> None:

@@ -58,6 +58,7 @@ KNOWN: dict[str, tuple[Any, ...]] = {
     "subject_id": ("su_lister", "su_warden", "su_none"),
     "grant_id": ("gr_lister", "gr_auditor", "gr_none"),
     "version": (1, 2),
+    "channel": ("11011200111310000002", "ch_y2", "11011200111310000099"),
     "code": ("11011200111310000098", "110112001002"),
     "host": ("192.0.2.1", "box"),
     "main_url": ("rtsp://192.0.2.1/main", "rtsp://u:p@192.0.2.1/main"),
@@ -94,12 +95,15 @@ async def prepared(running: Running, admin: httpx.AsyncClient) -> dict[str, tupl
     view = await admin.post(
         "/whep/ch_y1", content=OFFER, headers={"Content-Type": "application/sdp"}
     )
-    for answer in (webhook, job, view):
+    question = {"channel": "ch_y1", "actions": ["live"], "reason": "x", "minutes": 60}
+    loan = await admin.post("/api/v1/loans", json={**question, "subject_id": "su_lister"})
+    for answer in (webhook, job, view, loan):
         assert answer.is_success, answer.text
     return KNOWN | {
         "webhook_id": (webhook.json()["id"], "wh_none"),
         "import_id": (job.json()["id"], "im_none"),
         "view_id": (view.headers["location"].rsplit("/", 1)[1], "0" * 32),
+        "loan_id": (loan.json()["id"], "lo_none"),
     }
 
 

@@ -1054,6 +1054,110 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/api/v1/loans": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * List Loans
+         * @description Of the cameras that one manages: what waits for an answer, and what is lent. To whoever
+         *     manages the district also what no camera is.
+         */
+        readonly get: operations["list_loans_api_v1_loans_get"];
+        readonly put?: never;
+        /**
+         * Ask For Loan
+         * @description Takes the question, whether there is such a camera or not.
+         */
+        readonly post: operations["ask_for_loan_api_v1_loans_post"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/api/v1/loans/{loan_id}/allow": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Allow Loan
+         * @description Lends it, or less: what one holds there oneself, altogether. Whoever is asked for a purpose
+         *     lends so that the other is asked, too.
+         */
+        readonly post: operations["allow_loan_api_v1_loans__loan_id__allow_post"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/api/v1/loans/{loan_id}/end": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * End Loan
+         * @description Takes one's own question back, or ends a loan early: when this answers, its views have been
+         *     told to end.
+         */
+        readonly post: operations["end_loan_api_v1_loans__loan_id__end_post"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/api/v1/loans/{loan_id}/refuse": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /** Refuse Loan */
+        readonly post: operations["refuse_loan_api_v1_loans__loan_id__refuse_post"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/api/v1/loans/mine": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * List Own Loans
+         * @description What one asked for, newest first; what is long over is in the log alone.
+         */
+        readonly get: operations["list_own_loans_api_v1_loans_mine_get"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/api/v1/me": {
         readonly parameters: {
             readonly query?: never;
@@ -3253,6 +3357,11 @@ export interface components {
             readonly effect: components["schemas"]["Effect"];
             /** Id */
             readonly id: string;
+            /**
+             * Lent By
+             * @description Of a loan: the username of who allowed it.
+             */
+            readonly lent_by: string | null;
             /** Purpose Required */
             readonly purpose_required: boolean;
             /** Revoked At */
@@ -3497,6 +3606,135 @@ export interface components {
             /** Looked At */
             readonly looked_at: number;
         };
+        /** LoanAllow */
+        readonly LoanAllow: {
+            /**
+             * Actions
+             * @description Left out: as asked.
+             */
+            readonly actions?: readonly ("live" | "snapshot" | "playback")[] | null;
+            /**
+             * Minutes
+             * @description Left out: as asked, at most so many.
+             */
+            readonly minutes?: number | null;
+        };
+        /** LoanAsk */
+        readonly LoanAsk: {
+            /** Actions */
+            readonly actions: readonly ("live" | "snapshot" | "playback")[];
+            /**
+             * Channel
+             * @description 20-digit code, or id.
+             */
+            readonly channel: string;
+            /**
+             * Minutes
+             * @description At most `[loans] max_hours`; they begin with the answer.
+             */
+            readonly minutes: number;
+            /** Reason */
+            readonly reason: string;
+            /**
+             * Subject Id
+             * @description For somebody else, by whoever manages the district.
+             */
+            readonly subject_id?: string | null;
+        };
+        /** LoanList */
+        readonly LoanList: {
+            /** Items */
+            readonly items: readonly components["schemas"]["LoanOut"][];
+            /** Next Cursor */
+            readonly next_cursor: string | null;
+            /** Total */
+            readonly total: number;
+        };
+        /** LoanOut */
+        readonly LoanOut: {
+            /**
+             * Actions
+             * @description That were asked for.
+             */
+            readonly actions: readonly string[];
+            /** Answered At */
+            readonly answered_at: string | null;
+            /** Answered By */
+            readonly answered_by: string | null;
+            /** Area Path */
+            readonly area_path: readonly string[] | null;
+            /**
+             * Asked
+             * @description The code or id as it was given.
+             */
+            readonly asked: string;
+            /**
+             * Channel Id
+             * @description With its name, for whom there is one.
+             */
+            readonly channel_id: string | null;
+            /** Channel Name */
+            readonly channel_name: string | null;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            readonly created_at: string;
+            /** Display Name */
+            readonly display_name: string;
+            /**
+             * Ended At
+             * @description When it was ended before.
+             */
+            readonly ended_at: string | null;
+            /**
+             * Grant Id
+             * @description What lends it.
+             */
+            readonly grant_id: string | null;
+            /** Id */
+            readonly id: string;
+            /**
+             * Lapses At
+             * Format: date-time
+             * @description When the question lapses, without an answer.
+             */
+            readonly lapses_at: string;
+            /**
+             * Lent
+             * @description Actions that were lent, `list` with them.
+             */
+            readonly lent: readonly string[];
+            /**
+             * Minutes
+             * @description For how long it was asked.
+             */
+            readonly minutes: number;
+            /** Reason */
+            readonly reason: string;
+            /** Refusal */
+            readonly refusal: string | null;
+            readonly state: components["schemas"]["LoanState"];
+            /** Subject Id */
+            readonly subject_id: string;
+            /**
+             * Until
+             * @description When the loan ends by itself.
+             */
+            readonly until: string | null;
+            /** Username */
+            readonly username: string;
+        };
+        /** LoanRefuse */
+        readonly LoanRefuse: {
+            /** Reason */
+            readonly reason: string;
+        };
+        /**
+         * LoanState
+         * @enum {string}
+         */
+        readonly LoanState: "open" | "lapsed" | "withdrawn" | "refused" | "running" | "ended";
         /** LookList */
         readonly LookList: {
             /** Items */
@@ -7336,6 +7574,211 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description An error */
+            readonly default: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly list_loans_api_v1_loans_get: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description `next_cursor` of the page before. */
+                readonly cursor?: string | null;
+                /** @description At most so many items. */
+                readonly limit?: number;
+                readonly state?: ("open" | "running") | null;
+            };
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["LoanList"];
+                };
+            };
+            /** @description An error */
+            readonly default: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly ask_for_loan_api_v1_loans_post: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: {
+                readonly "idempotency-key"?: string | null;
+            };
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["LoanAsk"];
+            };
+        };
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 201: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["LoanOut"];
+                };
+            };
+            /** @description An error */
+            readonly default: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly allow_loan_api_v1_loans__loan_id__allow_post: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly loan_id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["LoanAllow"];
+            };
+        };
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["LoanOut"];
+                };
+            };
+            /** @description An error */
+            readonly default: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly end_loan_api_v1_loans__loan_id__end_post: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly loan_id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["LoanOut"];
+                };
+            };
+            /** @description An error */
+            readonly default: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly refuse_loan_api_v1_loans__loan_id__refuse_post: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly loan_id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["LoanRefuse"];
+            };
+        };
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["LoanOut"];
+                };
+            };
+            /** @description An error */
+            readonly default: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly list_own_loans_api_v1_loans_mine_get: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description `next_cursor` of the page before. */
+                readonly cursor?: string | null;
+                /** @description At most so many items. */
+                readonly limit?: number;
+            };
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["LoanList"];
+                };
             };
             /** @description An error */
             readonly default: {

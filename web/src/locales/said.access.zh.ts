@@ -36,6 +36,16 @@ export const saidAccessZh: Readonly<Record<string, string>> = {
   too_many_roles: '角色太多，请先删除不用的。',
   too_many_members: '这个角色的成员太多，请分成几个角色。',
   too_many_purposes: '事由太多，请先删除不用的。',
+  // Loans
+  loan_channel: '请填写 20 位编码，或通道的标识。',
+  loan_actions: '借用的用途有误。（{detail}）',
+  loan_asked: '这路通道已经申请过。请等待答复，或先撤回。',
+  too_many_loans: '等待批准和借用中的通道太多，请先归还或撤回一路。',
+  loan_answered: '这条申请已处理、撤回或过期，请刷新列表。',
+  loan_over: '这次借用已经结束。',
+  loan_open: '这条申请还在等待答复：请拒绝并说明理由。',
+  loan_no_channel: '没有这个编码的通道，请拒绝这条申请。',
+  own_loan: '不能处理自己的申请，须由他人处理。',
   // The audit log
   audit_broken: '审计日志未通过校验，请立即联系管理员核查。',
   audit_error: '审计日志暂时无法处理。（{detail}）',
