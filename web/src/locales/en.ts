@@ -1,6 +1,7 @@
 /** English catalogue. Sentences name the next step. */
 import { acceptEn } from './accept.en'
 import { accountEn } from './account.en'
+import { loansEn } from './loans.en'
 import { logEn } from './log.en'
 import { manageEn } from './manage.en'
 import { ptzEn } from './ptz.en'
@@ -160,6 +161,7 @@ export const en: Record<Key, string> = {
   ...manageEn,
   ...acceptEn,
   ...accountEn,
+  ...loansEn,
   ...ptzEn,
   ...logEn,
   ...reasonsEn,

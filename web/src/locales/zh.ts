@@ -1,6 +1,7 @@
 /** Chinese catalogue; its keys are the key set of the page. Sentences name the next step. */
 import { acceptZh } from './accept.zh'
 import { accountZh } from './account.zh'
+import { loansZh } from './loans.zh'
 import { logZh } from './log.zh'
 import { manageZh } from './manage.zh'
 import { ptzZh } from './ptz.zh'
@@ -157,6 +158,6 @@ const pageZh = {
   'check.verdict.fail': '本机目前不能观看，请按上面的说明处理。',
 } as const
 
-export const zh = { ...pageZh, ...manageZh, ...acceptZh, ...accountZh, ...logZh, ...ptzZh, ...reasonsZh, ...rulesZh } as const
+export const zh = { ...pageZh, ...manageZh, ...acceptZh, ...accountZh, ...loansZh, ...logZh, ...ptzZh, ...reasonsZh, ...rulesZh } as const
 
 export type Key = keyof typeof zh
