@@ -81,13 +81,16 @@ class Loans:
             return await tx.loans.unfinished(self._clock())
 
     async def channels_of(self, loans: Sequence[Loan]) -> dict[str, Channel]:
-        """What was asked for, by the loan's id; where there is no such channel, nothing."""
-        asked = {loan.asked for loan in loans}
+        """What was lent, or else asked for, by the loan's id; where there is no such channel,
+        nothing."""
+        # A camera that is lent may have got another code since.
+        named = {loan.id: loan.channel_id or loan.asked for loan in loans}
+        asked = set(named.values())
         async with self._store.read() as tx:
             rows = await tx.channels.by_codes([each for each in asked if _CODE.fullmatch(each)])
             rows += await tx.channels.by_ids([each for each in asked if _ID.fullmatch(each)])
         known = {row.code: row for row in rows} | {row.id: row for row in rows}
-        return {loan.id: known[loan.asked] for loan in loans if loan.asked in known}
+        return {loan_id: known[name] for loan_id, name in named.items() if name in known}
 
     async def ask(self, draft: LoanDraft, by: Actor) -> Loan:
         """Raises ValidationFailed: loan_channel, loan_actions, out_of_range, unknown_subject and

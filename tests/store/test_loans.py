@@ -217,9 +217,17 @@ async def test_it_ends_with_its_grant_and_its_camera_and_goes_with_its_subject(
     store: SqlStore, loans: Loans, feed: ChangeFeed, at: At
 ) -> None:
     people = People(store, feed, clock=at)
-    by_grant, by_camera = [await loans.ask(a_question(each), ASKER) for each in ("ch_y1", "ch_l1")]
+    by_grant, by_camera = [await loans.ask(a_question(each), ASKER) for each in (CODE, "ch_l1")]
     by_grant = await loans.allow(by_grant.id, the_camera(), LENDER)
     by_camera = await loans.allow(by_camera.id, the_camera(3), LENDER)
+    async with store.write() as tx:
+        await tx.channels.update(replace(the_camera(), code="11011200111310000077"))
+    renamed = await loans.ask(a_question(), ASKER)  # nothing has that code any more
+    found = await loans.channels_of([by_grant, by_camera, renamed])
+    assert {id_: row.id for id_, row in found.items()} == {
+        by_grant.id: "ch_y1",
+        by_camera.id: "ch_l1",
+    }
     await people.revoke_grant(by_grant.grant_id or "", LENDER)
     assert (await loans.get(by_grant.id)).state_at(at.now) is LoanState.ENDED
     async with store.write() as tx:

@@ -41,6 +41,6 @@ export const loansEn: Record<keyof typeof loansZh, string> = {
   'loan.refuse': 'Refuse',
   'loan.refuse_reason': 'Why it is refused',
   'loan.end': 'End',
-  'loan.end_act': 'End the loan',
+  'loan.end_act': 'end the loan',
   'loan.waiting': '{n} wait for your answer',
 }
