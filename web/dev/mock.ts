@@ -7,6 +7,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Plugin } from 'vite'
 import { acceptAnswer } from './accept.ts'
 import { areas, channels, isWithin } from './data.ts'
+import { loansAnswer } from './loans.ts'
 import { logAnswer } from './log.ts'
 import { manageAnswer, type Answer } from './manage.ts'
 
@@ -151,6 +152,7 @@ async function handle(request: IncomingMessage, response: ServerResponse): Promi
   if (pathname === '/api/v1/channels') return listChannels(url, signedIn === 'admin', response), true
   const logged = logAnswer(url, signedIn)
   if (logged !== null) return send(response, logged), true
+  if (pathname.startsWith('/api/v1/loans')) return send(response, loansAnswer(method, pathname, await body(request), signedIn)), true
   const switched = /^\/api\/v1\/views\/([^/]+)\/profile$/.exec(pathname)
   if (switched?.[1] !== undefined && method === 'PUT') return await switchView(switched[1], request, response), true
   if (root === 'whep' && method === 'POST') return await openView(url, request, response), true

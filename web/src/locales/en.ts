@@ -56,7 +56,7 @@ export const en: Record<Key, string> = {
   'tree.none': 'No camera is granted to you. Ask the platform above you for a grant.',
   'tree.no_match': 'No camera matches “{q}”. Check the last digits of the code, or widen the area.',
   'tree.empty_area': 'No camera of this area is granted to you.',
-  'tree.cannot_watch': 'Listed, but live viewing is not granted',
+  'tree.cannot_watch': 'Live viewing is not granted; click to ask for a loan',
   'tree.disabled': 'Disabled',
   'tree.on_tile': 'On tile {n}',
   'tree.hint': 'Arrows move, Enter opens',
