@@ -18,7 +18,7 @@ from .channel_facts import merged
 from .domain import Actor, AssignmentRule, ChangeKind, Channel, RuleKind, new_id
 from .errors import Conflict, NotFound, ValidationFailed
 from .feed import ChangeFeed
-from .filing import Selection, select, write
+from .filing import Manages, Selection, select, write
 from .filing_rules import sent_back, settings_of
 from .placing import Placement, Placer
 from .store.contract import ReadTx, Store, WriteTx
@@ -74,6 +74,7 @@ class Assignees:
     which: Selection | None = None  # None: all
     boundaries: bool = True  # ask the boundaries where no rule fits
     into: frozenset[str] | None = None  # areas that the caller manages; None: all
+    manages: Manages | None = None  # others are not looked at
 
 
 class Assignment:
@@ -181,8 +182,10 @@ async def _planned(tx: ReadTx | WriteTx, asked: Assignees, seq: int) -> Assignme
     placer = Placer(tree, await tx.rules.all(), boundaries=asked.boundaries)
     if asked.which is None:
         channels = await tx.channels.all()
+        if asked.manages is not None:
+            channels = [each for each in channels if asked.manages(each)]
     else:
-        channels = await select(tx, asked.which)
+        channels = await select(tx, asked.which, asked.manages)
     files = (await settings_of(tx)).files_by_hand
     moves, unplaced, beyond = await asyncio.to_thread(_moves, placer, channels, asked.into, files)
     return AssignmentPlan(_id(seq, moves), tuple(moves), len(channels), unplaced, beyond)

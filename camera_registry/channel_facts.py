@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from .errors import ValidationFailed
 from .importers.cells import clean
 from .importers.fields import fields, tables
 from .importers.rows import MAX_CELL_CHARS, MAX_FACTS, UNKNOWN_PREFIX
 from .importers.texts import secret_heading, seems_secret
+
+# Where, and at which of a device's channels, a camera is steered.
+STEERED_BY: Final = frozenset({"protocol", "access_port", "channel_number"})
 
 
 def merged(before: Mapping[str, str], given: Mapping[str, str | None]) -> Mapping[str, str]:

@@ -5,6 +5,7 @@ Whether the caller manages the channels is decided before, in `streamhub.access`
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -31,6 +32,9 @@ MAX_CHOSEN: Final = 500  # channels named one by one; each has an audit row of i
 # Beyond this many one changes row for all is cheaper for every follower than one for each.
 MAX_WRITTEN_EACH: Final = 50
 WRITE_ROWS: Final = 1_000  # of one statement
+
+Manages = Callable[[Channel], bool]
+"""Whether whoever asks manages a camera: of an area that they manage, single ones may be denied."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,17 +92,19 @@ class Filings:
         *,
         reason: str | None = None,
         without_own: bool = False,
+        manages: Manages | None = None,
     ) -> FilingOutcome:
         """Take a step with all of these channels, or with none.
 
         Of an area or an import those are taken that are in a state for it. `without_own`: leave
-        out, instead of refusing, what the reviewer changed himself. Raises NotFound;
+        out, instead of refusing, what the reviewer changed himself. Cameras that the caller does
+        not manage are not there. Raises NotFound;
         ValidationFailed about the reason or the selection; Conflict("wrong_filing_state",
         "second_person_wanted").
         """
         note = checked_note(step, reason)
         async with self._units.begin(by) as unit:
-            chosen = await select(unit.tx, which)
+            chosen = await select(unit.tx, which, manages)
             asked = len(chosen)
             if which.channel_ids is None:
                 chosen = [channel for channel in chosen if fits(channel, step)]
@@ -116,8 +122,11 @@ class Filings:
         return FilingOutcome(len(after), asked - len(after))
 
 
-async def select(tx: ReadTx | WriteTx, which: Selection) -> list[Channel]:
-    """The channels meant, by code. Raises NotFound, ValidationFailed."""
+async def select(
+    tx: ReadTx | WriteTx, which: Selection, manages: Manages | None = None
+) -> list[Channel]:
+    """The channels meant, by code; of those that are not named, only what the caller `manages`
+    (None: all). Raises NotFound, ValidationFailed."""
     given = (which.channel_ids, which.area_id, which.job_id)
     if sum(each is not None for each in given) != 1:
         raise ValidationFailed(
@@ -142,6 +151,8 @@ async def select(tx: ReadTx | WriteTx, which: Selection) -> list[Channel]:
         found = await tx.channels.by_ids(ids)
         for missing in sorted(ids - {channel.id for channel in found}):
             raise NotFound("channel", missing)
+    if manages is not None and which.channel_ids is None:
+        found = [channel for channel in found if manages(channel)]
     return sorted(found, key=lambda channel: channel.code)
 
 

@@ -240,17 +240,26 @@ class Imports:
         return await self.get(job_id)
 
     async def check_again(
-        self, job_id: str, by: Actor, *, into: Collection[str] | None = None
+        self,
+        job_id: str,
+        by: Actor,
+        *,
+        into: Collection[str] | None = None,
+        without: Collection[str] = (),
     ) -> ImportJob:
         """Plan it anew: the registry has changed since, or the check went wrong. `into`: the areas
-        that it is limited to from now on; None is the district."""
+        that it is limited to from now on; None is the district. `without`: cameras left out."""
         async with self._units.begin(by) as unit:
             job = await _job(unit.tx, job_id)
             if job.state not in (JobState.CHECKED, JobState.REFUSED):
                 raise _not_now(job, "checked again")
             job = replace(
                 job,
-                options={**job.options, "into": None if into is None else sorted(into)},
+                options={
+                    **job.options,
+                    "into": None if into is None else sorted(into),
+                    "without": sorted(without),
+                },
                 state=JobState.CHECKING,
                 rows_done=0,
                 counts={},
@@ -296,6 +305,13 @@ class Imports:
                 counts=dict(job.counts),
             )
         return job
+
+    async def added(self, job_id: str) -> frozenset[str]:
+        """Channels that the import made: undone, they are gone. Raises NotFound."""
+        async with self._store.read() as tx:
+            await _job(tx, job_id)
+            versions = await tx.versions.of_job(job_id)
+        return frozenset(each.channel_id for each in versions if each.before is None)
 
     async def undo(self, job_id: str, by: Actor) -> ImportJob:
         """Take an applied import back: every channel is what it was. Credentials that the import

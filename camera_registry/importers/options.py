@@ -28,6 +28,7 @@ class ImportOptions:
     clear_empty: bool = False  # an empty cell takes the value away
     filing: str = Filing.DRAFT.value  # of new cameras; filed: changed ones stay filed, too
     into: Sequence[str] | None = None  # ids of the areas it is limited to; None: the district
+    without: Sequence[str] = ()  # ids of cameras there that are denied to whoever imports
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> ImportOptions:

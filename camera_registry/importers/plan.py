@@ -111,7 +111,9 @@ class Planner:
             devices=devices,
             columns=columns,
             site_dir=site_dir,
-            reach=await Reach.read(options.into, [device for device, _ in devices], tx),
+            reach=await Reach.read(
+                options.into, [device for device, _ in devices], tx, without=options.without
+            ),
         )
 
     async def plan(self, rows: Sequence[CheckedRow], tx: ReadTx) -> list[ImportRow]:
@@ -213,6 +215,8 @@ class Planner:
                 f"The camera would have {len(facts)} facts, of which {MAX_FACTS} are kept; take "
                 "columns that no form knows out of the file.",
             )
+        if before is not None and main is not None:
+            self._steered(each, before, main, sub, facts)
         if main is not None and code is not None:
             self._claim(each, code, main.url, by_url)
         if each.refused or main is None or area is None or code is None:
@@ -333,6 +337,19 @@ class Planner:
             self._say(each, refused.field, refused.code, refused.sentence)
             return None
         return each.chosen.device
+
+    def _steered(
+        self,
+        each: _Planned,
+        before: Channel,
+        main: check.RtspUrl,
+        sub: check.RtspUrl | None,
+        facts: Mapping[str, str],
+    ) -> None:
+        try:
+            self._reach.require_steering(before, main, sub, facts)
+        except ValidationFailed as refused:
+            self._say(each, refused.field, refused.code, refused.sentence)
 
     # --- against the others -----------------------------------------------------------------------
 

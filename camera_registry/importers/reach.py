@@ -1,33 +1,39 @@
-"""How far an import reaches: the district, or the areas that whoever imports manages.
+"""How far an import reaches: the district, or the areas that whoever imports manages; without
+single cameras that are denied to them.
 
-Devices and their credentials are shared. So that nobody reaches another area's cameras with them,
-an import that is limited to areas takes no device, and no host of one, that has cameras elsewhere.
+Devices and their credentials are shared. So that nobody reaches another's cameras with them, an
+import that is limited takes no device, and no host of one, that has cameras beyond.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Self
 
 from .. import validation as check
+from ..channel_facts import STEERED_BY
 from ..domain import Area, Channel, Device
 from ..errors import ValidationFailed
 from ..store.contract import ReadTx
 
 
 class Reach:
-    """`area_ids`: those managed; None is the whole district."""
+    """`area_ids`: those managed; None is the whole district. `without`: ids of cameras that are
+    not, wherever they are."""
 
     def __init__(
         self,
         area_ids: Collection[str] | None = None,
         devices: Iterable[Device] = (),
         channels: Iterable[Channel] = (),
+        *,
+        without: Collection[str] = (),
     ) -> None:
         self._area_ids = area_ids
+        self._without = frozenset(without)
         self._beyond: dict[str, Device] = {}
-        if area_ids is not None:
+        if self.is_limited:
             cameras: defaultdict[str, list[Channel]] = defaultdict(list)
             for channel in channels:
                 cameras[channel.device_id].append(channel)
@@ -41,18 +47,26 @@ class Reach:
 
     @classmethod
     async def read(
-        cls, area_ids: Collection[str] | None, devices: Iterable[Device], tx: ReadTx
+        cls,
+        area_ids: Collection[str] | None,
+        devices: Iterable[Device],
+        tx: ReadTx,
+        *,
+        without: Collection[str] = (),
     ) -> Self:
-        if area_ids is None:
+        if area_ids is None and not without:
             return cls()
-        return cls(frozenset(area_ids), devices, await tx.channels.all())
+        into = None if area_ids is None else frozenset(area_ids)
+        return cls(into, devices, await tx.channels.all(), without=without)
 
     @property
     def is_limited(self) -> bool:
-        return self._area_ids is not None
+        return self._area_ids is not None or bool(self._without)
 
     def has(self, channel: Channel) -> bool:
         """Whether a camera may be told of and changed."""
+        if channel.id in self._without:
+            return False
         return self._area_ids is None or channel.area_id in self._area_ids
 
     def has_area(self, area: Area) -> bool:
@@ -76,7 +90,7 @@ class Reach:
         with_password: bool,
     ) -> None:
         """Raises ValidationFailed("device_beyond" or "sub_elsewhere")."""
-        if self._area_ids is None:
+        if not self.is_limited:
             return
         if before is not None and self.keeps_streams(before, main, sub):
             device = self._beyond.get(before.device_id)
@@ -102,3 +116,23 @@ class Reach:
                 "The second address is of another host, to which this device's password must not "
                 "go; give both streams of one host.",
             )
+
+    def require_steering(
+        self,
+        before: Channel,
+        main: check.RtspUrl,
+        sub: check.RtspUrl | None,
+        facts: Mapping[str, str],
+    ) -> None:
+        """A camera stays on a device that is shared: by other `facts` it would be steered there as
+        another's. Raises ValidationFailed("device_beyond")."""
+        if before.device_id not in self._beyond or not self.keeps_streams(before, main, sub):
+            return
+        for key in sorted(STEERED_BY):
+            if facts.get(key) != before.facts.get(key):
+                raise ValidationFailed(
+                    key,
+                    "device_beyond",
+                    "The device has cameras that you do not manage, too; whoever manages the "
+                    "district says where and as which of its channels this one is steered.",
+                )

@@ -17,6 +17,7 @@ from .. import validation as check
 from ..area_tree import AreaTree
 from ..domain import PROFILES, Actor, Channel, Filing, Page, Scope, new_id
 from ..errors import Conflict, NotFound, ValidationFailed
+from ..filing import Manages
 from ..store.contract import ReadTx, Store, WriteTx
 from ..store.contract_inspections import CardQuery
 from ..units import Units, utc_now
@@ -53,8 +54,10 @@ class InspectionCases:
         area_id: str | None = None,
         channel_ids: Sequence[str] | None = None,
         profiles: Sequence[str] = ("main",),
+        manages: Manages | None = None,
     ) -> Run:
-        """A new run over an area with all below it, over named channels, or over all.
+        """A new run over an area with all below it, over named channels, or over all; of those
+        that are not named, over what the caller `manages` (None: all).
 
         Raises ValidationFailed, NotFound("area" or "channel"), Conflict("inspection_under_way").
         """
@@ -76,7 +79,7 @@ class InspectionCases:
                     f"The inspection {run.id} is under way, {run.done} of {run.total} done; follow "
                     "it or stop it first.",
                 )
-            channels, scope = await _chosen(tx, area_id, channel_ids)
+            channels, scope = await _chosen(tx, area_id, channel_ids, manages)
             targets = [
                 (channel.id, profile)
                 for channel in channels
@@ -253,7 +256,10 @@ def _profile(text: str) -> str:
 
 
 async def _chosen(
-    tx: WriteTx, area_id: str | None, channel_ids: Collection[str] | None
+    tx: WriteTx,
+    area_id: str | None,
+    channel_ids: Collection[str] | None,
+    manages: Manages | None,
 ) -> tuple[list[Channel], dict[str, object]]:
     if area_id is not None and channel_ids is not None:
         raise ValidationFailed(
@@ -265,6 +271,8 @@ async def _chosen(
             raise NotFound("channel", missing)
         return found, {"channel_ids": sorted(set(channel_ids))}
     channels = await tx.channels.all()
+    if manages is not None:
+        channels = [each for each in channels if manages(each)]
     if area_id is None:
         return channels, {"all": True}
     if await tx.areas.get(area_id) is None:

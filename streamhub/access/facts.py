@@ -228,10 +228,12 @@ class Facts:
         business."""
         return self.held(subject_id).all
 
-    def is_denied_to_somebody(self, channel_id: str) -> bool:
-        """By a denial of this one channel."""
-        return any(
-            row.denies and row.channel_id == channel_id
+    def is_kept_from_somebody(self, channel_ids: frozenset[str]) -> bool:
+        """Whether one of the channels is, by a denial of it alone, or by its mark `sensitive`:
+        neither would be said of it when it is added again."""
+        rows_here = filter(None, map(self.channel, channel_ids))
+        return any(each.sensitive for each in rows_here) or any(
+            row.denies and row.channel_id in channel_ids
             for rows in self._grants.values()
             for row in rows
         )

@@ -41,7 +41,8 @@ class AssignIn(SelectionIn):
     def assignees(self, scope: Scope) -> Assignees:
         given = self.selection()
         into = None if scope.everything else scope.area_ids
-        return Assignees(None if given == Selection() else given, self.boundaries, into)
+        which = None if given == Selection() else given
+        return Assignees(which, self.boundaries, into, None if scope.everything else scope.has)
 
 
 class ApplyIn(AssignIn):
@@ -132,7 +133,7 @@ async def preview(
 ) -> PlanOut:
     """What assigning would do, and who would then see what. Nothing is changed.
 
-    Cameras go only into areas that one manages, too.
+    Cameras go only into areas that one manages, too; those denied to one are not looked at.
     """
     body.require_each(services, permit)
     facts, now = services.facts.current, services.now()

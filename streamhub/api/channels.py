@@ -5,6 +5,7 @@ from typing import Annotated, Literal, cast
 from fastapi import APIRouter, Header, Query, Response
 from pydantic import BaseModel, Field, SecretStr
 
+from camera_registry.channel_facts import STEERED_BY
 from camera_registry.domain import Channel, DeviceClass, Filing
 from camera_registry.domain import Scope as RegistryScope
 from camera_registry.drafts import ChannelChanges, ChannelDraft
@@ -19,9 +20,6 @@ from .rights import channel_in_path, requires, signed_in, the_district
 from .services import Provided, Services
 
 router = APIRouter(prefix="/api/v1/channels", tags=["channels"])
-
-# Where, and at which of a device's channels, a camera is steered.
-STEERED_BY = frozenset({"protocol", "access_port", "channel_number"})
 
 MayDo = Literal["live", "snapshot", "ptz", "manage"]
 _MAY: tuple[tuple[MayDo, Action], ...] = (
@@ -205,11 +203,8 @@ async def update_channel(
 async def delete_channel(
     services: Provided, permit: Annotated[Permit, requires(Action.MANAGE, channel_in_path)]
 ) -> Response:
-    """One that is sensitive, or denied to somebody, by the district alone: neither would be said
-    of it when it is added again."""
-    facts = services.facts.current
-    row = facts.channel(permit.channel_id)
-    if facts.is_denied_to_somebody(permit.channel_id) or (row is not None and row.sensitive):
+    """One that is sensitive, or denied to somebody, by the district alone."""
+    if services.facts.current.is_kept_from_somebody(frozenset({permit.channel_id})):
         services.guard.require(permit.principal, Action.MANAGE, DISTRICT)
     await services.registry.delete_channel(permit.channel_id, permit.principal.actor())
     return Response(status_code=204)

@@ -83,7 +83,8 @@ async def take_step(
     permit: Annotated[Permit, requires(Action.MANAGE, selected_in_body)],
     body: FilingIn,
 ) -> FilingOut:
-    """Review, file, refuse or reopen: all of these cameras, or none."""
+    """Review, file, refuse or reopen: all of these cameras, or none. Of an area or an import
+    those that one manages."""
     body.require_each(services, permit)
     outcome = await services.filings.take(
         body.step,
@@ -91,6 +92,7 @@ async def take_step(
         permit.principal.actor(),
         reason=body.reason,
         without_own=body.without_own,
+        manages=services.guard.scope(permit.principal, Action.MANAGE).has,
     )
     return FilingOut(changed=outcome.changed, left_out=outcome.left_out)
 

@@ -31,10 +31,17 @@ XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 @dataclass(frozen=True, slots=True)
 class Importer:
-    """Who imports. `into`: the areas that it manages; None is the district."""
+    """Who imports. `into`: the areas that it manages; None is the district. `without`: cameras
+    there that are denied to it."""
 
     principal: Principal
     into: frozenset[str] | None
+    without: frozenset[str] = frozenset()
+
+    def limits(self) -> dict[str, Any]:
+        """As options of an import."""
+        into = None if self.into is None else sorted(self.into)
+        return {"into": into, "without": sorted(self.without)}
 
     @property
     def own(self) -> str | None:
@@ -47,29 +54,44 @@ class Importer:
         Raises NotFound, Forbidden("import_beyond").
         """
         job = await services.imports.get(import_id)
-        if self.into is None:
-            return job
-        if job.subject_id != self.principal.subject_id:
+        if self.into is not None and job.subject_id != self.principal.subject_id:
             raise NotFound("import", import_id)
-        limited = job.options.get("into")
-        if plan and (limited is None or not self.into.issuperset(limited)):
+        if plan and not self._covers(job):
             raise Forbidden(
-                "The import was checked for areas that you do not manage; check it again.",
+                "The import was checked for cameras that you do not manage; check it again.",
                 code="import_beyond",
             )
         return job
+
+    def _covers(self, job: ImportJob) -> bool:
+        """Whether the plan tells of nothing beyond what it manages now."""
+        limited = job.options.get("into")
+        if self.into is not None and (limited is None or not self.into.issuperset(limited)):
+            return False
+        return self.without.issubset(job.options.get("without", ()))
 
 
 async def importer(
     who: Who, services: Provided, scope: Annotated[Scope, requires_somewhere(Action.MANAGE)]
 ) -> Importer:
+    return importing(services, who)
+
+
+def importing(services: Services, who: Principal) -> Importer:
     """Whoever manages an area imports into it; devices that have cameras elsewhere are shared,
-    and for whoever manages the district (`camera_registry.importers.reach`)."""
-    if services.guard.allows(who, Action.MANAGE, DISTRICT):
+    and for whoever manages the district (`camera_registry.importers.reach`). Where a class of
+    cameras is denied to them, they do not import at all."""
+    scope = services.guard.scope(who, Action.MANAGE)
+    if scope.everything:
         return Importer(who, None)
+    without = scope.listing.except_ids
+    if services.guard.allows(who, Action.MANAGE, DISTRICT):
+        every_area = services.facts.current.tree.descendants_of_all()
+        into = None if every_area <= scope.area_ids else scope.area_ids
+        return Importer(who, into, without)
     if not scope.area_ids:
         services.guard.require(who, Action.MANAGE, DISTRICT)
-    return Importer(who, scope.area_ids)
+    return Importer(who, scope.area_ids, without)
 
 
 MayImport = Annotated[Importer, Depends(importer)]
@@ -208,7 +230,7 @@ async def create_import(
         "mint": mint,
         "clear_empty": clear_empty,
         "filing": filing,
-        "into": None if by.into is None else sorted(by.into),
+        **by.limits(),
     }
     file = await _file(request)
     return job_out(await services.imports.create(file, name, options, by.principal.actor()))
@@ -270,7 +292,7 @@ async def check_import(services: Provided, by: MayImport, import_id: str) -> Imp
     """Plans it anew, against the registry as it is now."""
     await by.job(services, import_id, plan=False)
     return job_out(
-        await services.imports.check_again(import_id, by.principal.actor(), into=by.into)
+        await services.imports.check_again(import_id, by.principal.actor(), **by.limits())
     )
 
 
@@ -288,8 +310,12 @@ async def apply_import(
 
 @router.post(f"{IMPORTS_PATH}/{{import_id}}/undo")
 async def undo_import(services: Provided, by: MayImport, import_id: str) -> ImportOut:
-    """Every channel becomes what it was before."""
+    """Every channel becomes what it was before. One that was added goes: when it is sensitive by
+    now, or denied to somebody, only for the district."""
     await by.job(services, import_id)
+    facts = services.facts.current
+    if facts.is_kept_from_somebody(await services.imports.added(import_id)):
+        services.guard.require(by.principal, Action.MANAGE, DISTRICT)
     return job_out(await services.imports.undo(import_id, by.principal.actor()))
 
 
@@ -316,7 +342,7 @@ def job_out(job: ImportJob) -> ImportOut:
         created_by=job.subject_name,
         file_name=job.file_name,
         sha256=job.sha256,
-        options={key: value for key, value in job.options.items() if key != "into"},
+        options={k: v for k, v in job.options.items() if k not in ("into", "without")},
         state=job.state,
         rows_done=job.rows_done,
         counts=dict(job.counts),

@@ -124,7 +124,11 @@ async def create_inspection(
 ) -> RunOut:
     """Has the cameras looked at, each for some seconds; one inspection at a time."""
     run = await services.inspector.begin(
-        who.actor(), area_id=body.area_id, channel_ids=body.channel_ids, profiles=body.profiles
+        who.actor(),
+        area_id=body.area_id,
+        channel_ids=body.channel_ids,
+        profiles=body.profiles,
+        manages=services.guard.scope(who, Action.MANAGE).has,
     )
     return _run(run)
 

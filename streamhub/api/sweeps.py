@@ -14,7 +14,7 @@ from streamhub.access.principal import Action
 from streamhub.discovery.interfaces import interfaces
 from streamhub.discovery.settings import USUAL_PORTS, SweepOrder
 
-from .imports import ImportOut, job_out
+from .imports import ImportOut, importing, job_out
 from .paging import DEFAULT_LIMIT, Cursor, Limit
 from .rights import requires, the_district
 from .services import Provided
@@ -202,6 +202,7 @@ async def import_found(
         "area": body.area,
         "device_class": body.device_class,
         "mint": body.mint,
+        **importing(services, permit.principal).limits(),
     }
     job = await services.finder().import_found(
         sweep_id, options, permit.principal.actor(), registered_too=body.registered_too

@@ -18,6 +18,7 @@ import structlog
 
 from camera_registry.domain import Actor, StreamAddress
 from camera_registry.errors import NotFound, RegistryError
+from camera_registry.filing import Manages
 from camera_registry.inspection.card import (
     MAX_PICTURE_BYTES,
     PICTURE_WIDTH,
@@ -142,10 +143,11 @@ class Inspector:
         area_id: str | None = None,
         channel_ids: Sequence[str] | None = None,
         profiles: Sequence[str] = ("main",),
+        manages: Manages | None = None,
     ) -> Run:
         """See `InspectionCases.begin`; the looking begins at once."""
         run = await self._cases.begin(
-            by, area_id=area_id, channel_ids=channel_ids, profiles=profiles
+            by, area_id=area_id, channel_ids=channel_ids, profiles=profiles, manages=manages
         )
         self._spawn(run.id)
         return run

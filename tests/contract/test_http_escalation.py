@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 
 from support.http_kit import Running, a_service, problem
+from support.import_kit import code, send, told
 
 
 async def _key(client: httpx.AsyncClient, running: Running, **wanted: Any) -> httpx.AsyncClient:
@@ -124,3 +125,107 @@ async def test_a_denial_does_not_go_with_its_camera(tmp_path: Path) -> None:
         patched = await admin.patch("/api/v1/channels/ch_y2", json={"sensitive": True})
         assert patched.status_code == 200, patched.text
         assert problem(await warden.delete("/api/v1/channels/ch_y2")) == (403, "forbidden")
+
+
+async def test_a_camera_that_is_denied_is_in_nothing_done_to_its_area(tmp_path: Path) -> None:
+    """One manages the area, but not that one camera: no way over the area leads to it."""
+    async with (
+        a_service(tmp_path) as running,
+        running.as_("admin") as admin,
+        running.as_("warden") as warden,
+    ):
+        registry = running.services.registry
+        rows = (f"{code(1)},甲,,,,,,", f"{code(3)},乙,,,,,,")
+        before = await send(warden, *rows)
+        assert await told(warden, before) == [("change", set()), ("change", set())]
+        deny = {"effect": "deny", "actions": ["manage"], "channel_id": "ch_y1"}
+        await _grant(admin, subject_id="su_warden", **deny)
+
+        # What was checked before the denial is not shown and not applied.
+        path = f"/api/v1/imports/{before['id']}"
+        assert problem(await warden.get(f"{path}/rows")) == (403, "import_beyond")
+        assert problem(await warden.post(f"{path}/apply", json={})) == (403, "import_beyond")
+        job = await send(warden, *rows, f"{code(9)},丙,110112001,rtsp://127.0.0.1:8554/9,,,,")
+        [denied, other, beside] = await told(warden, job)
+        assert (denied[0], "code_beyond" in denied[1]) == ("refused", True)
+        assert (other, beside) == (("change", set()), ("refused", {"device_beyond"}))
+        assert not {"into", "without"} & job["options"].keys()
+
+        step = {"step": "reopen", "area_id": "ar_yongshun"}
+        filed = (await warden.post("/api/v1/channel-filing", json=step)).json()
+        assert filed == {"changed": 2, "left_out": 0}
+        assert (await registry.get_channel("ch_y1")).is_filed
+
+        rule = {"kind": "name_prefix", "text": "路口", "area_id": "ar_village"}
+        assert (await admin.post("/api/v1/assignment-rules", json=rule)).status_code == 201
+        body = {"area_id": "ar_yongshun"}
+        plan = (await warden.post("/api/v1/assignment/preview", json=body)).json()
+        assert [each["id"] for each in plan["items"]] == ["ch_off"]
+        assert plan["looked_at"] == 2
+        body["plan"] = plan["plan"]
+        done = await warden.post("/api/v1/assignment/apply", json=body)
+        assert done.json() == {"moved": 1}
+        assert (await registry.get_channel("ch_y1")).area_id == "ar_yongshun"
+
+        run = await warden.post("/api/v1/inspections", json={"area_id": "ar_yongshun"})
+        assert (run.status_code, run.json()["total"]) == (202, 2)
+        await warden.delete(f"/api/v1/inspections/{run.json()['id']}")
+
+
+async def test_a_denial_binds_whoever_manages_the_district_too(tmp_path: Path) -> None:
+    async with a_service(tmp_path) as running, running.as_("admin") as admin:
+        deny = {"effect": "deny", "actions": ["manage"], "channel_id": "ch_y1"}
+        await _grant(admin, subject_id="su_admin", **deny)
+        job = await send(admin, f"{code(1)},甲,,,,,,", f"{code(4)},乙,,,,,,")
+        [denied, other] = await told(admin, job)
+        assert (denied[0], "code_beyond" in denied[1]) == ("refused", True)
+        assert other == ("change", set())
+        step = {"step": "reopen", "area_id": "ar_yongshun"}
+        filed = (await admin.post("/api/v1/channel-filing", json=step)).json()
+        assert filed == {"changed": 2, "left_out": 0}
+        assert (await admin.post("/api/v1/assignment/preview", json={})).json()["looked_at"] == 4
+
+
+async def test_an_import_steers_no_recorder_that_is_shared(tmp_path: Path) -> None:
+    async with (
+        a_service(tmp_path) as running,
+        running.as_("admin") as admin,
+        running.as_("warden") as warden,
+    ):
+        headings = "设备编码,设备名称,连接协议,访问端口,通道号"
+        given = f"{code(1)},路口1,ONVIF,80,1"
+        job = await send(admin, given, headings=headings)
+        applied = await admin.post(f"/api/v1/imports/{job['id']}/apply", json={})
+        assert applied.json()["state"] == "applied", applied.text
+        rows = [
+            f"{code(1)},路口1,ONVIF,80,2",  # another area's camera on the same recorder
+            f"{code(2)},路口2,ONVIF,,",
+            f"{code(3)},路口3,,81,",
+            given.replace("路口1", "改名"),
+        ]
+        job = await send(warden, *rows, headings=headings)
+        beyond = ("refused", {"device_beyond"})
+        assert await told(warden, job) == [*[beyond] * 3, ("refused", {"duplicate_code"})]
+        job = await send(warden, rows[-1], headings=headings)
+        assert await told(warden, job) == [("change", set())]
+        # Taken away they are as well another's: what is left out is guessed.
+        job = await send(warden, f"{code(1)},路口1,,,", headings=headings, clear_empty=True)
+        assert await told(warden, job) == [beyond]
+
+
+async def test_an_import_is_not_undone_with_what_was_withheld_since(tmp_path: Path) -> None:
+    async with (
+        a_service(tmp_path) as running,
+        running.as_("admin") as admin,
+        running.as_("warden") as warden,
+    ):
+        job = await send(warden, f"{code(99)},新路口,110112001,rtsp://192.0.2.9/main,,,,")
+        path = f"/api/v1/imports/{job['id']}"
+        assert (await warden.post(f"{path}/apply", json={})).json()["state"] == "applied"
+        [made] = (await admin.get("/api/v1/channels", params={"q": code(99)})).json()["items"]
+        deny = {"effect": "deny", "actions": ["live"], "channel_id": made["id"]}
+        grant_id = await _grant(admin, subject_id="su_yongshun", **deny)
+        assert problem(await warden.post(f"{path}/undo")) == (403, "forbidden")
+        assert (await admin.get(f"/api/v1/grants/{grant_id}")).status_code == 200
+        assert (await admin.delete(f"/api/v1/grants/{grant_id}")).status_code == 204
+        assert (await warden.post(f"{path}/undo")).json()["state"] == "undone"

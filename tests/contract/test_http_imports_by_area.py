@@ -5,53 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from pathlib import Path
-from typing import Any
 
 import httpx
 
 from support.http_kit import a_service, problem
+from support.import_kit import checked, code, send, told
+from support.patience import PATIENCE_S
 
-HEADINGS = "设备编码,设备名称,所属区域编码,主码流地址,子码流地址,设备用户名,设备口令,MAC地址"
 SHARED = "rtsp://127.0.0.1:8554"  # the device of all cameras here, those of 梨园 too
 MINE, VILLAGE, OTHERS = "110112001", "110112001001", "110112002"
-PATIENCE_S = 30
-
-
-def a_file(*rows: str) -> bytes:
-    return "\n".join((HEADINGS, *rows, "")).encode()
-
-
-def code(number: int) -> str:
-    return f"1101120011131{number:07d}"
-
-
-async def checked(client: httpx.AsyncClient, import_id: str) -> dict[str, Any]:
-    deadline = time.monotonic() + PATIENCE_S
-    while True:
-        job: dict[str, Any] = (await client.get(f"/api/v1/imports/{import_id}")).json()
-        if job["state"] != "checking":
-            return job
-        assert time.monotonic() < deadline, job
-        await asyncio.sleep(0.05)
-
-
-async def send(client: httpx.AsyncClient, *rows: str, **params: Any) -> dict[str, Any]:
-    answer = await client.post(
-        "/api/v1/imports",
-        params={"name": "mine.csv", "template": "full", **params},
-        content=a_file(*rows),
-    )
-    assert answer.status_code == 202, answer.text
-    return await checked(client, answer.json()["id"])
-
-
-async def told(client: httpx.AsyncClient, job: dict[str, Any]) -> list[tuple[str, set[str]]]:
-    """(verdict, codes of the errors) of each row."""
-    rows = (await client.get(f"/api/v1/imports/{job['id']}/rows")).json()["items"]
-    return [
-        (row["verdict"], {f["code"] for f in row["findings"] if f["severity"] == "error"})
-        for row in rows
-    ]
 
 
 async def test_an_area_is_imported_into_applied_and_undone(tmp_path: Path) -> None:
