@@ -13,6 +13,7 @@ import pytest
 
 from streamhub.oidc.provider import KEYS_ASKED_EVERY_S, Provider
 from streamhub.oidc.settings import OidcSettings
+from support.bad_credentials import ID_TOKENS
 from support.http_kit import Running, a_service, problem
 from support.oidc import OidcProvider, running_provider, sign_in_there
 
@@ -122,30 +123,11 @@ async def test_grants_follow_the_provider_and_those_by_hand_stay(
         assert [g["channel_id"] for g in me["grants"]] == ["ch_l1"]
 
 
-FORGED = {
-    "nonce": "nonce",
-    "no_nonce": "nonce",
-    "audience": "audience",
-    "two_audiences": "issued_to_another",
-    "party": "issued_to_another",
-    "issuer": "issuer",
-    "expired": "expired",
-    "future": "not_yet_valid",
-    "no_expiry": "claim_missing",
-    "alg_none": "algorithm_refused",
-    "hmac": "algorithm_refused",
-    "other_key": "signature",
-    "unknown_key": "unknown_key",
-    "rubbish": "id_token_malformed",
-    "sub": "userinfo_of_another",
-}
-
-
 async def test_a_wrong_answer_signs_nobody_in_and_is_written_down(
     provider: OidcProvider, tmp_path: Path
 ) -> None:
     async with a_site(tmp_path, provider) as (running, page):
-        for kind, reason in FORGED.items():
+        for kind, reason in ID_TOKENS.items():
             provider.forge(kind)
             running.services.sign_ins._limiter.buckets._attempts.clear()
             assert await sign_in(page, "ada") == "/?sign_in_error=oidc_bad_answer", kind

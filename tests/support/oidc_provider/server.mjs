@@ -79,6 +79,11 @@ async function forged(token) {
     return new jose.SignJWT(body).setProtectedHeader({ alg: 'RS256', kid: 'nowhere' }).sign(other.privateKey)
   }
   if (forge === 'rubbish') return 'rubbish'
+  if (forge === 'truncated') return token.slice(0, -8)
+  if (forge === 'swapped_subject') {
+    const [first, , last] = token.split('.')
+    return [first, jose.base64url.encode(JSON.stringify({ ...claims, sub: 'admin' })), last].join('.')
+  }
   return new jose.SignJWT(body).setProtectedHeader(head).sign(privateKey)
 }
 
