@@ -109,6 +109,7 @@ class GrantDraft:
     conditions: Sequence[Condition] = ()
     windows: Sequence[WeeklyWindow] = ()
     purpose_required: bool = False
+    lent_by: str | None = None  # of a loan: who lent it
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ RegistryError
 ├── ValidationFailed   a field of the input is wrong: field, code, sentence   (HTTP 422)
 ├── NotFound           no such object: noun, object_id                        (HTTP 404)
 ├── Conflict           the state forbids it: field, code, sentence            (HTTP 409)
+├── EntryRefused       one entry of several, of which nothing was done: entry, cause
 ├── DemoRefused        seeding a registry that is not the demo's
 ├── StoreError         the file, the database or its schema
 │   ├── SchemaTooNew   written by a newer program
@@ -56,6 +57,16 @@ class Conflict(RegistryError):
         self.field = field
         self.code = code
         self.sentence = sentence
+
+
+class EntryRefused(RegistryError):
+    """`entry`: which of them, from 0. `cause`: what was raised about it."""
+
+    def __init__(self, entry: int, cause: Exception) -> None:
+        super().__init__(str(cause))
+        self.entry = entry
+        self.cause = cause
+        self.code = getattr(cause, "code", self.code)
 
 
 class DemoRefused(RegistryError):

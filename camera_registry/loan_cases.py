@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from . import rights
 from . import validation as check
-from .domain import Actor, Channel, Grant, Page, Subject, new_id
+from .domain import Actor, Channel, Page, Subject, new_id
+from .drafts import GrantDraft
 from .errors import Conflict, NotFound, ValidationFailed
 from .feed import ChangeFeed
 from .gb_code import DIGITS
+from .grant_batch import GrantBatch
 from .loans import LENDABLE, MAX_HOURS, MAX_OPEN_HOURS, Loan, LoanState
 from .store.contract import Store, WriteTx
 from .units import Clock, Units, utc_now
@@ -153,19 +154,15 @@ class Loans:
             minutes = check.integer("minutes", most if minutes is None else minutes, 1, most)
             if await unit.tx.channels.get(channel.id) is None:
                 raise NotFound("channel", channel.id)
-            grant = Grant(
-                id=new_id("gr"),
+            draft = GrantDraft(
                 subject_id=loan.subject_id,
                 actions=lent | {"list"},
-                area_id=None,
                 channel_id=channel.id,
-                valid_from=now,
                 valid_until=now + timedelta(minutes=minutes),
-                created_at=now,
                 purpose_required=purpose_required,
                 lent_by=by.subject_name,
             )
-            await rights.add(unit, grant, subject.username)
+            grant = await GrantBatch.change(unit, draft, now)
             await unit.tx.loans.update(
                 replace(loan, answered_at=now, answered_by=by.subject_name, grant_id=grant.id)
             )
@@ -213,7 +210,7 @@ class Loans:
                 await unit.tx.loans.update(replace(loan, withdrawn_at=now))
                 await unit.record("loan_withdraw", id=loan.id, to=subject.username)
             elif state is LoanState.RUNNING and loan.grant_id is not None:
-                grant = await rights.revoke(unit, loan.grant_id, now)
+                grant = await GrantBatch.change(unit, loan.grant_id, now)
                 await unit.record(
                     "loan_end",
                     channel_id=grant.channel_id,

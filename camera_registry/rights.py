@@ -5,18 +5,16 @@ Whether the caller may do them is decided before, in `streamhub.access`.
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from datetime import datetime
-from typing import Any, Final
+from collections.abc import Collection, Sequence
+from typing import Final
 
-from . import grant_terms
 from . import validation as check
-from .domain import Actor, Grant, Page, Purpose, new_id
+from .domain import Actor, Grant, Page, Purpose
 from .drafts import GrantDraft
-from .errors import Conflict, NotFound, ValidationFailed
-from .grant_terms import DAYS, clock
-from .store.contract import ReadTx, Store, WriteTx
-from .units import Clock, Unit, Units
+from .errors import Conflict, EntryRefused, NotFound, RegistryError, ValidationFailed
+from .grant_batch import MAX_CHANGES, GrantBatch
+from .store.contract import Store
+from .units import Clock, Units
 
 MAX_PURPOSES: Final = 50  # a list to choose from
 
@@ -60,50 +58,46 @@ class GrantCases:
                 cursor=cursor,
             )
 
+    async def get_grants(self, ids: Collection[str]) -> list[Grant]:
+        """Those of them that there are."""
+        async with self._store.read() as tx:
+            return await tx.grants.by_ids(ids)
+
     async def create_grant(self, draft: GrantDraft, by: Actor) -> Grant:
         """Raises ValidationFailed: unknown action, area, channel, subject or role, and what
         `grant_terms` says of the rest."""
-        actions = check.actions(draft.actions)
-        grant_terms.target(draft)
-        now = self._clock()
-        grant = Grant(
-            id=new_id("gr"),
-            subject_id=draft.subject_id,
-            actions=actions,
-            area_id=draft.area_id,
-            channel_id=draft.channel_id,
-            valid_from=grant_terms.times(draft, now),
-            valid_until=draft.valid_until,
-            created_at=now,
-            role_id=draft.role_id,
-            effect=draft.effect,
-            conditions=grant_terms.conditions(draft.conditions),
-            windows=grant_terms.windows(draft.windows),
-            purpose_required=draft.purpose_required,
-        )
-        async with self._units.begin(by) as unit:
-            tx = unit.tx
-            to = await _holder(tx, grant)
-            if to is None:
-                field = "subject_id" if grant.role_id is None else "role_id"
-                noun = field.removesuffix("_id")
-                raise _unknown(field, f"unknown_{noun}", noun)
-            if draft.area_id is not None and await tx.areas.get(draft.area_id) is None:
-                raise _unknown("area_id", "unknown_area", "area")
-            if draft.channel_id is not None and await tx.channels.get(draft.channel_id) is None:
-                raise _unknown("channel_id", "unknown_channel", "channel")
-            await add(unit, grant, to)
-        return grant
+        return await self._changed(draft, by)
 
     async def revoke_grant(self, grant_id: str, by: Actor) -> Grant:
-        """The grant as it now is; revoking twice changes nothing and is not audited again."""
+        """The grant as it now is; revoking twice changes nothing and is not audited again. Raises
+        NotFound."""
+        return await self._changed(grant_id, by)
+
+    async def change_grants(self, changes: Sequence[GrantDraft | str], by: Actor) -> list[Grant]:
+        """Grants that are made, and (by id) such that are revoked: all of them in one transaction,
+        an audit row each, or none. In order, as they are then.
+
+        Raises EntryRefused about the first that can't be; ValidationFailed("changes").
+        """
+        if not 1 <= len(changes) <= MAX_CHANGES:
+            raise ValidationFailed("changes", "out_of_range", f"Give 1 to {MAX_CHANGES} changes.")
+        now = self._clock()
         async with self._units.begin(by) as unit:
-            before = await unit.tx.grants.get(grant_id)
-            if before is None:
-                raise NotFound("grant", grant_id)
-            if before.revoked_at is not None:
-                return before
-            return await revoke(unit, grant_id, self._clock())
+            batch = await GrantBatch.begin(unit, changes, now)
+            for number, change in enumerate(changes):
+                try:
+                    batch.take(change)
+                except RegistryError as refused:
+                    raise EntryRefused(number, refused) from refused
+            await batch.write()
+        return batch.grants
+
+    async def _changed(self, change: GrantDraft | str, by: Actor) -> Grant:
+        try:
+            [grant] = await self.change_grants([change], by)
+        except EntryRefused as refused:
+            raise refused.cause from None
+        return grant
 
     # --- purposes ---------------------------------------------------------------------------------
 
@@ -136,70 +130,3 @@ class GrantCases:
             if not await unit.tx.purposes.delete(code):
                 raise NotFound("purpose", code)
             await unit.record("purpose_remove", code=code)
-
-
-async def add(unit: Unit, grant: Grant, to: str) -> None:
-    """Inside a unit of work, with its audit row; `to`: the name of who gets it."""
-    await unit.tx.grants.add(grant)
-    await unit.record(
-        "grant_create",
-        channel_id=grant.channel_id,
-        area_id=grant.area_id,
-        id=grant.id,
-        to=to,
-        **_told(grant),
-    )
-
-
-async def revoke(unit: Unit, grant_id: str, at: datetime) -> Grant:
-    """Inside a unit of work, with its audit row. Raises NotFound."""
-    grant = await unit.tx.grants.revoke(grant_id, at)
-    if grant is None:
-        raise NotFound("grant", grant_id)
-    await unit.record(
-        "grant_revoke",
-        channel_id=grant.channel_id,
-        area_id=grant.area_id,
-        id=grant.id,
-        to=await _holder(unit.tx, grant) or grant.subject_id or grant.role_id,
-        effect=grant.effect.value,
-        actions=sorted(grant.actions),
-    )
-    return grant
-
-
-async def _holder(tx: ReadTx | WriteTx, grant: Grant) -> str | None:
-    """A subject's username, or `role:` and the role's name."""
-    if grant.role_id is not None:
-        role = await tx.roles.get(grant.role_id)
-        return None if role is None else f"role:{role.name}"
-    subject = await tx.subjects.get(grant.subject_id or "")
-    return None if subject is None else subject.username
-
-
-def _told(grant: Grant) -> dict[str, Any]:
-    """What the audit keeps of a grant; what it does not say is left out."""
-    until = grant.valid_until
-    told: dict[str, Any] = {
-        "actions": sorted(grant.actions),
-        "valid_from": grant.valid_from.isoformat(),
-        "valid_until": until.isoformat() if until else None,
-    }
-    if grant.denies:
-        told["effect"] = grant.effect.value
-    if grant.conditions:
-        told["conditions"] = [[c.field, c.op.value, list(c.values)] for c in grant.conditions]
-    if grant.windows:
-        told["windows"] = [
-            f"{','.join(DAYS[day] for day in w.days)} {clock(w.start_min)}-{clock(w.end_min)}"
-            for w in grant.windows
-        ]
-    if grant.purpose_required:
-        told["purpose_required"] = True
-    if grant.lent_by is not None:
-        told["lent_by"] = grant.lent_by
-    return told
-
-
-def _unknown(field: str, code: str, noun: str) -> ValidationFailed:
-    return ValidationFailed(field, code, f"There is no such {noun}; choose one that exists.")

@@ -45,18 +45,28 @@ class Unit:
         **detail: Any,
     ) -> None:
         """Appends the audit row of this change; `detail` holds JSON values, never a secret."""
-        await self.tx.audit.append(
-            AuditEntry(
-                act=act,
-                outcome="ok",
-                subject_id=self.by.subject_id,
-                subject_name=self.by.subject_name,
-                as_role=self.by.as_role,
-                remote=self.by.remote,
-                channel_id=channel_id,
-                area_id=area_id,
-                detail=detail,
-            )
+        entry = self.entry(act, channel_id=channel_id, area_id=area_id, **detail)
+        await self.tx.audit.append(entry)
+
+    def entry(
+        self,
+        act: str,
+        *,
+        channel_id: str | None = None,
+        area_id: str | None = None,
+        **detail: Any,
+    ) -> AuditEntry:
+        """The same, to be appended with others."""
+        return AuditEntry(
+            act=act,
+            outcome="ok",
+            subject_id=self.by.subject_id,
+            subject_name=self.by.subject_name,
+            as_role=self.by.as_role,
+            remote=self.by.remote,
+            channel_id=channel_id,
+            area_id=area_id,
+            detail=detail,
         )
 
 

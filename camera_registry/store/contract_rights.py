@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -62,6 +62,7 @@ class PurposeRepo(PurposeReader, Protocol):
 
 class GrantReader(Protocol):
     async def get(self, grant_id: str) -> Grant | None: ...
+    async def by_ids(self, ids: Collection[str]) -> list[Grant]: ...
     async def all_unrevoked(self) -> list[Grant]:
         """For caches that follow the feed; includes those not yet or no longer in their window."""
         ...
@@ -83,6 +84,11 @@ class GrantReader(Protocol):
 
 class GrantRepo(GrantReader, Protocol):
     async def add(self, grant: Grant) -> None: ...
+    async def add_many(self, grants: Sequence[Grant]) -> None: ...
+    async def revoke_many(self, ids: Collection[str], at: datetime) -> None:
+        """Those that are revoked already keep their time."""
+        ...
+
     async def revoke(self, grant_id: str, at: datetime) -> Grant | None:
         """The grant as it now is; None when there is none. Revoking twice keeps the first time."""
         ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, or_, select, tuple_
@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, or_, select, tuple_
 from ..domain import ChangeKind, ChangeOp, Grant, Page, Purpose, Role
 from ..errors import Conflict
 from . import schema
-from .repos_base import Repo, first
+from .repos_base import Repo, first, parts
 from .rows import (
     cursor_of,
     grant_from,
@@ -114,6 +114,13 @@ class SqlGrants(Repo):
         row = await self._tx.one(select(schema.grants).where(_G.id == grant_id))
         return grant_from(row) if row else None
 
+    async def by_ids(self, ids: Collection[str]) -> list[Grant]:
+        found: list[Grant] = []
+        for part in parts(sorted(ids)):
+            rows = await self._tx.rows(select(schema.grants).where(_G.id.in_(part)))
+            found += map(grant_from, rows)
+        return found
+
     async def all_unrevoked(self) -> list[Grant]:
         rows = await self._tx.rows(
             select(schema.grants).where(_G.revoked_at.is_(None)).order_by(_G.created_at, _G.id)
@@ -162,6 +169,21 @@ class SqlGrants(Repo):
     async def add(self, grant: Grant) -> None:
         await self._tx.run(schema.grants.insert().values(grant_values(grant)))
         await self._tx.changed(ChangeKind.GRANT, grant.id, ChangeOp.CREATED)
+
+    async def add_many(self, grants: Sequence[Grant]) -> None:
+        if grants:
+            await self._tx.run(schema.grants.insert(), [grant_values(each) for each in grants])
+            ids = [each.id for each in grants]
+            await self._tx.changed_many(ChangeKind.GRANT, ids, ChangeOp.CREATED)
+
+    async def revoke_many(self, ids: Collection[str], at: datetime) -> None:
+        for part in parts(sorted(ids)):
+            await self._tx.run(
+                schema.grants.update()
+                .where(_G.id.in_(part), _G.revoked_at.is_(None))
+                .values(revoked_at=at)
+            )
+        await self._tx.changed_many(ChangeKind.GRANT, sorted(ids), ChangeOp.UPDATED)
 
     async def revoke(self, grant_id: str, at: datetime) -> Grant | None:
         touched = await self._tx.run(

@@ -4,7 +4,7 @@ Whoever manages an area grants on it, but passes on only what they hold there th
 is for whoever manages the district: it binds those above an area, too.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Response
@@ -12,9 +12,10 @@ from pydantic import BaseModel, Field
 
 from camera_registry.domain import Effect, Grant
 from camera_registry.drafts import GrantDraft
-from camera_registry.errors import NotFound
+from camera_registry.errors import EntryRefused, NotFound, RegistryError
+from camera_registry.grant_batch import MAX_CHANGES
 from camera_registry.grant_terms import MAX_CONDITIONS, MAX_WINDOWS
-from streamhub.access.errors import NotVisible
+from streamhub.access.errors import AccessError, NotVisible
 from streamhub.access.permit import Permit
 from streamhub.access.principal import DISTRICT, Action, Principal, Resource, area, channel
 
@@ -82,6 +83,21 @@ class GrantCreate(BaseModel):
     )
     valid_from: Time | None = Field(default=None, description="Left out: from now.")
     valid_until: Time | None = Field(default=None, description="Left out: until revoked.")
+
+
+class GrantChange(BaseModel):
+    """One of the two."""
+
+    create: GrantCreate | None = None
+    revoke: str | None = Field(default=None, max_length=64, description="A grant's id.")
+
+
+class GrantBatch(BaseModel):
+    changes: Annotated[list[GrantChange], Field(min_length=1, max_length=MAX_CHANGES)]
+
+
+class GrantsChanged(BaseModel):
+    items: list[GrantOut] = Field(description="As they are now, in the order of `changes`.")
 
 
 def target_in_body(body: GrantCreate) -> Resource:
@@ -152,26 +168,8 @@ async def create_grant(
     body: GrantCreate,
     idempotency_key: Annotated[str | None, Header()] = None,
 ) -> GrantOut:
-    if body.effect is Effect.DENY:
-        services.guard.require(permit.principal, Action.MANAGE, DISTRICT)
-    else:
-        for action in body.actions:
-            services.guard.require_passing_on(
-                permit.principal, action, permit.resource, asked_why=body.purpose_required
-            )
-    draft = GrantDraft(
-        subject_id=body.subject_id,
-        role_id=body.role_id,
-        effect=body.effect,
-        conditions=conditions_in(body.conditions),
-        windows=windows_in(body.windows),
-        purpose_required=body.purpose_required,
-        actions={action.value for action in body.actions},
-        area_id=body.area_id,
-        channel_id=body.channel_id,
-        valid_from=body.valid_from,
-        valid_until=body.valid_until,
-    )
+    _require_granting(services, permit.principal, body)
+    draft = _draft(body)
 
     async def create() -> GrantOut:
         by = permit.principal.actor()
@@ -179,6 +177,33 @@ async def create_grant(
 
     return await services.idempotency.once(
         idempotency_key, subject_id=permit.subject_id, route="grants", body=body, create=create
+    )
+
+
+@router.post("/batch")
+async def change_grants(
+    services: Provided,
+    who: Annotated[Principal, in_person()],
+    body: GrantBatch,
+    idempotency_key: Annotated[str | None, Header()] = None,
+) -> GrantsChanged:
+    """Makes and revokes grants, each with the right that it takes alone: all in one transaction,
+    with an audit row each, or none of them. What is refused says which `entry` it is about."""
+    revoked = [each.revoke for each in body.changes if each.revoke is not None]
+    known = {each.id: each for each in await services.people.get_grants(revoked)}
+    changes: list[GrantDraft | str] = []
+    for number, each in enumerate(body.changes):
+        try:
+            changes.append(_change(services, who, each, known))
+        except (AccessError, RegistryError, Problem) as refused:
+            raise EntryRefused(number, refused) from refused
+
+    async def change() -> GrantsChanged:
+        rows = await services.people.change_grants(changes, who.actor())
+        return GrantsChanged(items=[_out(services, who, row) for row in rows])
+
+    return await services.idempotency.once(
+        idempotency_key, subject_id=who.subject_id, route="grant batch", body=body, create=change
     )
 
 
@@ -200,6 +225,50 @@ async def revoke_grant(
     """Revokes it: when this answers, the views it allowed have been told to end."""
     await services.people.revoke_grant(grant_id, permit.principal.actor())
     return Response(status_code=204)
+
+
+def _change(
+    services: Services, who: Principal, change: GrantChange, known: Mapping[str, Grant]
+) -> GrantDraft | str:
+    """As the registry takes it. Raises Problem, and what the guard and the fields raise."""
+    if (change.create is None) == (change.revoke is None):
+        raise Problem(422, "grant_change", "Give `create` or `revoke`.")
+    if change.create is not None:
+        services.guard.require(who, Action.MANAGE, target_in_body(change.create))
+        _require_granting(services, who, change.create)
+        return _draft(change.create)
+    grant = known.get(str(change.revoke))
+    if grant is None:
+        raise NotVisible("There is no such thing, or it is not yours to see.")
+    services.guard.require(who, Action.MANAGE, _target(grant))
+    return grant.id
+
+
+def _require_granting(services: Services, who: Principal, body: GrantCreate) -> None:
+    """What it takes besides the right to manage: a denial binds those above an area, too, and
+    nobody passes on more than is theirs."""
+    if body.effect is Effect.DENY:
+        services.guard.require(who, Action.MANAGE, DISTRICT)
+        return
+    target = target_in_body(body)
+    for action in body.actions:
+        services.guard.require_passing_on(who, action, target, asked_why=body.purpose_required)
+
+
+def _draft(body: GrantCreate) -> GrantDraft:
+    return GrantDraft(
+        subject_id=body.subject_id,
+        role_id=body.role_id,
+        effect=body.effect,
+        conditions=conditions_in(body.conditions),
+        windows=windows_in(body.windows),
+        purpose_required=body.purpose_required,
+        actions={action.value for action in body.actions},
+        area_id=body.area_id,
+        channel_id=body.channel_id,
+        valid_from=body.valid_from,
+        valid_until=body.valid_until,
+    )
 
 
 def _roles_of(services: Services, subject_id: str | None) -> list[str]:

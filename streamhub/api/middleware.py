@@ -24,7 +24,14 @@ IMPORTS_PATH: Final = "/api/v1/imports"
 ROTATION_PATH: Final = "/api/v1/devices/rotate-passwords"
 # 20,000 devices with their credentials.
 MAX_ROTATION_BYTES: Final = 4 << 20
-_BODY_BYTES: Final = {IMPORTS_PATH: MAX_FILE_BYTES, ROTATION_PATH: MAX_ROTATION_BYTES}
+GRANT_BATCH_PATH: Final = "/api/v1/grants/batch"
+# 1,000 grants with conditions and hours.
+MAX_GRANT_BATCH_BYTES: Final = 2 << 20
+_BODY_BYTES: Final = {
+    IMPORTS_PATH: MAX_FILE_BYTES,
+    ROTATION_PATH: MAX_ROTATION_BYTES,
+    GRANT_BATCH_PATH: MAX_GRANT_BATCH_BYTES,
+}
 
 WHEP_PREFIX: Final = "/whep/"
 # WHEP draft, "CORS": without Expose-Headers a page of another origin can't read Location.

@@ -154,6 +154,10 @@ def _of_registry(error: registry.RegistryError) -> Problem:
             return Problem(422, error.code, str(error))
         case registry.NotFound():
             return Problem(404, "not_found", str(error))
+        case registry.EntryRefused():
+            problem = problem_of(error.cause)
+            problem.extra["entry"] = error.entry
+            return problem
         case registry.AuditError():
             return Problem(409, error.code, str(error))
         case registry.StoreBusy() | registry.StoreUnavailable():

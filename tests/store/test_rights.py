@@ -22,7 +22,7 @@ from camera_registry.domain import (
     WeeklyWindow,
 )
 from camera_registry.drafts import AreaDraft, GrantDraft, RoleDraft, SubjectDraft
-from camera_registry.errors import Conflict, NotFound, ValidationFailed
+from camera_registry.errors import Conflict, EntryRefused, NotFound, ValidationFailed
 from camera_registry.feed import ChangeFeed
 from camera_registry.people import People
 from camera_registry.service import Registry
@@ -73,6 +73,40 @@ async def test_a_grant_comes_back_as_it_was_given(
     )
     assert (await people.get_grant(deny.id)).denies
     assert (await people.list_grants(role_ids=[role.id])).items == [grant, deny]
+
+
+async def test_many_changes_are_one_commit_or_none(
+    people: People, registry: Registry, by: Actor, store: SqlStore
+) -> None:
+    area = await registry.create_area(AreaDraft(None, "district", "110112", "通州"), by)
+    names = [f"s{number}" for number in range(30)]  # more than are read one by one
+    subjects = [await people.create_subject(SubjectDraft(name, name), by) for name in names]
+    drafts = [GrantDraft(each.id, ["list"], area.id) for each in subjects]
+    seq = await store.latest_change_seq()
+    made = await people.change_grants(drafts, by)
+    assert [each.subject_id for each in made] == [each.id for each in subjects]
+    assert [each.object_id for each in await store.changes_since(seq)] == [g.id for g in made]
+    ids = [each.id for each in made]
+    with pytest.raises(EntryRefused) as refused:
+        await people.change_grants([*ids, drafts[0], "gr_none"], by)
+    assert (refused.value.entry, refused.value.code) == (31, "not_found")
+    assert isinstance(refused.value.cause, NotFound)
+    async with store.read() as tx:
+        assert {each.id for each in await tx.grants.all_unrevoked()} == set(ids)
+    revoked = await people.change_grants([*ids, ids[0]], by)
+    assert all(each.revoked_at is not None for each in revoked)
+    assert [await people.get_grant(each) for each in ids] == revoked[:-1]
+    assert (await people.change_grants(ids, by)) == revoked[:-1]  # the first time stays
+    async with store.read() as tx:
+        acts = [
+            (await tx.audit.page(AuditQuery(acts=frozenset({act})), limit=99, cursor=None)).total
+            for act in ("grant_create", "grant_revoke")
+        ]
+    assert acts == [30, 30]
+    assert (await store.verify_audit()).faults == ()
+    for none in ([], drafts[:1] * 1001):
+        with pytest.raises(ValidationFailed, match="1 to 1000"):
+            await people.change_grants(none, by)
 
 
 async def test_a_role_s_members_and_what_follows_them(

@@ -119,7 +119,7 @@ export interface paths {
          * Preview
          * @description What assigning would do, and who would then see what. Nothing is changed.
          *
-         *     Cameras go only into areas that one manages, too.
+         *     Cameras go only into areas that one manages, too; those denied to one are not looked at.
          */
         readonly post: operations["preview_api_v1_assignment_preview_post"];
         readonly delete?: never;
@@ -281,7 +281,8 @@ export interface paths {
         readonly put?: never;
         /**
          * Take Step
-         * @description Review, file, refuse or reopen: all of these cameras, or none.
+         * @description Review, file, refuse or reopen: all of these cameras, or none. Of an area or an import
+         *     those that one manages.
          */
         readonly post: operations["take_step_api_v1_channel_filing_post"];
         readonly delete?: never;
@@ -389,8 +390,7 @@ export interface paths {
         readonly post?: never;
         /**
          * Delete Channel
-         * @description One that is sensitive, or denied to somebody, by the district alone: neither would be said
-         *     of it when it is added again.
+         * @description One that is sensitive, or denied to somebody, by the district alone.
          */
         readonly delete: operations["delete_channel_api_v1_channels__channel_id__delete"];
         readonly options?: never;
@@ -757,6 +757,27 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/api/v1/grants/batch": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Change Grants
+         * @description Makes and revokes grants, each with the right that it takes alone: all in one transaction,
+         *     with an audit row each, or none of them. What is refused says which `entry` it is about.
+         */
+        readonly post: operations["change_grants_api_v1_grants_batch_post"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/api/v1/import-templates": {
         readonly parameters: {
             readonly query?: never;
@@ -915,7 +936,8 @@ export interface paths {
         readonly put?: never;
         /**
          * Undo Import
-         * @description Every channel becomes what it was before.
+         * @description Every channel becomes what it was before. One that was added goes: when it is sensitive by
+         *     now, or denied to somebody, only for the district.
          */
         readonly post: operations["undo_import_api_v1_imports__import_id__undo_post"];
         readonly delete?: never;
@@ -3252,6 +3274,23 @@ export interface components {
              */
             readonly take_over?: boolean;
         };
+        /** GrantBatch */
+        readonly GrantBatch: {
+            /** Changes */
+            readonly changes: readonly components["schemas"]["GrantChange"][];
+        };
+        /**
+         * GrantChange
+         * @description One of the two.
+         */
+        readonly GrantChange: {
+            readonly create?: components["schemas"]["GrantCreate"] | null;
+            /**
+             * Revoke
+             * @description A grant's id.
+             */
+            readonly revoke?: string | null;
+        };
         /** GrantCreate */
         readonly GrantCreate: {
             /** Actions */
@@ -3383,6 +3422,14 @@ export interface components {
             readonly valid_until: string | null;
             /** Windows */
             readonly windows: readonly components["schemas"]["WindowBody"][];
+        };
+        /** GrantsChanged */
+        readonly GrantsChanged: {
+            /**
+             * Items
+             * @description As they are now, in the order of `changes`.
+             */
+            readonly items: readonly components["schemas"]["GrantOut"][];
         };
         /** Health */
         readonly Health: {
@@ -6959,6 +7006,41 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description An error */
+            readonly default: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly change_grants_api_v1_grants_batch_post: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: {
+                readonly "idempotency-key"?: string | null;
+            };
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["GrantBatch"];
+            };
+        };
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["GrantsChanged"];
+                };
             };
             /** @description An error */
             readonly default: {

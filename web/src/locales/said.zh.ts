@@ -31,6 +31,7 @@ export const saidZh: Readonly<Record<string, string>> = {
   field_not_changeable: '此项不能在这里修改。',
   actions_empty: '请至少选择一项权限。',
   grant_target: '请只选区域或只选通道。',
+  grant_change: '每项变更请只写新增或只写撤销。',
   window_empty: '授权的结束时间早于开始时间。',
   time_without_offset: '时间须带时区，例如 +08:00。',
   // The service itself
