@@ -2,6 +2,7 @@
 row, reads CPU from the kernel, and says on which machine.
 
 Belongs here: scenarios and their figures. Does not: receiving or counting packets (`core/loadgen`,
-which shares no code with what it judges), the command line (`streamhub.cli.bench`). Called by the
-command line and by tests. The method is in benchmarks/README.md.
+which shares no code with what it judges; of RTSP only when bytes come), the command line
+(`streamhub.cli.bench`, `bench_rights`). Called by the command line and by tests. The method is in
+benchmarks/README.md.
 """

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -176,10 +176,10 @@ class Workshop:
             yield Farm(address, log, process)
 
     @contextmanager
-    def service(self) -> Iterator[Service]:
+    def service(self, environment: Mapping[str, str] | None = None) -> Iterator[Service]:
         """A fresh service: one that is not restarted keeps sending to viewers who have left."""
         data_dir = self.seeded()
-        with self.service_on(data_dir) as service:
+        with self.service_on(data_dir, environment) as service:
             yield service
         shutil.rmtree(data_dir)
 
@@ -191,8 +191,10 @@ class Workshop:
         return data_dir
 
     @contextmanager
-    def service_on(self, data_dir: Path) -> Iterator[Service]:
-        """A service on a data directory."""
+    def service_on(
+        self, data_dir: Path, more: Mapping[str, str] | None = None
+    ) -> Iterator[Service]:
+        """A service on a data directory, with `more` settings."""
         url = f"http://{HOST}:{free_port()}"
         environment = {
             "STREAMHUB_DATA_DIR": str(data_dir),
@@ -201,6 +203,7 @@ class Workshop:
             "STREAMHUB_MEDIA__UDP_PORT": "0",
             "STREAMHUB_MEDIA__CORE": self.core,
             "STREAMHUB_LOG__LEVEL": "warning",
+            **(more or {}),
         }
         words = [sys.executable, "-m", "streamhub.cli", "serve"]
         with (

@@ -118,14 +118,14 @@ def seeded_registry(
     """
     with (
         ending_in_order(),
-        _folder(keep) as folder,
-        _place(folder, postgresql, say) as (place, server_ms),
+        a_folder(keep) as folder,
+        a_place(folder, postgresql, say) as (place, server_ms),
     ):
         first: Row = {}
         made = folder / f"made-{channels}"
         if not made.exists():
             began = time.perf_counter()
-            asyncio.run(_seed(place, channels, say))
+            asyncio.run(seed_cameras(place, channels, say))
             first["seeded_s"] = round(time.perf_counter() - began, 1)
             made.touch()
         sample = _sample(channels)
@@ -139,7 +139,7 @@ def seeded_registry(
 
 
 @contextmanager
-def _folder(keep: Path | None) -> Iterator[Path]:
+def a_folder(keep: Path | None) -> Iterator[Path]:
     if keep is not None:
         keep.mkdir(parents=True, exist_ok=True)
         yield keep.resolve()
@@ -149,7 +149,7 @@ def _folder(keep: Path | None) -> Iterator[Path]:
 
 
 @contextmanager
-def _place(
+def a_place(
     folder: Path, postgresql: bool, say: Callable[[str], None]
 ) -> Iterator[tuple[Path | Secret, Callable[[], float]]]:
     """Where the registry is, and the processor time of its server so far, in ms."""
@@ -161,7 +161,7 @@ def _place(
 
 
 @asynccontextmanager
-async def _registry(place: Path | Secret) -> AsyncIterator[tuple[SqlStore, ChangeFeed, Registry]]:
+async def a_registry(place: Path | Secret) -> AsyncIterator[tuple[SqlStore, ChangeFeed, Registry]]:
     store = await open_store(place)
     feed = ChangeFeed(store)
     with tempfile.TemporaryDirectory() as keys:
@@ -183,7 +183,7 @@ async def _measure(
     sample: list[Channel],
     server_ms: Callable[[], float],
 ) -> Row:
-    async with _registry(place) as (_, _, registry):
+    async with a_registry(place) as (_, _, registry):
         asked = list(questions(count, channels, sample))
         for each in asked[:WARM_UP]:
             await _ask(registry, each, server_ms)
@@ -195,24 +195,24 @@ async def _measure(
         "store": "sqlite" if isinstance(place, Path) else "postgresql",
         "channels": channels,
         "queries": count,
-        "search_ms": _spread([ms for _, ms, _ in times]),
+        "search_ms": spread_ms([ms for _, ms, _ in times]),
         # Whatever else the machine does.
-        "cpu_ms": _spread([ms for _, _, ms in times]),
+        "cpu_ms": spread_ms([ms for _, _, ms in times]),
         "kind_ms": {
-            kind: _spread([ms for each, ms, _ in times if each.kind == kind]) for kind in _KINDS
+            kind: spread_ms([ms for each, ms, _ in times if each.kind == kind]) for kind in _KINDS
         },
         "scope_ms": {
-            kind: _spread([ms for each, ms, _ in times if each.scope_kind == kind])
+            kind: spread_ms([ms for each, ms, _ in times if each.scope_kind == kind])
             for kind in ("everything", "street", "grid", "single")
         },
-        "deep_ms": _spread([ms for each, ms, _ in times if each.deep]),
-        "class_ms": _spread([ms for each, ms, _ in times if each.device_class]),
+        "deep_ms": spread_ms([ms for each, ms, _ in times if each.deep]),
+        "class_ms": spread_ms([ms for each, ms, _ in times if each.device_class]),
     }
 
 
 async def _facts(place: Path | Secret) -> Row:
     """What the decision's facts in memory take; asked once, as memory given back is used again."""
-    async with _registry(place) as (store, feed, _):
+    async with a_registry(place) as (store, feed, _):
         before, began = rss_bytes(_SELF), time.perf_counter()
         facts = FactsCache(store, feed)
         await facts.start()
@@ -224,7 +224,7 @@ async def _facts(place: Path | Secret) -> Row:
     return figures
 
 
-async def _seed(place: Path | Secret, channels: int, say: Callable[[str], None]) -> None:
+async def seed_cameras(place: Path | Secret, channels: int, say: Callable[[str], None]) -> None:
     store = await open_store(place)
     async with store.write() as tx:
         await tx.bulk_add(areas=places.areas())
@@ -274,7 +274,7 @@ async def _ask(
     return (ended - began) * 1000, own_s * 1000 + server_ms() - served
 
 
-def _spread(times_ms: list[float]) -> dict[str, float]:
+def spread_ms(times_ms: list[float]) -> dict[str, float]:
     cuts = quantiles(times_ms, n=100, method="inclusive")
     return {
         "p50": round(cuts[49], 2),

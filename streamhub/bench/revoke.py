@@ -1,5 +1,5 @@
-"""`revoke`: one grant is taken back while many watch by it. How long after the commit does the
-last packet come to each viewer's kernel?"""
+"""`revoke`: one grant is taken back while many watch by it, alone or as one of many changes. How
+long after the commit does the last packet come to each viewer?"""
 
 from __future__ import annotations
 
@@ -10,12 +10,9 @@ from typing import Any
 import httpx
 
 from .district import Service, Workshop
-from .load import Load, watch
 from .processes import BenchError
+from .watching import Crowd, environment_of, spread_of, watch_by
 
-# Of the district's cameras: viewers of several streams, on all shards.
-CHANNELS = 50
-JOINS_PER_S = 100.0
 # Packets that came this late would still be seen.
 WATCHED_MS = 5_000
 # A sub stream has a picture each 40 to 67 ms: who is silent for so long is not being served.
@@ -25,54 +22,49 @@ USERNAME, PASSWORD = "bench-viewer", "the bench's own viewer"
 Row = dict[str, Any]
 
 
-def revoke_row(workshop: Workshop, viewers: int, profile: str) -> Row:
+def revoke_row(
+    workshop: Workshop, viewers: int, profile: str, *, by: str = "whep", changes: int = 1
+) -> Row:
     """[`last_packet_ms` {p50, p99, max}]: milliseconds from the commit to each viewer's last
-    packet; below 0 where none came any more. `still_playing`: viewers whose packets did not end."""
-    revoked: dict[str, float] = {}
-    with workshop.farm(), workshop.service() as service:
-        channels = service.channels(min(CHANNELS, viewers))
-        with _Admin(service) as admin:
-            grant_id = admin.make_viewer()
-
-            def on_phase(phase: str) -> None:
-                if phase == "measuring":
-                    revoked["asked"] = time.time()
-                    admin.revoke(grant_id)
-                    revoked["answered"] = time.time()
-
-            load = Load(
-                [service.whep(channel, profile) for channel in channels],
-                viewers,
-                rate=JOINS_PER_S,
-                measure_ms=WATCHED_MS,
-                kernel_times=True,
-                rows=True,
-            )
-            seen = watch(
-                load,
-                workshop.cores,
-                token=admin.token_of(USERNAME, PASSWORD),
-                pid=service.pid,
-                urls_file=workshop.scratch_file("urls"),
-                on_phase=on_phase,
-            )
-            committed_ms = admin.committed_ms(grant_id)
-    joined = [row for row in seen["rows"] if row["packets"] > 0]
-    if len(joined) < viewers:
-        raise BenchError(f"{viewers - len(joined)} of {viewers} viewers got no picture.")
-    after = sorted(row["last_packet"] - committed_ms for row in joined)
+    packet; below 0 where none came any more. `still_playing`: viewers whose packets did not end.
+    `changes`: of so many changes in one transaction the revocation is the last; `answered_ms`: from
+    asking until the answer, which comes after the commit."""
+    with workshop.farm(), workshop.service(environment_of(by)) as service, _Admin(service) as admin:
+        revocation = _Revocation(admin, changes)
+        crowd = Crowd(by, viewers, profile, admin.token_of(USERNAME, PASSWORD))
+        seen = watch_by(crowd, workshop, service, revocation.go, WATCHED_MS)
+        committed_ms = admin.committed_ms(revocation.grant_id)
+    if len(seen.last_ms) < viewers:
+        raise BenchError(f"{viewers - len(seen.last_ms)} of {viewers} viewers got no picture.")
+    after = sorted(last_ms - committed_ms for last_ms in seen.last_ms)
     return {
         "viewers": viewers,
         "profile": profile,
-        "last_packet_ms": {
-            "p50": round(after[len(after) // 2], 1),
-            "p99": round(after[min(len(after) - 1, len(after) * 99 // 100)], 1),
-            "max": round(after[-1], 1),
-        },
-        "answered_ms": round((revoked["answered"] - revoked["asked"]) * 1000, 1),
+        "by": by,
+        "changes": changes,
+        "last_packet_ms": spread_of(after),
+        "answered_ms": round(revocation.answered_ms, 1),
         "still_playing": sum(late > WATCHED_MS - SILENT_MS for late in after),
-        "load": {key: value for key, value in seen.items() if key != "rows"},
+        "load": seen.load,
     }
+
+
+class _Revocation:
+    """What is asked for in the middle of it: the viewers' grant, as the last of `changes`."""
+
+    def __init__(self, admin: _Admin, changes: int) -> None:
+        self._admin = admin
+        self.grant_id = admin.make_viewer()
+        self._others = admin.others(changes - 1)
+        self.answered_ms = 0.0
+
+    def go(self) -> None:
+        began = time.perf_counter()
+        if self._others:
+            self._admin.change([*self._others, {"revoke": self.grant_id}])
+        else:
+            self._admin.revoke(self.grant_id)
+        self.answered_ms = (time.perf_counter() - began) * 1000
 
 
 class _Admin:
@@ -114,6 +106,35 @@ class _Admin:
         grant = {"subject_id": subject["id"], "actions": ["list", "live"], "area_id": root["id"]}
         grant_id: str = self._call("POST", "/api/v1/grants", json=grant)["id"]
         return grant_id
+
+    def others(self, count: int) -> list[Row]:
+        """So many changes of other subjects' grants: half of them revoke what is made for it now,
+        half grant, on areas and on single cameras."""
+        if not count:
+            return []
+        subjects = self._call("GET", "/api/v1/subjects", params={"limit": 200})["items"]
+        subjects = [each["id"] for each in subjects if each["username"] != USERNAME]
+        areas = [area["id"] for area in self._call("GET", "/api/v1/areas")["items"]]
+        cameras = self._call("GET", "/api/v1/channels", params={"limit": 200})["items"]
+
+        def grant(number: int) -> Row:
+            where = {"area_id": areas[number % len(areas)]}
+            if number % 2:
+                where = {"channel_id": cameras[number % len(cameras)]["id"]}
+            holder = subjects[number % len(subjects)]
+            return {"create": {"subject_id": holder, "actions": ["list", "live"], **where}}
+
+        revoked = self.change([grant(number) for number in range(count // 2)])
+        made = [grant(number) for number in range(count - count // 2)]
+        return [*made, *({"revoke": each["id"]} for each in revoked)]
+
+    def change(self, changes: list[Row]) -> list[Row]:
+        """The grants, as they are then."""
+        if not changes:
+            return []
+        body = {"changes": changes}
+        items: list[Row] = self._call("POST", "/api/v1/grants/batch", json=body)["items"]
+        return items
 
     def token_of(self, username: str, password: str) -> str:
         form = {"username": username, "password": password}

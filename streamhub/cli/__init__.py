@@ -15,7 +15,7 @@ from .control import CliError
 
 # (module, attribute, command): commands whose files other parts of the tree bring along.
 _OPTIONAL = (
-    ("streamhub.cli.bench", "app", "bench"),
+    ("streamhub.cli.bench_rights", "app", "bench"),
     ("streamhub.cli.farm", "farm", "farm"),
     ("streamhub.cli.doctor", "doctor", "doctor"),
     ("streamhub.cli.demo", "demo", "demo"),

@@ -64,7 +64,7 @@ Patience = Annotated[
 
 
 @dataclass(frozen=True)
-class _Run:
+class Run:
     """One command's run: makes rows, prints them."""
 
     name: str
@@ -104,16 +104,16 @@ class _Run:
 
 
 @dataclass(frozen=True)
-class _Bench(_Run):
+class Bench(Run):
     """A run with farm and service."""
 
     workshop: Workshop
 
 
 @contextmanager
-def _bench(
+def open_bench(
     name: str, *, pin: bool, as_json: bool, core: CoreName | None = None
-) -> Iterator[_Bench]:
+) -> Iterator[Bench]:
     """`core`: of our own service, where the scenario has one."""
     cores = Cores.choose(pin)
     clips = make_clips(CLIPS_DIR)
@@ -129,7 +129,7 @@ def _bench(
         chosen = core or CoreName.native
         labels = {} if core is None else {"core": chosen.value}
         with Workshop.open(demo, clips, cores, chosen.value) as workshop:
-            yield _Bench(name, cores, clips.name, as_json, labels, workshop)
+            yield Bench(name, cores, clips.name, as_json, labels, workshop)
     except BenchError as error:
         raise CliError(str(error)) from None
 
@@ -148,7 +148,7 @@ def limit(
     """The bare loop of sending: cipher and GSO, no streaming."""
     from streamhub.bench.scenarios import limit_row
 
-    with _bench("limit", pin=pin, as_json=as_json) as bench:
+    with open_bench("limit", pin=pin, as_json=as_json) as bench:
         bench.run(runs, [partial(limit_row, bench.workshop, n) for n in viewers])
 
 
@@ -173,7 +173,9 @@ def fanout(
     if memory and url is not None:
         raise CliError("--memory is of our own service, not of --url: leave one out.", exit_code=2)
     target = None if url is None else Target(url, token, pid, patience_s * 1000)
-    with _bench("fanout", pin=pin, as_json=as_json, core=core if target is None else None) as bench:
+    with open_bench(
+        "fanout", pin=pin, as_json=as_json, core=core if target is None else None
+    ) as bench:
         rows: list[Callable[[], dict[str, Any]]] = [
             partial(
                 fanout_row,
@@ -217,7 +219,9 @@ def join(
             "Nothing is left to measure: with --url joins are hot, and --no-hot leaves only cold.",
             exit_code=2,
         )
-    with _bench("join", pin=pin, as_json=as_json, core=core if target is None else None) as bench:
+    with open_bench(
+        "join", pin=pin, as_json=as_json, core=core if target is None else None
+    ) as bench:
         rows: list[Callable[[], dict[str, Any]]] = [
             partial(
                 join_row,
@@ -245,7 +249,7 @@ def ingest(
     """N cameras pulled over TCP without viewers, against the bare loop on the same bytes."""
     from streamhub.bench.ingest import ingest_row
 
-    with _bench("ingest", pin=pin, as_json=as_json) as bench:
+    with open_bench("ingest", pin=pin, as_json=as_json) as bench:
         bench.run(runs, [partial(ingest_row, bench.workshop, n, profile) for n in cameras])
 
 
@@ -280,7 +284,9 @@ def delay(
             "written by the server's source as the farm does (docs/farm.md).",
             exit_code=2,
         )
-    with _bench("delay", pin=pin, as_json=as_json, core=core if target is None else None) as bench:
+    with open_bench(
+        "delay", pin=pin, as_json=as_json, core=core if target is None else None
+    ) as bench:
         rows: list[Callable[[], dict[str, Any]]] = [
             partial(
                 delay_row,
@@ -312,31 +318,12 @@ def inspect(
     Exit code 1 when a good one is not told as good, or a dead one not as dead."""
     from streamhub.bench.inspect import inspect_row
 
-    with _bench("inspect", pin=pin, as_json=as_json) as bench:
+    with open_bench("inspect", pin=pin, as_json=as_json) as bench:
         make = [partial(inspect_row, bench.workshop, n, dead, profile) for n in channels]
         rows = bench.run(runs, [*make])
     wrong = sum(row["wrong"] for row in rows)
     if wrong:
         raise CliError(f"{wrong} cards do not say what their cameras are; see `counts`.")
-
-
-@app.command()
-def revoke(
-    viewers: Viewers = [500],  # noqa: B006
-    profile: Profile = "sub",
-    runs: Runs = 3,
-    as_json: Json = False,
-    pin: Pin = True,
-) -> None:
-    """One grant taken back under N viewers: from the commit to each one's last packet.
-
-    Exit code 1 when packets came to one for longer than a second."""
-    from streamhub.bench.revoke import revoke_row
-
-    with _bench("revoke", pin=pin, as_json=as_json) as bench:
-        rows = bench.run(runs, [partial(revoke_row, bench.workshop, n, profile) for n in viewers])
-    if any(row["last_packet_ms"]["max"] > 1000 for row in rows):
-        raise CliError("Packets came for longer than a second after the right had ended.")
 
 
 @app.command()
@@ -359,7 +346,7 @@ def soak(
     def say(line: str) -> None:
         Console(stderr=True).print(f"soak: {line}", style="dim", highlight=False)
 
-    with _bench("soak", pin=pin, as_json=as_json) as bench:
+    with open_bench("soak", pin=pin, as_json=as_json) as bench:
         make = partial(
             soak_row,
             bench.workshop,
@@ -398,7 +385,7 @@ def registry(
     made = seeded_registry(channels, postgresql=postgres, count=queries, say=say, keep=keep)
     try:
         with made as ask:
-            _Run("registry", Cores.choose(False), "none", as_json, {}).run(runs, [ask])
+            Run("registry", Cores.choose(False), "none", as_json, {}).run(runs, [ask])
     except BenchError as error:
         raise CliError(str(error)) from None
 
@@ -416,6 +403,6 @@ def import_(
 
     make = partial(import_row, cameras, template, kind.value)
     try:
-        _Run("import", Cores.choose(False), "none", as_json, {}).run(runs, [make])
+        Run("import", Cores.choose(False), "none", as_json, {}).run(runs, [make])
     except BenchError as error:
         raise CliError(str(error)) from None

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from typing import Any
 
+import pytest
+
 from support.district import ROOT
 from support.patience import PATIENCE_S, KernelDrops
 
@@ -65,8 +67,9 @@ def test_a_soak_samples_the_service_and_says_when_it_was_too_short() -> None:
     assert [sample["at_s"] > 0 for sample in row["samples"]][-1]
 
 
-def test_a_revocation_ends_every_view() -> None:
-    done = bench("revoke", "--viewers", "20", "--runs", "1")
+@pytest.mark.parametrize("words", [(), ("--by", "rtsp", "--changes", "100")])
+def test_a_revocation_ends_every_view(words: tuple[str, ...]) -> None:
+    done = bench("revoke", "--viewers", "20", "--runs", "1", *words)
     assert done.returncode == 0, done.stderr
     [row] = json.loads(done.stdout)["rows"]
     assert (row["viewers"], row["still_playing"]) == (20, 0)
@@ -74,3 +77,27 @@ def test_a_revocation_ends_every_view() -> None:
     assert late["p50"] <= late["p99"] <= late["max"] < 1000
     # They watched until then: the last packets are those of the pictures right before it.
     assert late["p50"] > -1000
+    if row["by"] == "rtsp":
+        assert row["load"]["connections_closed"] == 20
+
+
+def test_a_short_stall_costs_nobody_a_picture() -> None:
+    """Packets need no interpreter, and the leases of those who watch are renewed afterwards."""
+    done = bench("stall", "--viewers", "5", "--seconds", "3")
+    assert done.returncode == 0, done.stderr
+    [row] = json.loads(done.stdout)["rows"]
+    assert row["stopped_s"] >= 3
+    assert (row["ended_meanwhile"], row["playing_afterwards"]) == (0, 5)
+
+
+@pytest.mark.parametrize(("words", "runs"), [((), 2), (("--postgres",), 1)])
+def test_a_kill_loses_nothing_that_was_answered(words: tuple[str, ...], runs: int) -> None:
+    done = bench("kill", "--runs", str(runs), *words)
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout)["rows"]
+    assert len(rows) == runs
+    for row in rows:
+        assert row["wrong"] == []
+        assert row["changes_answered"] > 0
+        assert row["views_playing"] > 0
+        assert row["audit_rows"] > row["changes_answered"]

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
-import os
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
@@ -20,6 +18,7 @@ import numpy as np
 import pytest
 
 from streamhub import farm_scenes
+from streamhub.bench.stall import stopped_interpreter
 from support.district import Farm, Service, copy_of, eventually, running_service
 from support.patience import PATIENCE_S
 from support.rtsp_viewer import RtspViewer
@@ -28,10 +27,6 @@ from support.watching import audit_rows, channels_of, ended_views
 # Required: from commit to the last packet.
 LIMIT_S = 1.0
 QUIET_S = 0.5
-# <sys/ptrace.h>, <sys/wait.h>
-PTRACE_ATTACH = 16
-PTRACE_DETACH = 17
-WALL = 0x40000000
 
 
 @pytest.fixture(params=[1, 2], ids=["one_shard", "two_shards"])
@@ -238,20 +233,6 @@ async def test_a_revocation_ends_it_within_a_second(open_door: Service) -> None:
         await again.close()
 
 
-@contextmanager
-def stopped_interpreter(service: Service) -> Iterator[None]:
-    """The thread of the event loop stands still; those of the packet core go on (ptrace(2))."""
-    assert service.process is not None
-    pid = service.process.pid
-    libc = ctypes.CDLL(None, use_errno=True)
-    assert libc.ptrace(PTRACE_ATTACH, pid, None, None) == 0, os.strerror(ctypes.get_errno())
-    os.waitpid(pid, WALL)
-    try:
-        yield
-    finally:
-        assert libc.ptrace(PTRACE_DETACH, pid, None, None) == 0
-
-
 async def test_the_core_closes_a_view_by_itself_while_the_interpreter_stands_still(
     open_door: Service,
 ) -> None:
@@ -261,7 +242,8 @@ async def test_the_core_closes_a_view_by_itself_while_the_interpreter_stands_sti
         expires = datetime.fromisoformat(out["expires_at"]).timestamp()
         async with playing(out) as viewer:
             assert time.time() < expires, "this machine is too slow for such a short ticket"
-            with stopped_interpreter(open_door):
+            assert open_door.process is not None
+            with stopped_interpreter(open_door.process.pid):
                 at_stop = len(viewer.packets)
                 ended = await viewer.wait_end()
                 to_wall = time.time() - time.monotonic()

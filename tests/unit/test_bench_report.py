@@ -9,7 +9,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from streamhub.bench.report import spread, table
-from streamhub.cli.bench import app
+from streamhub.cli.bench_rights import app
 
 ROWS = [
     {"row": 0, "run": run, "viewers": 200, "lost": 0, "key_ms": {"p50": p50}, "srtp_cipher": "X"}
@@ -34,7 +34,9 @@ def test_rows_stay_apart_and_the_table_names_each_figure() -> None:
     assert "1 / 2 / 3" in text
 
 
-@pytest.mark.parametrize("name", ["limit", "fanout", "join", "ingest", "delay", "soak", "registry"])
+@pytest.mark.parametrize(
+    "name", ["limit", "fanout", "join", "ingest", "delay", "soak", "registry", "revoke", "access"]
+)
 def test_each_bench_explains_itself(name: str) -> None:
     result = CliRunner().invoke(app, [name, "--help"])
     assert result.exit_code == 0
