@@ -10,6 +10,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 from typing import Any, Final
 
@@ -90,6 +91,50 @@ def granted_registry(
         yield row
 
 
+def decided_in_memory(
+    channels: int, grants: int, subjects: int, *, decisions: int
+) -> Callable[[], Row]:
+    """Decisions alone, on facts that were made without a registry: a row as of `granted_registry`,
+    without pages."""
+    facts = Facts.build(
+        version=1,
+        areas=places.areas(),
+        channels=(row for _, row in places.cameras(channels)),
+        subjects=people.subjects(subjects),
+        grants=people.grants(grants, channels=channels, subjects=subjects),
+        roles=[role for role, _ in people.roles(subjects)],
+        members={role.id: frozenset(ids) for role, ids in people.roles(subjects)},
+    )
+    single = _single_cameras(grants, channels, subjects)
+    runs = itertools.count(SEED)
+
+    def row() -> Row:
+        rng = random.Random(next(runs))  # noqa: S311  (no secret)
+        decided = _decide(_unasked(facts), rng, single, decisions)
+        labels = {"channels": channels, "grants": grants, "subjects": subjects}
+        return {"store": "memory", **labels, **decided}
+
+    return row
+
+
+def _unasked(facts: Facts) -> Facts:
+    """The same, with nothing worked out for any subject yet."""
+    fresh = copy(facts)
+    fresh._held = {}
+    return fresh
+
+
+@contextmanager
+def _collected() -> Iterator[None]:
+    """A collection of the facts, or of the questions, is not a decision's."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
 async def _seed_people(
     place: Path | Secret, channels: int, grants: int, subjects: int, say: Callable[[str], None]
 ) -> None:
@@ -127,13 +172,11 @@ async def _measure(
             "facts_load_s": round(time.perf_counter() - began, 2),
             "facts_bytes": rss_bytes(_SELF) - before,
         }
-        gc.collect()
-        gc.freeze()  # a collection of the facts themselves is not a decision's
         try:
             decided = _decide(facts.current, rng, single, decisions)
-            listed = await _list(registry, facts, rng, pages, server_ms)
+            with _collected():
+                listed = await _list(registry, facts, rng, pages, server_ms)
         finally:
-            gc.unfreeze()
             await facts.stop()
     return {**loaded, **decided, **listed}
 
@@ -153,15 +196,16 @@ def _decide(
     now, seen = utc_now(), set[str]()
     times: dict[str, list[float]] = {"first": [], "first_cpu": [], "again": [], "again_cpu": []}
     allowed = 0
-    for who, action, resource in asked:
-        kind = "again" if who.subject_id in seen else "first"
-        seen.add(who.subject_id)
-        worked, began = time.thread_time_ns(), time.perf_counter_ns()
-        decision = decide(who, action, resource, facts, now)
-        ended, work = time.perf_counter_ns() - began, time.thread_time_ns() - worked
-        allowed += decision.allowed
-        times[kind].append(ended / 1000)
-        times[f"{kind}_cpu"].append(work / 1000)
+    with _collected():
+        for who, action, resource in asked:
+            kind = "again" if who.subject_id in seen else "first"
+            seen.add(who.subject_id)
+            worked, began = time.thread_time_ns(), time.perf_counter_ns()
+            decision = decide(who, action, resource, facts, now)
+            ended, work = time.perf_counter_ns() - began, time.thread_time_ns() - worked
+            allowed += decision.allowed
+            times[kind].append(ended / 1000)
+            times[f"{kind}_cpu"].append(work / 1000)
     return {
         "decisions": decisions,
         "allowed": allowed,

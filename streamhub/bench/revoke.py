@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 
 from .district import Service, Workshop
+from .machine import cpu_ms
 from .processes import BenchError
 from .watching import Crowd, environment_of, spread_of, watch_by
 
@@ -28,9 +29,10 @@ def revoke_row(
     """[`last_packet_ms` {p50, p99, max}]: milliseconds from the commit to each viewer's last
     packet; below 0 where none came any more. `still_playing`: viewers whose packets did not end.
     `changes`: of so many changes in one transaction the revocation is the last; `answered_ms`: from
-    asking until the answer, which comes after the commit."""
+    asking until the answer, which comes after the commit, `service_cpu_ms` the processor time of
+    the service meanwhile."""
     with workshop.farm(), workshop.service(environment_of(by)) as service, _Admin(service) as admin:
-        revocation = _Revocation(admin, changes)
+        revocation = _Revocation(admin, changes, service.pid)
         crowd = Crowd(by, viewers, profile, admin.token_of(USERNAME, PASSWORD))
         seen = watch_by(crowd, workshop, service, revocation.go, WATCHED_MS)
         committed_ms = admin.committed_ms(revocation.grant_id)
@@ -44,6 +46,7 @@ def revoke_row(
         "changes": changes,
         "last_packet_ms": spread_of(after),
         "answered_ms": round(revocation.answered_ms, 1),
+        "service_cpu_ms": revocation.service_cpu_ms,
         "still_playing": sum(late > WATCHED_MS - SILENT_MS for late in after),
         "load": seen.load,
     }
@@ -52,19 +55,22 @@ def revoke_row(
 class _Revocation:
     """What is asked for in the middle of it: the viewers' grant, as the last of `changes`."""
 
-    def __init__(self, admin: _Admin, changes: int) -> None:
+    def __init__(self, admin: _Admin, changes: int, pid: int) -> None:
         self._admin = admin
+        self._pid = pid
         self.grant_id = admin.make_viewer()
         self._others = admin.others(changes - 1)
         self.answered_ms = 0.0
+        self.service_cpu_ms = 0  # of all its threads, until the answer: the views' packets, too
 
     def go(self) -> None:
-        began = time.perf_counter()
+        worked, began = cpu_ms(self._pid), time.perf_counter()
         if self._others:
             self._admin.change([*self._others, {"revoke": self.grant_id}])
         else:
             self._admin.revoke(self.grant_id)
         self.answered_ms = (time.perf_counter() - began) * 1000
+        self.service_cpu_ms = cpu_ms(self._pid) - worked
 
 
 class _Admin:

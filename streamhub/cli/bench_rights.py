@@ -87,7 +87,9 @@ def access(
         bool, typer.Option("--postgres", help="On a throw-away PostgreSQL, not on SQLite.")
     ] = False,
     decisions: Annotated[int, typer.Option(min=100)] = 100_000,
-    pages: Annotated[int, typer.Option(min=10)] = 2_000,
+    pages: Annotated[
+        int, typer.Option(help="0: decisions alone, of facts without a registry.", min=0)
+    ] = 2_000,
     runs: Annotated[int, typer.Option(help="Runs over the one registry.", min=1)] = 3,
     keep: Annotated[
         Path | None, typer.Option(help="A folder for the registry, to be asked again later.")
@@ -95,8 +97,12 @@ def access(
     as_json: Json = False,
 ) -> None:
     """Decisions, and pages of one's own cameras, in a registry with grants of every kind."""
-    from streamhub.bench.access import granted_registry
+    from streamhub.bench.access import decided_in_memory, granted_registry
 
+    bench = Run("access", Cores.choose(False), "none", as_json, {})
+    if not pages:
+        bench.run(runs, [decided_in_memory(channels, grants, subjects, decisions=decisions)])
+        return
     made = granted_registry(
         channels,
         grants,
@@ -109,7 +115,7 @@ def access(
     )
     try:
         with made as ask:
-            Run("access", Cores.choose(False), "none", as_json, {}).run(runs, [ask])
+            bench.run(runs, [ask])
     except BenchError as error:
         raise CliError(str(error)) from None
 
