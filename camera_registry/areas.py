@@ -118,7 +118,7 @@ class AreaCases:
         return area
 
     async def delete_area(self, area_id: str, by: Actor) -> None:
-        """Raises Conflict("area_in_use") while areas, channels or grants refer to it."""
+        """Raises Conflict("area_in_use") while areas, channels, grants or people refer to it."""
         async with self._units.begin(by) as unit:
             area = await unit.tx.areas.get(area_id)
             if area is None:

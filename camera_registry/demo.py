@@ -102,6 +102,9 @@ async def seed_demo(
                 channels=plan.channels,
                 subjects=[(_subject(who), hashes[who.username]) for who in DEMO_ACCOUNTS],
                 grants=[_grant(who, now) for who in DEMO_ACCOUNTS],
+                homes={
+                    demo_id("su", who.username): area_id(who.area_code) for who in DEMO_ACCOUNTS
+                },
             )
             await tx.set_meta(META_DEMO, DEMO_VERSION)
             await _record(tx, "demo_seeded", farm, len(plan.channels))

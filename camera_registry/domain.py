@@ -22,6 +22,7 @@ from .grants import Op as Op
 from .grants import Purpose as Purpose
 from .grants import Role as Role
 from .grants import WeeklyWindow as WeeklyWindow
+from .quotas import Quota as Quota
 from .secret import Secret
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ class ChangeKind(StrEnum):
     ROLE = "role"  # or who is in it
     GRANT = "grant"
     PURPOSE = "purpose"
+    QUOTA = "quota"  # or of which area a subject is
     SIGN_IN = "sign_in"
     API_KEY = "api_key"
     WEBHOOK = "webhook"

@@ -88,6 +88,7 @@ class SubjectDraft:
     kind: str = "person"
     enabled: bool = True
     must_change_password: bool = False
+    home_area_id: str | None = None
 
 
 class SubjectChanges(TypedDict, total=False):

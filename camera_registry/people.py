@@ -1,5 +1,5 @@
-"""Use cases about who asks and what they were granted: subjects, and with `rights.py` and
-`roles.py` grants, purposes and roles.
+"""Use cases about who asks and what they were granted: subjects, and with `rights.py`,
+`roles.py` and `quota_cases.py` grants, purposes, roles and quotas.
 
 Whether the caller may do them is decided before, in `streamhub.access`; hashing of passwords is
 done there too: only finished argon2 hashes come in here.
@@ -14,13 +14,14 @@ from .domain import Actor, Page, Subject, SubjectKind, new_id
 from .drafts import SubjectChanges, SubjectDraft
 from .errors import NotFound
 from .feed import ChangeFeed
+from .quota_cases import QuotaCases, put_home
 from .rights import GrantCases
 from .roles import RoleCases
 from .store.contract import Store
 from .units import Clock, Units, utc_now
 
 
-class People(GrantCases, RoleCases):
+class People(GrantCases, RoleCases, QuotaCases):
     def __init__(
         self, store: Store, feed: ChangeFeed | None = None, *, clock: Clock = utc_now
     ) -> None:
@@ -54,7 +55,7 @@ class People(GrantCases, RoleCases):
     async def create_subject(
         self, draft: SubjectDraft, by: Actor, password_hash: str | None = None
     ) -> Subject:
-        """Raises ValidationFailed, or Conflict("username_taken")."""
+        """Raises ValidationFailed ("unknown_area" too), or Conflict("username_taken")."""
         subject = Subject(
             id=new_id("su"),
             username=check.username(draft.username),
@@ -66,6 +67,8 @@ class People(GrantCases, RoleCases):
         async with self._units.begin(by) as unit:
             await unit.tx.subjects.add(subject, password_hash)
             await unit.record("subject_create", id=subject.id, username=subject.username)
+            if draft.home_area_id is not None:
+                await put_home(unit, subject, draft.home_area_id)
         return subject
 
     async def update_subject(self, subject_id: str, changes: SubjectChanges, by: Actor) -> Subject:

@@ -51,6 +51,7 @@ from .contract_imports import (
 )
 from .contract_inspections import InspectionReader, InspectionRepo
 from .contract_loans import LoanReader, LoanRepo
+from .contract_quotas import QuotaReader, QuotaRepo
 from .contract_rights import (
     GrantReader,
     GrantRepo,
@@ -128,7 +129,8 @@ class AreaRepo(AreaReader, Protocol):
     async def add(self, area: Area) -> None: ...
     async def update(self, area: Area) -> None: ...
     async def delete(self, area_id: str) -> None:
-        """Raises `Conflict(code="area_in_use")` while areas, channels or grants refer to it."""
+        """Raises `Conflict(code="area_in_use")` while areas, channels, grants or people refer to
+        it."""
         ...
 
 
@@ -328,6 +330,8 @@ class ReadTx(Protocol):
     @property
     def purposes(self) -> PurposeReader: ...
     @property
+    def quotas(self) -> QuotaReader: ...
+    @property
     def sign_ins(self) -> SignInReader: ...
     @property
     def api_keys(self) -> ApiKeyReader: ...
@@ -377,6 +381,8 @@ class WriteTx(Protocol):
     @property
     def purposes(self) -> PurposeRepo: ...
     @property
+    def quotas(self) -> QuotaRepo: ...
+    @property
     def sign_ins(self) -> SignInRepo: ...
     @property
     def api_keys(self) -> ApiKeyRepo: ...
@@ -405,8 +411,10 @@ class WriteTx(Protocol):
         channels: Sequence[Channel] = (),
         subjects: Iterable[tuple[Subject, str | None]] = (),
         grants: Sequence[Grant] = (),
+        homes: Mapping[str, str] | None = None,
     ) -> None:
-        """Adds many at once and writes one changes row of kind EVERYTHING."""
+        """Adds many at once and writes one changes row of kind EVERYTHING. `homes`: ids of areas
+        by subject."""
         ...
 
     async def bulk_update(

@@ -68,7 +68,8 @@ class SqlAreas(Repo):
         in_use = Conflict(
             "id",
             "area_in_use",
-            "The area still has areas, cameras, grants or webhooks; move or delete those first.",
+            "The area still has areas, cameras, grants, people or webhooks; move or delete those "
+            "first.",
         )
         if await self._tx.run_or(in_use, schema.areas.delete().where(_A.id == area_id)):
             await self._tx.changed(ChangeKind.AREA, area_id, ChangeOp.DELETED)

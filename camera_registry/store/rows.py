@@ -28,6 +28,7 @@ from ..domain import (
     Grant,
     Op,
     Purpose,
+    Quota,
     Role,
     RuleKind,
     Subject,
@@ -358,6 +359,24 @@ def role_values(role: Role) -> dict[str, Any]:
 
 def purpose_from(row: AnyRow) -> Purpose:
     return Purpose(row.code, row.zh, row.en)
+
+
+def quota_from(row: AnyRow) -> Quota:
+    return Quota(
+        row.area_id, row.subject_id, row.max_views, row.max_bps, row.kept_views, row.kept_bps
+    )
+
+
+def quota_values(quota: Quota) -> dict[str, Any]:
+    return {
+        "holder_id": quota.holder_id,
+        "area_id": quota.area_id,
+        "subject_id": quota.subject_id,
+        "max_views": quota.max_views,
+        "max_bps": quota.max_bps,
+        "kept_views": quota.kept_views,
+        "kept_bps": quota.kept_bps,
+    }
 
 
 def audit_from(row: AnyRow) -> AuditRow:

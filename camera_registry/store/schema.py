@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     Dialect,
@@ -400,6 +401,25 @@ purposes = Table(
     Column("code", String(32), primary_key=True),
     Column("zh", String(80), nullable=False),
     Column("en", String(80), nullable=False),
+)
+
+quotas = Table(
+    "quotas",
+    metadata,
+    Column("holder_id", String(32), primary_key=True),  # the one of the two that is set
+    Column("area_id", ForeignKey("areas.id", ondelete="CASCADE"), nullable=True, index=True),
+    Column("subject_id", ForeignKey("subjects.id", ondelete="CASCADE"), nullable=True, index=True),
+    Column("max_views", Integer, nullable=True),
+    Column("max_bps", BigInteger, nullable=True),
+    Column("kept_views", Integer, nullable=False),
+    Column("kept_bps", BigInteger, nullable=False),
+)
+
+subject_homes = Table(
+    "subject_homes",  # of which area a subject is
+    metadata,
+    Column("subject_id", ForeignKey("subjects.id", ondelete="CASCADE"), primary_key=True),
+    Column("area_id", ForeignKey("areas.id"), nullable=False, index=True),
 )
 
 api_keys = Table(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Table, bindparam, select
@@ -20,6 +20,7 @@ from .repos_imports import SqlJobs, SqlVersions
 from .repos_inspections import SqlInspections
 from .repos_loans import SqlLoans
 from .repos_people import SqlSubjects
+from .repos_quotas import SqlQuotas
 from .repos_rights import SqlGrants, SqlPurposes, SqlRoles
 from .repos_runs import add_runs
 from .repos_second_factors import SqlSecondFactors
@@ -53,6 +54,7 @@ class SqlReadTx:
         self.grants = SqlGrants(self._tx)
         self.loans = SqlLoans(self._tx)
         self.purposes = SqlPurposes(self._tx)
+        self.quotas = SqlQuotas(self._tx)
         self.sign_ins = SqlSignIns(self._tx)
         self.api_keys = SqlApiKeys(self._tx)
         self.second_factors = SqlSecondFactors(self._tx)
@@ -88,6 +90,7 @@ class SqlWriteTx(SqlReadTx):
         channels: Sequence[Channel] = (),
         subjects: Iterable[tuple[Subject, str | None]] = (),
         grants: Sequence[Grant] = (),
+        homes: Mapping[str, str] | None = None,
     ) -> None:
         # In the order of codes: what a list or a search wants lies together.
         searched = [search_values(row) for row in sorted(channels, key=lambda each: each.code)]
@@ -104,6 +107,10 @@ class SqlWriteTx(SqlReadTx):
                 [subject_values(who) | {"password_hash": hashed} for who, hashed in subjects],
             ),
             (schema.grants, [grant_values(grant) for grant in grants]),
+            (
+                schema.subject_homes,
+                [{"subject_id": who, "area_id": where} for who, where in (homes or {}).items()],
+            ),
         )
         for table, values in plan:
             if values:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from camera_registry.area_tree import AreaTree
 from camera_registry.credentials import ApiKey, SignIn
-from camera_registry.domain import Area, Channel, Condition, Grant, Purpose, Role, Subject
+from camera_registry.domain import Area, Channel, Condition, Grant, Purpose, Quota, Role, Subject
 from camera_registry.matching import fits
 
 from .narrowing import narrowed
@@ -83,8 +83,10 @@ class Facts:
         "_roles_of",
         "api_keys",
         "channels",
+        "homes",
         "members",
         "purposes",
+        "quotas",
         "roles",
         "roots",
         "scopes",
@@ -105,10 +107,13 @@ class Facts:
         roles: Mapping[str, Role] | None = None,
         members: Mapping[str, frozenset[str]] | None = None,
         purposes: Mapping[str, Purpose] | None = None,
+        quotas: Mapping[str, Quota] | None = None,
+        homes: Mapping[str, str] | None = None,
         sign_ins: Mapping[str, SignIn] | None = None,
         api_keys: Mapping[str, ApiKey] | None = None,
     ) -> None:
-        """`members`: ids of subjects by role; `purposes` by code."""
+        """`members`: ids of subjects by role; `purposes` by code; `quotas` by holder; `homes`: ids
+        of areas by subject."""
         self.version = version
         self.tree = tree
         self.channels = channels
@@ -116,6 +121,8 @@ class Facts:
         self.roles = roles or {}
         self.members = members or {}
         self.purposes = purposes or {}
+        self.quotas = quotas or {}
+        self.homes = homes or {}
         # By holder: a subject's or a role's id.
         self._grants: defaultdict[str, list[Grant]] = defaultdict(list)
         for grant in grants.values():
@@ -146,6 +153,8 @@ class Facts:
         roles: Iterable[Role] = (),
         members: Mapping[str, frozenset[str]] | None = None,
         purposes: Iterable[Purpose] = (),
+        quotas: Iterable[Quota] = (),
+        homes: Mapping[str, str] | None = None,
         sign_ins: Iterable[SignIn] = (),
         api_keys: Iterable[ApiKey] = (),
     ) -> Facts:
@@ -159,6 +168,8 @@ class Facts:
             roles={row.id: row for row in roles},
             members=members,
             purposes={row.code: row for row in purposes},
+            quotas={row.holder_id: row for row in quotas},
+            homes=homes,
             sign_ins={row.id: row for row in sign_ins},
             api_keys={row.id: row for row in api_keys},
         )

@@ -21,6 +21,8 @@ from .facts import Facts
 
 # Beyond this many rows of one kind in a batch, one read of the table is cheaper than reads by id.
 MAX_READS_BY_ID = 50
+# Quotas and homes go with the areas and subjects that they are of.
+_QUOTAS = {ChangeKind.QUOTA, ChangeKind.AREA, ChangeKind.SUBJECT}
 # What they change needs no index of areas or grants.
 _CREDENTIALS = {ChangeKind.SIGN_IN, ChangeKind.API_KEY}
 
@@ -123,6 +125,8 @@ class FactsCache:
             roles={row.id: row for row in await tx.roles.all()},
             members=await tx.roles.all_members(),
             purposes={row.code: row for row in await tx.purposes.all()},
+            quotas={row.holder_id: row for row in await tx.quotas.all()},
+            homes=await tx.quotas.homes(),
             sign_ins={row.id: row for row in await tx.sign_ins.all()},
             api_keys={row.id: row for row in await tx.api_keys.all()},
         )
@@ -141,6 +145,7 @@ class FactsCache:
         now = self._current
         tree, channels, subjects = now.tree, now.channels, now.subjects
         roles, members, purposes = now.roles, now.members, now.purposes
+        quotas, homes = now.quotas, now.homes
         if ChangeKind.AREA in ids:
             tree = AreaTree(await tx.areas.all())
         if ChangeKind.CHANNEL in ids:
@@ -152,6 +157,9 @@ class FactsCache:
             members = await tx.roles.all_members()
         if ChangeKind.PURPOSE in ids:
             purposes = {row.code: row for row in await tx.purposes.all()}
+        if ids.keys() & _QUOTAS:
+            quotas = {row.holder_id: row for row in await tx.quotas.all()}
+            homes = await tx.quotas.homes()
         if ChangeKind.GRANT in ids:
             self._grants = await _grants(tx, self._grants, ids[ChangeKind.GRANT])
         facts = Facts(
@@ -163,6 +171,8 @@ class FactsCache:
             roles=roles,
             members=members,
             purposes=purposes,
+            quotas=quotas,
+            homes=homes,
             sign_ins=now.sign_ins,
             api_keys=now.api_keys,
         )
