@@ -316,6 +316,7 @@ async def _deliver(
         ),
     )
     router.on_change(lambda stream_id: events.route_changed(router.route(stream_id)))
+    max_mbps = settings.capacity.max_mbps
     delivery = Delivery(
         core=core,
         pump=EventPump(core),
@@ -326,6 +327,8 @@ async def _deliver(
         store=facts.store,
         decoder=decoder,
         settings=DeliverySettings(
+            max_views=settings.capacity.max_views,
+            max_bps=None if max_mbps is None else round(max_mbps * 1e6),
             max_rtsp_views_per_subject=settings.rtsp.max_views_per_subject,
             rtsp_advertise=settings.rtsp.advertise,
         ),

@@ -176,6 +176,16 @@ def split_listen(listen: str) -> tuple[str, int]:
     return (bare, int(port)) if bracketed and port.isdecimal() else ("", 0)
 
 
+class CapacitySettings(BaseModel):
+    """What this machine and its network carry, all viewers together."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    max_views: int = Field(default=2000, ge=1, le=100_000)
+    # None: what the network gives is not known, and not held to.
+    max_mbps: float | None = Field(default=None, gt=0, le=1_000_000)
+
+
 class DialSettings(BaseModel):
     """How soon a lost camera is dialled again; each pause doubles up to its maximum."""
 
@@ -253,6 +263,7 @@ class Settings(BaseSettings):
     http: HttpSettings = HttpSettings()
     media: MediaSettings = MediaSettings()
     rtsp: RtspSettings = RtspSettings()
+    capacity: CapacitySettings = CapacitySettings()
     dial: DialSettings = DialSettings()
     sign_in: SignInSettings = SignInSettings()
     oidc: OidcSettings = OidcSettings()

@@ -93,6 +93,11 @@ class Guard:
             self._on_refusal(Refusal(principal, action, resource, decision.reason, error.code))
         raise error
 
+    def note(self, permit: Permit, code: str) -> None:
+        """What was allowed could not be had, as where a quota is full: for the audit."""
+        if self._on_refusal is not None:
+            self._on_refusal(Refusal(permit.principal, permit.action, permit.resource, code, code))
+
     def recheck(self, permit: Permit) -> Permit | None:
         """A fresh permit for the same thing, or None when the facts no longer allow it."""
         facts, now = self._facts.current, self._now()

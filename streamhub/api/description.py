@@ -39,6 +39,31 @@ _PROBLEM: Final = {
             "items": {"$ref": "#/components/schemas/PurposeOut"},
         },
         "codec": {"type": "string"},
+        "quota": {
+            "type": "object",
+            "description": "With `quota_exceeded`: which, and who holds it as far as one may know.",
+            "required": ["of", "name", "what", "limit", "used", "asked", "held_by"],
+            "properties": {
+                "of": {"type": "string", "enum": ["area", "subject", "rtsp"]},
+                "name": {"type": "string"},
+                "what": {"type": "string", "enum": ["views", "bit_rate"]},
+                "limit": {"type": "integer", "description": "Views, or bits per second."},
+                "used": {"type": "integer"},
+                "asked": {"type": "integer"},
+                "held_by": {
+                    "type": "array",
+                    "items": {
+                        "type": "object",
+                        "required": ["of", "name", "used"],
+                        "properties": {
+                            "of": {"type": "string", "enum": ["subject", "area", "others"]},
+                            "name": {"type": ["string", "null"]},
+                            "used": {"type": "integer"},
+                        },
+                    },
+                },
+            },
+        },
         "held_by": {"type": "string", "description": "Who steers the camera."},
         "held_until": {"type": "string", "format": "date-time"},
     },

@@ -169,6 +169,7 @@ def _of_registry(error: registry.RegistryError) -> Problem:
 _MEDIA_STATUS = {
     "malformed_sdp": 400,
     "no_common_codec": 422,
+    "quota_exceeded": 429,
     "channel_disabled": 409,
     "not_found": 404,
     "no_keyframe": 504,
@@ -179,10 +180,12 @@ _MEDIA_STATUS = {
 def _of_media(error: media.MediaError | delivery.DeliveryError) -> Problem:
     status = _MEDIA_STATUS.get(error.code, 503)
     headers = {}
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+    if status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
         headers["Retry-After"] = str(getattr(error, "retry_after_s", 5))
     reason = getattr(error, "reason", None)
-    extra = {} if reason is None else {"reason": str(reason)}
+    extra: dict[str, Any] = {} if reason is None else {"reason": str(reason)}
+    if isinstance(error, delivery.QuotaExceeded):
+        extra["quota"] = error.quota
     codec = getattr(error, "codec", None)
     if codec is not None:
         extra["codec"] = str(codec)

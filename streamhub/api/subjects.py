@@ -13,7 +13,7 @@ from streamhub.access.principal import Action
 from .grants import require_own
 from .paging import DEFAULT_LIMIT, Cursor, Limit
 from .rights import requires, requires_in_person, the_district
-from .services import Provided
+from .services import Provided, Services
 
 router = APIRouter(prefix="/api/v1/subjects", tags=["subjects"])
 
@@ -38,6 +38,7 @@ class SubjectOut(BaseModel):
     second_factor_required: bool
     has_second_factor: bool
     must_change_password: bool
+    home_area_id: str | None = Field(description="Whose people it is of: quotas go by it.")
 
 
 class SubjectList(BaseModel):
@@ -53,6 +54,7 @@ class SubjectCreate(BaseModel):
     enabled: bool = True
     password: SecretStr | None = None
     must_change_password: bool | None = MustChange
+    home_area_id: str | None = None
 
 
 class SubjectPatch(BaseModel):
@@ -63,6 +65,7 @@ class SubjectPatch(BaseModel):
     second_factor_required: bool | None = Field(
         default=None, description="It may do nothing before it has set one up."
     )
+    home_area_id: str | None = Field(default=None, description="null: of none.")
 
 
 @router.get("")
@@ -74,7 +77,7 @@ async def list_subjects(
     cursor: Cursor = None,
 ) -> SubjectList:
     page = await services.people.list_subjects(q=q, limit=limit, cursor=cursor)
-    items = [_out(row) for row in page.items]
+    items = [_out(services, row) for row in page.items]
     return SubjectList(items=items, next_cursor=page.next_cursor, total=page.total)
 
 
@@ -97,9 +100,10 @@ async def create_subject(
             kind=body.kind,
             enabled=body.enabled,
             must_change_password=_must_change(body, body.kind),
+            home_area_id=body.home_area_id,
         )
         by = permit.principal.actor()
-        return _out(await services.people.create_subject(draft, by, password_hash))
+        return _out(services, await services.people.create_subject(draft, by, password_hash))
 
     return await services.idempotency.once(
         idempotency_key, subject_id=permit.subject_id, route="subjects", body=body, create=create
@@ -108,16 +112,16 @@ async def create_subject(
 
 @router.get("/{subject_id}")
 async def get_subject(services: Provided, permit: Manages, subject_id: str) -> SubjectOut:
-    return _out(await services.people.get_subject(subject_id))
+    return _out(services, await services.people.get_subject(subject_id))
 
 
 @router.patch("/{subject_id}")
 async def update_subject(
     services: Provided, permit: ManagesInPerson, subject_id: str, body: SubjectPatch
 ) -> SubjectOut:
-    """Any change ends the subject's tokens; disabling or a new password ends its sign-ins and
-    views too. Who sets a password could sign in with it: all that the subject may must be
-    theirs to pass on."""
+    """Any change but that of the home ends the subject's tokens; disabling or a new password ends
+    its sign-ins and views too. Who sets a password could sign in with it: all that the subject may
+    must be theirs to pass on."""
     by = permit.principal.actor()
     row = await services.people.get_subject(subject_id)
     if body.password is not None:
@@ -140,7 +144,9 @@ async def update_subject(
         row = await services.people.set_password_hash(
             subject_id, password_hash, by, must_change=_must_change(body, row.kind)
         )
-    return _out(row)
+    if "home_area_id" in body.model_fields_set:
+        await services.people.set_home(subject_id, body.home_area_id, by)
+    return _out(services, row)
 
 
 @router.delete("/{subject_id}", status_code=204)
@@ -158,7 +164,7 @@ def _must_change(body: SubjectCreate | SubjectPatch, kind: SubjectKind) -> bool:
     return body.must_change_password
 
 
-def _out(row: Subject) -> SubjectOut:
+def _out(services: Services, row: Subject) -> SubjectOut:
     return SubjectOut(
         id=row.id,
         username=row.username,
@@ -168,4 +174,5 @@ def _out(row: Subject) -> SubjectOut:
         second_factor_required=row.second_factor_required,
         has_second_factor=row.has_second_factor,
         must_change_password=row.must_change_password,
+        home_area_id=services.facts.current.homes.get(row.id),
     )

@@ -36,6 +36,7 @@ def build() -> typer.Typer:
         grant_explain,
         loan,
         purpose,
+        quota,
         role,
         serve,
         subject,
@@ -60,6 +61,7 @@ def build() -> typer.Typer:
     app.add_typer(loan.app, name="loan")
     app.add_typer(role.app, name="role")
     app.add_typer(purpose.app, name="purpose")
+    app.add_typer(quota.app, name="quota")
     subject.app.add_typer(subject_key.app, name="key")
     app.add_typer(subject.app, name="subject")
     app.add_typer(webhook.app, name="webhook")

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from .area import area_by
 from .control import Api, AsJson, CliError, run
 from .output import say, show_object, show_rows
 
@@ -49,6 +50,9 @@ def add(
     no_password: Annotated[
         bool, typer.Option("--no-password", help="For a program that comes with an API key.")
     ] = False,
+    home: Annotated[
+        str | None, typer.Option(help="The area whose people it is of: id, code or name.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Add a subject. It may do nothing until it is granted something."""
@@ -59,7 +63,12 @@ def add(
         "password": None if no_password else _password(password_stdin),
         "must_change_password": False if keep else None,
     }
-    show_object(run(lambda api: api.call("POST", "/api/v1/subjects", body=body)), as_json=as_json)
+
+    async def work(api: Api) -> Any:
+        home_id = None if home is None else (await area_by(api, home))["id"]
+        return await api.call("POST", "/api/v1/subjects", body=body | {"home_area_id": home_id})
+
+    show_object(run(work), as_json=as_json)
 
 
 @app.command("list")
@@ -71,6 +80,23 @@ def list_subjects(
     """List subjects."""
     rows = run(lambda api: api.all("/api/v1/subjects", limit=limit, q=q))
     show_rows(rows, ("id", "username", "display_name", "kind", "enabled"), as_json=as_json)
+
+
+@app.command("home")
+def set_home(
+    username: str,
+    area: Annotated[str | None, typer.Argument(help="Id, code or name; left out: none.")] = None,
+) -> None:
+    """Say of which area a subject is: the quotas of that area and of those above hold for it."""
+
+    async def work(api: Api) -> None:
+        subject = await subject_by(api, username)
+        home_id = None if area is None else (await area_by(api, area))["id"]
+        path = f"/api/v1/subjects/{subject['id']}"
+        await api.call("PATCH", path, body={"home_area_id": home_id})
+
+    run(work)
+    say(f"{username} is of {area or 'no area'}")
 
 
 @app.command()

@@ -5,12 +5,16 @@ DeliveryError
 ├── UnknownView        no such live view                           (404 not_found)
 ├── AuditUnavailable   the audit row can't be written: not opened  (503 audit_unavailable)
 ├── ShuttingDown       the service is leaving                      (503 shutting_down)
+├── QuotaExceeded      as many views, or as much, as is allowed    (429 quota_exceeded)
 ├── NoKeyframe         no picture before the deadline              (504 no_keyframe)
 └── StillUndecodable   the keyframe came, and could not be decoded (502 still_undecodable)
 Over capacity is `streamhub.media.contract.OverCapacity` (503, `retry_after_s`).
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 
 class DeliveryError(Exception):
@@ -49,6 +53,19 @@ class ShuttingDown(DeliveryError):
 
     def __init__(self) -> None:
         super().__init__("The service is stopping. Try again in a few seconds.")
+
+
+class QuotaExceeded(DeliveryError):
+    """`quota` says it to programs: `of` (subject, area, rtsp), `name`, `what` (views, bit_rate),
+    `limit`, `used`, `asked` (a bit rate in bits per second), and `held_by`: rows of `of` (subject,
+    area, others), `name` and `used`."""
+
+    code = "quota_exceeded"
+
+    def __init__(self, sentence: str, *, quota: Mapping[str, Any], retry_after_s: int) -> None:
+        super().__init__(sentence)
+        self.quota = quota
+        self.retry_after_s = retry_after_s
 
 
 class NoKeyframe(DeliveryError):

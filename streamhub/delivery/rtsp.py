@@ -17,7 +17,12 @@ import structlog
 from streamhub.access.errors import Forbidden, NotVisible, Unauthenticated
 from streamhub.access.principal import Action, channel
 from streamhub.access.tickets import shown_by
-from streamhub.delivery.errors import DeliveryError, UnknownProfile, UnknownView
+from streamhub.delivery.errors import (
+    DeliveryError,
+    QuotaExceeded,
+    UnknownProfile,
+    UnknownView,
+)
 from streamhub.delivery.whep import check_permit
 from streamhub.media.contract import Event, MediaCore, MediaError, OverCapacity, RtspAsked
 
@@ -55,8 +60,6 @@ class RtspDoor:
         view_log: ViewLog,
         guard: Guard,
         facts: FactsSource,
-        *,
-        max_views_per_subject: int,
     ) -> None:
         # given
         self._core = core
@@ -64,7 +67,6 @@ class RtspDoor:
         self._view_log = view_log
         self._guard = guard
         self._facts = facts
-        self._max_views_per_subject = max_views_per_subject
         # owned
         self._asking: set[asyncio.Task[None]] = set()
         self.refused_total = 0
@@ -99,9 +101,6 @@ class RtspDoor:
         who = shown_by(asked.subject_id, asked.subject_version, asked.remote, self._facts.current)
         permit = self._guard.require(who, Action.LIVE, channel(asked.channel_id))
         check_permit(permit, Action.LIVE, self._facts, asked.profile)
-        mine = self._views.count_rtsp(permit.subject_id)
-        if mine >= self._max_views_per_subject:
-            raise TooManyViews
         await self._views.open_rtsp(
             permit,
             asked.profile,
@@ -129,12 +128,6 @@ class RtspDoor:
             log.warning("rtsp_refusal_not_taken", code=error.code)
 
 
-class TooManyViews(DeliveryError):
-    """The subject has as many views by RTSP as one may have."""
-
-    code = "quota_exceeded"
-
-
 def _refused(error: Exception) -> Refused:
     match error:
         case Unauthenticated():
@@ -143,8 +136,8 @@ def _refused(error: Exception) -> Refused:
             return Refused(HTTPStatus.NOT_FOUND, "not_found")
         case Forbidden():
             return Refused(HTTPStatus.FORBIDDEN, error.code)
-        case TooManyViews():
-            return Refused(NOT_ENOUGH_BANDWIDTH, error.code, RETRY_AFTER_S)
+        case QuotaExceeded():
+            return Refused(NOT_ENOUGH_BANDWIDTH, error.code, error.retry_after_s)
         case OverCapacity():
             return Refused(HTTPStatus.SERVICE_UNAVAILABLE, error.code, error.retry_after_s)
         case MediaError() | DeliveryError():

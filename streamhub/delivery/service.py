@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from streamhub.delivery.limits import SERVICE
 from streamhub.delivery.rtsp import RtspDoor
 from streamhub.delivery.settings import DeliverySettings
 from streamhub.delivery.snapshot import SnapshotDoor, StillDecoder
@@ -71,14 +72,7 @@ class Delivery:
             now=now,
         )
         self.whep = WhepDoor(self.views, self._view_log, facts)
-        self.rtsp = RtspDoor(
-            core,
-            self.views,
-            self._view_log,
-            guard,
-            facts,
-            max_views_per_subject=self._settings.max_rtsp_views_per_subject,
-        )
+        self.rtsp = RtspDoor(core, self.views, self._view_log, guard, facts)
         self.snapshot = SnapshotDoor(
             core=core,
             router=router,
@@ -91,12 +85,12 @@ class Delivery:
         # The router first: views and stills ask it how a stream stands.
         for subscriber in (
             router.handle_event,
-            self.views.handle_event,
+            self.views.hearing.handle_event,
             self.snapshot.handle_event,
             self.rtsp.handle_event,
         ):
             pump.subscribe(subscriber)
-        router.on_change(self.views.route_changed)
+        router.on_change(self.views.hearing.route_changed)
         router.on_change(self.snapshot.route_changed)
 
     async def start(self) -> int:
@@ -170,13 +164,18 @@ class Delivery:
         figures: dict[str, float] = {
             "views": len(self.views),
             "views_opened_total": self.views.opened_total,
-            "viewers_lagging_total": self.views.lagging_total,
+            "viewers_lagging_total": self.views.hearing.lagging_total,
             "stills_taken_total": self.snapshot.taken_total,
             "stills_failed_total": self.snapshot.failed_total,
             "rtsp_refused_total": self.rtsp.refused_total,
             "dials_total": self._router.dials_total,
             "source_losses_total": self._router.losses_total,
         }
+        admission = self.views.admission
+        figures["views_kept"] = admission.limits.kept.views or 0
+        figures["views_bps"] = admission.use_of(SERVICE).bps
+        for limit, refused in admission.refused_total.items():
+            figures[f"views_over_limit_total.{limit}"] = refused
         for route in self._router.routes():
             key = f"routes.{route.state.value}"
             figures[key] = figures.get(key, 0) + 1

@@ -11,6 +11,8 @@ class DeliverySettings:
 
     # One core serves about this many sub-stream viewers; beyond it everybody would suffer.
     max_views: int = 2000
+    # And what all views together may take, in bits per second: what the network card gives.
+    max_bps: int | None = None
     # A control plane that stalls for less than two renewals costs nobody a picture.
     lease_s: float = 60.0
     renew_every_s: float = 20.0

@@ -189,6 +189,10 @@ class LiveView:
         self.profiles_shown = [self.profile]
 
     @property
+    def is_by_rtsp(self) -> bool:
+        return self.ticket_id is not None
+
+    @property
     def stream_id(self) -> str:
         """The stream that it shows."""
         return stream_id_of(self.channel_id, self.profile)

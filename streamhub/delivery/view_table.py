@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from streamhub.delivery.admission import Admission
 from streamhub.delivery.settings import DeliverySettings
 from streamhub.delivery.view import LiveView, View, ViewEvent, ViewState, snapshot_of, state_of
 from streamhub.media.contract import PROFILES, MediaCore, MediaError, stream_id_of
@@ -33,6 +34,7 @@ class ViewTable:
         core: MediaCore,
         router: Router,
         settings: DeliverySettings,
+        admission: Admission,
         on_finished: Callable[[LiveView], None],
         now: Callable[[], datetime],
     ) -> None:
@@ -40,6 +42,7 @@ class ViewTable:
         self._core = core
         self._router = router
         self._settings = settings
+        self._admission = admission
         self._on_finished = on_finished
         self._now = now
         # owned
@@ -53,9 +56,10 @@ class ViewTable:
         return len(self._views)
 
     def add(self, view: LiveView) -> None:
-        """From here on events and revocations find it."""
+        """From here on events and revocations find it, and it counts."""
         self._views[view.id] = view
         self._by_stream.setdefault(view.stream_id, set()).add(view.id)
+        self._admission.add(view)
         self._drained.clear()
 
     def get(self, view_id: str) -> LiveView | None:
@@ -185,6 +189,7 @@ class ViewTable:
         if view.ended_cause is not None:
             return
         view.ended_cause = cause
+        self._admission.remove(view)
         self.ended_total[cause] += 1
         for profile in PROFILES:
             self.let_go(view, profile)

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import structlog
 
+from streamhub.delivery.admission import Admission, LimitReached
 from streamhub.delivery.errors import ShuttingDown, UnknownProfile, UnknownView
+from streamhub.delivery.hearing import Hearing
+from streamhub.delivery.quota_words import refusal
+from streamhub.delivery.rates import StreamRates
 from streamhub.delivery.settings import DeliverySettings
 from streamhub.delivery.view import (
     MAX_WATCHERS,
@@ -25,24 +30,7 @@ from streamhub.delivery.view import (
     Watch,
 )
 from streamhub.delivery.view_table import ViewTable
-from streamhub.media.contract import (
-    PROFILES,
-    Event,
-    EventsLost,
-    MediaCore,
-    MediaError,
-    NoCommonCodec,
-    OverCapacity,
-    Reception,
-    StepTaken,
-    SwitchRefused,
-    ViewerClosed,
-    ViewerConnected,
-    ViewerLagging,
-    ViewerSwitched,
-    profile_of,
-    stream_id_of,
-)
+from streamhub.media.contract import MediaCore, MediaError, OverCapacity, Reception, stream_id_of
 
 if TYPE_CHECKING:
     from streamhub.access.facts import FactsSource
@@ -52,7 +40,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-ViewerEvent = ViewerConnected | ViewerSwitched | SwitchRefused | ViewerClosed | ViewerLagging
 # Rechecks between two breaths of the loop: about 2 ms.
 RECHECKS_PER_BREATH = 200
 
@@ -85,12 +72,19 @@ class LiveViews:
         self._settings = settings
         self._now = now
         # owned
+        self._rates = StreamRates(core)
+        self.admission = Admission(settings, facts, self._rates.of)
         self._table = ViewTable(
-            core=core, router=router, settings=settings, on_finished=on_finished, now=now
+            core=core,
+            router=router,
+            settings=settings,
+            admission=self.admission,
+            on_finished=on_finished,
+            now=now,
         )
+        self.hearing = Hearing(core, self._table, self.admission)
         self._closing = False
         self.opened_total = 0
-        self.lagging_total = 0
 
     def __len__(self) -> int:
         return len(self._table)
@@ -113,8 +107,8 @@ class LiveViews:
         """Open a view in the core while `written` puts its start into the audit.
 
         The answer leaves only when the row is down: without it no viewer can connect. Raises what
-        the core and `written` raise, with nothing left open; `UnknownView` when the right to it
-        ended meanwhile.
+        the core and `written` raise, with nothing left open; `QuotaExceeded` or `OverCapacity` when
+        there is no room; `UnknownView` when the right to it ended meanwhile.
         """
         view = self._new_view(permit, profile)
         answer = self._core.open_viewer(
@@ -159,13 +153,6 @@ class LiveViews:
             self._table.end([view], error.code)
             raise
 
-    def count_rtsp(self, subject_id: str) -> int:
-        """How many views by RTSP a subject has."""
-        return sum(
-            view.ticket_id is not None and view.permit.subject_id == subject_id
-            for view in self._table.all_live()
-        )
-
     def _new_view(
         self,
         permit: Permit,
@@ -176,8 +163,12 @@ class LiveViews:
     ) -> LiveView:
         if self._closing:
             raise ShuttingDown
-        if len(self) >= self._settings.max_views:
-            raise OverCapacity("as many views are open as this service carries")
+        with self._telling(permit):
+            self.admission.admit(
+                permit.subject_id,
+                stream_id_of(permit.channel_id, profile),
+                by_rtsp=ticket_id is not None,
+            )
         channel = self._facts.current.channel(permit.channel_id)
         return LiveView(
             id=secrets.token_hex(16),
@@ -215,7 +206,8 @@ class LiveViews:
         """Send a view on to the channel's other stream; it goes over when that has a keyframe.
 
         Until then the picture stays. The last wish counts. Raises `UnknownView`, `UnknownProfile`;
-        `NoCommonCodec` when the viewer is known not to take that stream.
+        `QuotaExceeded` or `OverCapacity` when that stream takes more than there is room for;
+        `NoCommonCodec` when the viewer is known not to take it.
         """
         view = self._table.live(view_id)
         permit = None if view is None else self._guard.recheck(view.permit)
@@ -225,8 +217,11 @@ class LiveViews:
         if channel is None or profile not in channel.profiles:
             raise UnknownProfile(view.channel_id, profile)
         if profile != view.wanted_profile:
+            with self._telling(permit):
+                self.admission.admit_switch(view, profile)
             self._core.switch_viewer(view.id, stream_id_of(view.channel_id, profile), permit)
             view.wanted_profile, view.switch_refused = profile, None
+            self.admission.rebook([view])
             self._table.hold(view, profile, permit)
             self._table.tell_state(view)
         return self._snapshot(view)
@@ -284,8 +279,8 @@ class LiveViews:
         return True
 
     async def recheck(self) -> int:
-        """The facts changed: end every view whose right is gone, and shorten the lease of each
-        whose right ends sooner by now. Returns how many fell."""
+        """The facts changed: end every view whose right is gone or that is beyond a quota, and
+        shorten the lease of each whose right ends sooner by now. Returns how many fell."""
         fallen = 0
         views = self._table.all_live()
         for start in range(0, len(views), RECHECKS_PER_BREATH):
@@ -295,7 +290,9 @@ class LiveViews:
             self._shorten(held)
             if start + RECHECKS_PER_BREATH < len(views):
                 await asyncio.sleep(0)
-        return fallen
+        beyond = self.admission.facts_changed()
+        self._table.end(beyond, "quota_lowered")
+        return fallen + len(beyond)
 
     async def renew(self) -> None:
         """Renew the leases of all views that are still allowed, in bulk; end the others.
@@ -323,6 +320,9 @@ class LiveViews:
         for view in watched:
             self._table.tell_state(view)
         self._table.chase(clock_s)
+        streams = {view.stream_id for view in self._table.all_live()}
+        if self._rates.measure(clock_s, streams):
+            self.admission.rebook()
 
     def end_all(self, cause: str) -> None:
         """Nothing is opened any more; everything that is open ends."""
@@ -337,26 +337,17 @@ class LiveViews:
         """Close the books on what the core still owes us an event for."""
         self._table.abandon()
 
-    # --- what is heard ----------------------------------------------------------------------------
-
-    def handle_event(self, event: Event) -> None:
-        """Subscriber of the event pump, after the router."""
-        match event:
-            case StepTaken():
-                self._step(event)
-            case EventsLost():
-                self._resync()
-            case _ if isinstance(event, ViewerEvent):
-                view = self._table.get(event.viewer_id)
-                if view is not None:
-                    self._viewer_event(view, event)
-
-    def route_changed(self, stream_id: str) -> None:
-        """Listener of the router."""
-        for view in self._table.on(stream_id):
-            self._table.tell_state(view)
-
     # --- inside -----------------------------------------------------------------------------------
+
+    @contextmanager
+    def _telling(self, permit: Permit) -> Iterator[None]:
+        """A limit that is reached is said to who asked, and noted."""
+        try:
+            yield
+        except LimitReached as reached:
+            error = refusal(reached, permit.principal, self._facts.current, self._guard)
+            self._guard.note(permit, error.code)
+            raise error from None
 
     def _lease_end(self, permit: Permit, not_after: float | None) -> float:
         end = self._now().timestamp() + self._settings.lease_s
@@ -410,71 +401,3 @@ class LiveViews:
         if view.permit.until is not None and view.permit.until <= self._now():
             return view.permit.ends_as
         return "revoked"
-
-    def _step(self, event: StepTaken) -> None:
-        viewer = self._table.get(event.owner)
-        for view in [viewer] if viewer is not None else self._table.on(event.owner):
-            if view.ended_cause is not None or event.owner not in (view.id, view.stream_id):
-                continue  # ended, or a step of the stream that it has yet to go over to
-            view.add_step(event.step, event.at_ms)
-            if event.step == "first_sent":
-                view.connected = True
-                view.last_packet_age_ms = 0
-            self._table.tell_state(view)
-
-    def _viewer_event(self, view: LiveView, event: ViewerEvent) -> None:
-        match event:
-            case ViewerConnected():
-                view.connected, view.srtp_cipher = True, event.srtp_cipher
-            case ViewerSwitched() if view.ended_cause is None:
-                self._switched(view, event.stream_id)
-            case SwitchRefused() if view.ended_cause is None:
-                self._stays(view, profile_of(event.stream_id), event.cause)
-            case ViewerClosed():
-                view.sent_bytes, view.packets = event.sent_bytes, event.packets
-                view.reception = event.reception
-                self._table.closed(view, event.cause)
-            case ViewerLagging():
-                view.lagged += 1
-                self.lagging_total += 1
-
-    def _switched(self, view: LiveView, stream_id: str) -> None:
-        """It shows this stream. What it neither shows nor wants is let go of."""
-        view.shows(profile_of(stream_id))
-        for profile in PROFILES:
-            if profile not in (view.profile, view.wanted_profile):
-                self._table.let_go(view, profile)
-        self._table.tell_state(view)
-
-    def _stays(self, view: LiveView, profile: str, cause: str) -> None:
-        """The stream that it was on its way to is none for this viewer."""
-        if profile == view.wanted_profile:
-            view.wanted_profile, view.switch_refused = view.profile, cause
-            self._table.let_go(view, profile)
-            self._table.tell_state(view)
-
-    def _send_on(self, view: LiveView) -> None:
-        """Tell the core once more where the view wants to go."""
-        wanted = view.wanted_profile
-        try:
-            stream_id = stream_id_of(view.channel_id, wanted)
-            self._core.switch_viewer(view.id, stream_id, view.permit)
-        except NoCommonCodec as refusal:
-            self._stays(view, wanted, refusal.code)
-        except MediaError as error:
-            log.warning("switch_not_taken", view_id=view.id, code=error.code)
-
-    def _resync(self) -> None:
-        """Events were lost: what the core does not have any more has ended; it knows which stream
-        each of the others shows."""
-        rows = self._core.viewer_stats([view.id for view in self._table.all()])
-        for view in self._table.all():
-            row = rows.get(view.id)
-            if row is None:
-                self._table.closed(view, "unknown")
-            elif view.ended_cause is None:
-                if row.stream_id != view.stream_id:
-                    self._switched(view, row.stream_id)
-                if view.wanted_profile != view.profile:
-                    self._send_on(view)
-        self._table.refresh(self._table.all())

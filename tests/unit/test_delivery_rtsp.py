@@ -102,7 +102,7 @@ async def test_one_subject_has_so_many_and_the_core_only_so_much_room() -> None:
         for number in range(1, 4):
             await ask(kit, number)
         assert len(kit.core.viewers) == 2
-        assert kit.core.rtsp_answers == [("rtsp-3", 453, 5)]
+        assert kit.core.rtsp_answers == [("rtsp-3", 453, 15)]
     async with a_room() as kit:
         kit.core.max_viewers = 0
         await ask(kit)

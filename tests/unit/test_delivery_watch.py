@@ -144,7 +144,7 @@ async def test_a_watcher_that_does_not_read_costs_a_bounded_memory() -> None:
         await kit.quiet()
         watch = kit.delivery.views.watch(view_id)
         for n in range(1000):
-            kit.delivery.views.handle_event(StepTaken("ch_1/sub", f"step-{n}", 0))
+            kit.delivery.views.hearing.handle_event(StepTaken("ch_1/sub", f"step-{n}", 0))
         events = await told(watch)
         assert len(events) == TRACE_STEPS + 1
         assert events[-2:] == [("step", "step-999"), ("state", "opening")]

@@ -1379,6 +1379,70 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/api/v1/quotas": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * List Quotas
+         * @description Those that one is under, and those of areas that one manages and of their people; areas
+         *     first, by code. With what is in use now.
+         */
+        readonly get: operations["list_quotas_api_v1_quotas_get"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/api/v1/quotas/areas/{area_id}": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        /**
+         * Put Area Quota
+         * @description In place of the one that it has. Views beyond it end, the newest first (`quota_lowered`).
+         */
+        readonly put: operations["put_area_quota_api_v1_quotas_areas__area_id__put"];
+        readonly post?: never;
+        /** Remove Area Quota */
+        readonly delete: operations["remove_area_quota_api_v1_quotas_areas__area_id__delete"];
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/api/v1/quotas/subjects/{subject_id}": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        /**
+         * Put Subject Quota
+         * @description As an area's, by whoever manages the area above the subject's home; without a home, the
+         *     district.
+         */
+        readonly put: operations["put_subject_quota_api_v1_quotas_subjects__subject_id__put"];
+        readonly post?: never;
+        /** Remove Subject Quota */
+        readonly delete: operations["remove_subject_quota_api_v1_quotas_subjects__subject_id__delete"];
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/api/v1/roles": {
         readonly parameters: {
             readonly query?: never;
@@ -1609,9 +1673,9 @@ export interface paths {
         readonly head?: never;
         /**
          * Update Subject
-         * @description Any change ends the subject's tokens; disabling or a new password ends its sign-ins and
-         *     views too. Who sets a password could sign in with it: all that the subject may must be
-         *     theirs to pass on.
+         * @description Any change but that of the home ends the subject's tokens; disabling or a new password ends
+         *     its sign-ins and views too. Who sets a password could sign in with it: all that the subject may
+         *     must be theirs to pass on.
          */
         readonly patch: operations["update_subject_api_v1_subjects__subject_id__patch"];
         readonly trace?: never;
@@ -2492,6 +2556,27 @@ export interface components {
          * @enum {string}
          */
         readonly camera_registry__jobs__Verdict: "add" | "change" | "same" | "refused";
+        /**
+         * CapacityOut
+         * @description What the service carries: its settings `[capacity]`.
+         */
+        readonly CapacityOut: {
+            /** Bps */
+            readonly bps: number;
+            /** Kept Bps */
+            readonly kept_bps: number;
+            /**
+             * Kept Views
+             * @description Of them, for those of whom something is kept.
+             */
+            readonly kept_views: number;
+            /** Max Bps */
+            readonly max_bps: number | null;
+            /** Max Views */
+            readonly max_views: number;
+            /** Views */
+            readonly views: number;
+        };
         /** CardFindingOut */
         readonly CardFindingOut: {
             /** Code */
@@ -4138,6 +4223,24 @@ export interface components {
             readonly held_until?: string;
             /** @description With `purpose_required`: one of these is to be named. */
             readonly purposes?: readonly components["schemas"]["PurposeOut"][];
+            /** @description With `quota_exceeded`: which, and who holds it as far as one may know. */
+            readonly quota?: {
+                readonly asked: number;
+                readonly held_by: readonly {
+                    readonly name: string | null;
+                    /** @enum {string} */
+                    readonly of: "subject" | "area" | "others";
+                    readonly used: number;
+                }[];
+                /** @description Views, or bits per second. */
+                readonly limit: number;
+                readonly name: string;
+                /** @enum {string} */
+                readonly of: "area" | "subject" | "rtsp";
+                readonly used: number;
+                /** @enum {string} */
+                readonly what: "views" | "bit_rate";
+            };
             readonly reason?: string;
             readonly status: number;
             readonly title: string;
@@ -4170,6 +4273,77 @@ export interface components {
             readonly en: string;
             /** Zh */
             readonly zh: string;
+        };
+        /** QuotaBody */
+        readonly QuotaBody: {
+            /** Kept Bps */
+            readonly kept_bps?: number | null;
+            /**
+             * Kept Views
+             * @description For whoever manages the district. Left out: as it was.
+             */
+            readonly kept_views?: number | null;
+            /** Max Bps */
+            readonly max_bps?: number | null;
+            /** Max Views */
+            readonly max_views?: number | null;
+        };
+        /** QuotaList */
+        readonly QuotaList: {
+            /** @description For whoever manages the district, where a service runs. */
+            readonly capacity: components["schemas"]["CapacityOut"] | null;
+            /** Items */
+            readonly items: readonly components["schemas"]["QuotaOut"][];
+            /** Next Cursor */
+            readonly next_cursor: string | null;
+            /** Total */
+            readonly total: number;
+        };
+        /** QuotaOut */
+        readonly QuotaOut: {
+            /**
+             * Area Id
+             * @description Of all whose home is in it. Or `subject_id`.
+             */
+            readonly area_id: string | null;
+            /** Area Name */
+            readonly area_name: string | null;
+            /**
+             * Bps
+             * @description What these take, by the measured rates of their streams.
+             */
+            readonly bps: number;
+            /** Kept Bps */
+            readonly kept_bps: number;
+            /**
+             * Kept Views
+             * @description Of the service's, for them and others of whom so is.
+             */
+            readonly kept_views: number;
+            /**
+             * Max Bps
+             * @description Of all its views together, in bits per second.
+             */
+            readonly max_bps: number | null;
+            /**
+             * Max Views
+             * @description At once; null: no limit.
+             */
+            readonly max_views: number | null;
+            /**
+             * May Set
+             * @description Whether it is yours to change.
+             */
+            readonly may_set: boolean;
+            /** Subject Id */
+            readonly subject_id: string | null;
+            /** Subject Name */
+            readonly subject_name: string | null;
+            /**
+             * Views
+             * @description Open now.
+             */
+            readonly views: number;
         };
         /** RecoveryCodes */
         readonly RecoveryCodes: {
@@ -4711,6 +4885,8 @@ export interface components {
              * @default true
              */
             readonly enabled?: boolean;
+            /** Home Area Id */
+            readonly home_area_id?: string | null;
             /** @default person */
             readonly kind?: components["schemas"]["SubjectKind"];
             /**
@@ -4745,6 +4921,11 @@ export interface components {
             readonly enabled: boolean;
             /** Has Second Factor */
             readonly has_second_factor: boolean;
+            /**
+             * Home Area Id
+             * @description Whose people it is of: quotas go by it.
+             */
+            readonly home_area_id: string | null;
             /** Id */
             readonly id: string;
             readonly kind: components["schemas"]["SubjectKind"];
@@ -4761,6 +4942,11 @@ export interface components {
             readonly display_name?: string | null;
             /** Enabled */
             readonly enabled?: boolean | null;
+            /**
+             * Home Area Id
+             * @description null: of none.
+             */
+            readonly home_area_id?: string | null;
             /**
              * Must Change Password
              * @description With `password`: it may do nothing before it has chosen its own. Left out: so for persons, not for services.
@@ -8216,6 +8402,168 @@ export interface operations {
             readonly header?: never;
             readonly path: {
                 readonly code: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 204: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description An error */
+            readonly default: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly list_quotas_api_v1_quotas_get: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description `next_cursor` of the page before. */
+                readonly cursor?: string | null;
+                /** @description At most so many items. */
+                readonly limit?: number;
+            };
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["QuotaList"];
+                };
+            };
+            /** @description An error */
+            readonly default: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly put_area_quota_api_v1_quotas_areas__area_id__put: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly area_id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["QuotaBody"];
+            };
+        };
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["QuotaOut"];
+                };
+            };
+            /** @description An error */
+            readonly default: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly remove_area_quota_api_v1_quotas_areas__area_id__delete: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly area_id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 204: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description An error */
+            readonly default: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly put_subject_quota_api_v1_quotas_subjects__subject_id__put: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly subject_id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["QuotaBody"];
+            };
+        };
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["QuotaOut"];
+                };
+            };
+            /** @description An error */
+            readonly default: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly remove_subject_quota_api_v1_quotas_subjects__subject_id__delete: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly subject_id: string;
             };
             readonly cookie?: never;
         };

@@ -59,7 +59,9 @@ export const saidAccessZh: Readonly<Record<string, string>> = {
   steering_busy: '正在操作的云台太多，请稍后再试。',
   device_unreachable: '设备没有应答。请检查网络后重试。',
   device_refused: '设备拒绝了这个操作。（{detail}）',
-  quota_exceeded: '同时查看的路数已达上限。请先关闭不看的。',
+  quota_exceeded: '配额已满，请先关闭不看的画面。（{detail}）',
+  quota_empty: '请填写上限或预留，或者删除这条配额。',
+  too_many_quotas: '配额太多，请先删除不用的。',
   rtsp_off: '本服务没有开启 RTSP 取流。请联系管理员。',
   ticket_needs_subject: '取流票据须属于一个账号，请登录后申请。',
 }

@@ -1,0 +1,85 @@
+"""Which limits a view comes under, as the registry and the settings are: from quotas and homes.
+
+Pure. What is counted together is a `Meter`; a view counts on several: its subject's, those of the
+areas that the subject is of, the service's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
+
+from streamhub.delivery.settings import DeliverySettings
+
+if TYPE_CHECKING:
+    from streamhub.access.facts import Facts
+
+MeterKind = Literal["rtsp", "subject", "area", "general", "service"]
+
+
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """What is counted together: one subject's views by RTSP; those of one subject, or of an area's
+    people, that has a quota; those of all for whom nothing is kept; all there are."""
+
+    kind: MeterKind
+    id: str = ""
+
+
+SERVICE: Final = Meter("service")
+GENERAL: Final = Meter("general")
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """At once; None: as many, as much as there may be."""
+
+    views: int | None = None
+    bps: int | None = None
+
+
+NO_LIMIT: Final = Limit()
+
+
+class Limits:
+    """All there are, as one snapshot of the facts says."""
+
+    def __init__(self, facts: Facts, settings: DeliverySettings) -> None:
+        self._facts = facts
+        self.kept = Limit(
+            sum(each.kept_views for each in facts.quotas.values()),
+            sum(each.kept_bps for each in facts.quotas.values()),
+        )
+        self._by_rtsp = Limit(settings.max_rtsp_views_per_subject)
+        self._of = {SERVICE: Limit(settings.max_views, settings.max_bps)}
+        self._has_lane = any(each.keeps for each in facts.quotas.values())
+        # The lane is what the others may not use: so it is free whenever its people come.
+        if self._has_lane:
+            self._of[GENERAL] = Limit(
+                _less(settings.max_views, self.kept.views), _less(settings.max_bps, self.kept.bps)
+            )
+        for quota in facts.quotas.values():
+            meter = Meter("subject" if quota.area_id is None else "area", quota.holder_id)
+            self._of[meter] = Limit(quota.max_views, quota.max_bps)
+
+    def of(self, meter: Meter) -> Limit:
+        return self._by_rtsp if meter.kind == "rtsp" else self._of.get(meter, NO_LIMIT)
+
+    def meters_of(self, subject_id: str, *, by_rtsp: bool) -> tuple[Meter, ...]:
+        """On which a view of the subject counts, the narrowest first."""
+        facts = self._facts
+        chain = facts.area_chain(facts.homes.get(subject_id, ""))
+        holders = [subject_id, *chain]
+        meters = [Meter("rtsp", subject_id)] if by_rtsp else []
+        for holder in holders:
+            meter = Meter("subject" if holder == subject_id else "area", holder)
+            if meter in self._of:
+                meters.append(meter)
+        quotas = (facts.quotas.get(holder) for holder in holders)
+        if self._has_lane and not any(each is not None and each.keeps for each in quotas):
+            meters.append(GENERAL)
+        return (*meters, SERVICE)
+
+
+def _less(limit: int | None, kept: int | None) -> int | None:
+    return None if limit is None else max(0, limit - (kept or 0))
