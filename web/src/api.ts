@@ -19,6 +19,8 @@ export interface ApiError {
   readonly field?: string
   /** Who steers the camera, of `ptz_held`. */
   readonly heldBy?: string
+  /** Which quota is full, and who holds it, of `quota_exceeded`. */
+  readonly quota?: QuotaFull
 }
 
 export type Result<T> =
@@ -28,6 +30,7 @@ export type Result<T> =
 
 // As the service describes them; `scripts/web-build types` writes them anew.
 type Schemas = components['schemas']
+export type QuotaFull = NonNullable<Schemas['Problem']['quota']>
 export type Profile = 'main' | 'sub'
 export type AreaKind = Schemas['AreaKind']
 export type Filing = Schemas['Filing']
@@ -73,19 +76,24 @@ export async function errorFrom(response: Response, nowMs = Date.now()): Promise
   let detail: string | null = null
   let field: string | undefined
   let heldBy: string | undefined
+  let quota: QuotaFull | undefined
   try {
     const body: unknown = await response.json()
     if (typeof body === 'object' && body !== null) {
       if ('code' in body && typeof body.code === 'string') code = body.code
       if ('detail' in body && typeof body.detail === 'string') detail = body.detail
       if ('held_by' in body && typeof body.held_by === 'string') heldBy = body.held_by
+      if ('quota' in body && typeof body.quota === 'object') quota = body.quota as QuotaFull
       field = fieldOf(body)
     }
   } catch {
     // A proxy's HTML page, or no body: the status has to do.
   }
   const retryAfterMs = parseRetryAfter(response.headers.get('Retry-After'), nowMs)
-  return { status: response.status, code, detail, retryAfterMs, ...(field !== undefined && { field }), ...(heldBy !== undefined && { heldBy }) }
+  return {
+    status: response.status, code, detail, retryAfterMs,
+    ...(field !== undefined && { field }), ...(heldBy !== undefined && { heldBy }), ...(quota !== undefined && { quota }),
+  }
 }
 
 /** `field` of the registry's refusals; of a malformed request the first of `fields`, as "body.lon". */

@@ -254,7 +254,7 @@ describe('addresses of these views', () => {
   const routes: readonly Route[] = [
     { view: 'accept', area: '', filing: null, verdict: null, profile: 'main' },
     { view: 'accept', area: '110112001', filing: 'draft', verdict: 'fails', profile: 'sub' },
-    { view: 'rules' }, { view: 'sweeps' }, { view: 'sweep', id: 'sw_1/x' }]
+    { view: 'rules' }, { view: 'quotas' }, { view: 'sweeps' }, { view: 'sweep', id: 'sw_1/x' }]
 
   it.each(routes)('lead back: %o', (route) => {
     expect(readRoute(fragmentOf(route))).toEqual(route)

@@ -6,6 +6,7 @@ import { logEn } from './log.en'
 import { manageEn } from './manage.en'
 import { ptzEn } from './ptz.en'
 import { reasonsEn } from './reasons.en'
+import { quotaEn } from './quota.en'
 import { rulesEn } from './rules.en'
 import type { Key } from './zh'
 
@@ -166,4 +167,5 @@ export const en: Record<Key, string> = {
   ...logEn,
   ...reasonsEn,
   ...rulesEn,
+  ...quotaEn,
 }

@@ -11,6 +11,8 @@ export const reasonsEn: Record<keyof typeof reasonsZh, string> = {
   'reason.purpose_required': 'This camera asks what you look for, and this page cannot say it yet. Your platform may, by the API.',
   'reason.channel_disabled': 'This camera is disabled. Ask an administrator to enable it.',
   'reason.over_capacity': 'The service is full; it is asked again by itself. If it lasts, call its operators.',
+  'reason.quota_exceeded': 'The quota is full; it is asked again by itself. Close what you do not look at.',
+  'reason.quota_lowered': 'The quota was lowered, and this view was beyond it. Close another and open it again, or ask an administrator.',
   'reason.network': 'The connection to the service broke; reconnecting by itself.',
   'reason.no_answer': 'The service did not answer in time; it is asked again by itself.',
   'reason.bad_answer': 'The service’s answer makes no sense; it is asked again. If it lasts, call its operators.',

@@ -9,6 +9,8 @@ export const reasonsZh = {
   'reason.purpose_required': '查看这路通道须说明事由，本页面暂不支持，请通过平台接口查看。',
   'reason.channel_disabled': '这路通道已停用。请联系管理员启用。',
   'reason.over_capacity': '服务已满负荷，稍后自动重试。若持续出现请联系运维。',
+  'reason.quota_exceeded': '配额已满，稍后自动重试。可先关闭不看的画面。',
+  'reason.quota_lowered': '配额被调低，超出的查看已结束。可关闭别的画面后重新打开，或联系管理员。',
   'reason.network': '与服务的连接中断，正在自动重连。',
   'reason.no_answer': '服务长时间没有应答，正在自动重试。',
   'reason.bad_answer': '服务的应答无法识别，正在自动重试。若持续出现请联系运维。',

@@ -6,6 +6,7 @@ import { logZh } from './log.zh'
 import { manageZh } from './manage.zh'
 import { ptzZh } from './ptz.zh'
 import { reasonsZh } from './reasons.zh'
+import { quotaZh } from './quota.zh'
 import { rulesZh } from './rules.zh'
 
 const pageZh = {
@@ -158,6 +159,6 @@ const pageZh = {
   'check.verdict.fail': '本机目前不能观看，请按上面的说明处理。',
 } as const
 
-export const zh = { ...pageZh, ...manageZh, ...acceptZh, ...accountZh, ...loansZh, ...logZh, ...ptzZh, ...reasonsZh, ...rulesZh } as const
+export const zh = { ...pageZh, ...manageZh, ...acceptZh, ...accountZh, ...loansZh, ...logZh, ...ptzZh, ...reasonsZh, ...rulesZh, ...quotaZh } as const
 
 export type Key = keyof typeof zh

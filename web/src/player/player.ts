@@ -199,7 +199,7 @@ export class Player {
   /** This view is over; asks for another after the policy's delay. */
   private fail(failure: Failure): void {
     this.failures += 1
-    const { reason, retryAfterMs } = failure
+    const { reason, retryAfterMs, quota } = failure
     const { policy = defaultPolicy, random = Math.random } = this.deps
     const delayMs = policy({ attempt: this.failures, reason, retryAfterMs, random: random() })
     if (delayMs === null) return this.end('refused', reason, failure.detail, true)
@@ -210,7 +210,7 @@ export class Player {
     this.set({
       kind: 'lost', retriedBy: 'view', reason, detail: failure.detail, step: failure.step,
       atMs: (this.downSinceMs ??= nowMs),
-      retryAtMs: nowMs + delayMs,
+      retryAtMs: nowMs + delayMs, ...(quota !== undefined && { quota }),
       lastPacketAtMs: packetAtMs(this.state) ?? (this.pulse.lastPacketAtMs || null),
     })
     this.timer = setTimeout(() => this.start(), delayMs)

@@ -32,7 +32,7 @@ const WORTH_ANOTHER_TRY: ReadonlySet<number> = new Set([408, 425, 429])
 
 /** Ends of a view that were meant: revoked, run out, closed by somebody. Never asked for again. */
 const MEANT: ReadonlySet<string> = new Set([
-  'revoked', 'grant_ended', 'sign_in_ended', 'closed_by_operator', 'closed_by_viewer', 'subject_disabled',
+  'revoked', 'grant_ended', 'quota_lowered', 'sign_in_ended', 'closed_by_operator', 'closed_by_viewer', 'subject_disabled',
   'channel_removed', 'channel_disabled', 'channel_not_filed',
 ])
 

@@ -3,7 +3,7 @@
  * Belongs here: types and tiny pure helpers. Not here: anything that owns a socket or a timer.
  * Times ending in `AtMs` are milliseconds since the Unix epoch on a clock that never jumps.
  */
-import type { Profile } from '../api'
+import type { Profile, QuotaFull } from '../api'
 
 /** Steps of a view, in words shared with the service, plus two of the page's own. */
 export const STEPS = [
@@ -30,6 +30,8 @@ export interface Failure {
   /** The last step that was reached before it failed. */
   readonly step: Step | null
   readonly retryAfterMs: number | null
+  /** Of `quota_exceeded`. */
+  readonly quota?: QuotaFull
 }
 
 export function failed(reason: string, step: Step | null, detail: string | null = null): Failure {
@@ -56,6 +58,8 @@ export type PlayerState =
       readonly step: Step | null
       readonly atMs: number
       readonly retryAtMs: number | null
+      /** Of `quota_exceeded`. */
+      readonly quota?: QuotaFull
       readonly lastPacketAtMs: number | null
     }
   | {

@@ -62,8 +62,8 @@ export class View {
       )
       if (result.kind === 'aborted') return
       if (result.kind === 'error') {
-        const { code, detail, retryAfterMs, status } = result.error
-        this.fail({ reason: code, detail, retryAfterMs }, status)
+        const { code, detail, retryAfterMs, status, quota } = result.error
+        this.fail({ reason: code, detail, retryAfterMs, ...(quota !== undefined && { quota }) }, status)
         return
       }
       this.opened = result.value

@@ -31,6 +31,7 @@ export type Route =
   | AcceptRoute
   | { readonly view: 'rules' }
   | { readonly view: 'loans' }
+  | { readonly view: 'quotas' }
   | { readonly view: 'sweeps' }
   | { readonly view: 'sweep'; readonly id: string }
 
@@ -42,7 +43,7 @@ export function readRoute(fragment: string): Route {
   const [view, rest] = path.split('/', 2)
   const id = rest === undefined || rest === '' ? null : decoded(rest)
   if (view === 'cameras') return { view, id }
-  if (view === 'export' || view === 'rules' || view === 'loans' || view === 'log') return { view }
+  if (view === 'export' || view === 'rules' || view === 'loans' || view === 'quotas' || view === 'log') return { view }
   if (view === 'accept') return readAccept(new URLSearchParams(search))
   if (view === 'find') return id === null ? { view: 'sweeps' } : { view: 'sweep', id }
   if (view !== 'import') return { view: 'wall' }
@@ -75,6 +76,7 @@ export function fragmentOf(route: Route): string {
     case 'export': return '#export'
     case 'rules': return '#rules'
     case 'loans': return '#loans'
+    case 'quotas': return '#quotas'
     case 'log': return '#log'
     case 'accept': {
       const query = new URLSearchParams()

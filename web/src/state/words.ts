@@ -1,7 +1,9 @@
 /**
  * A player's state as words: which catalogue key, with which holes filled. No Vue, no DOM.
  */
+import type { QuotaFull } from '../api'
 import { hasKey, t } from '../i18n'
+import { mbpsText } from '../manage/quotas'
 import type { PlayerState, Step } from '../player/state'
 import type { Change } from '../player/streams'
 
@@ -15,6 +17,14 @@ export function reasonText(reason: string, fromCamera: boolean): string {
 export function stateReason(state: PlayerState): string | null {
   if (!('reason' in state)) return null
   return reasonText(state.reason, state.kind === 'lost' && state.retriedBy === 'camera')
+}
+
+/** Which quota is full, and who holds it. */
+export function quotaText(quota: QuotaFull): string {
+  const amount = (n: number) => (quota.what === 'views' ? String(n) : mbpsText(n))
+  const [first = t('quota.nobody'), ...others] = quota.held_by.map((each) => t('quota.holder', { name: each.name ?? t('quota.others'), used: amount(each.used) }))
+  const what = t(`quota.full_${quota.what}`, { name: quota.name, limit: amount(quota.limit), used: amount(quota.used) })
+  return t('quota.holders', { what, who: others.reduce((some, next) => t('assign.joint', { some, next }), first) })
 }
 
 /** Why the stream on the glass is not the one that is wanted: short, it stands in the tile's foot. */
