@@ -30,7 +30,7 @@ class Use:
     bps: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Seat:
     """How a view counts."""
 
@@ -97,7 +97,9 @@ class Admission:
     def add(self, view: LiveView) -> None:
         """It counts from now on."""
         meters = self._limits.meters_of(view.permit.subject_id, by_rtsp=view.is_by_rtsp)
-        self._sit(Seat(view, meters, self._booking(view, view.wanted_profile)))
+        seat = Seat(view, meters, self._booking(view, view.wanted_profile))
+        self._seats[view.id] = seat
+        self._count(seat, 1)
 
     def remove(self, view: LiveView) -> None:
         """It counts no more; no error when it did not."""
@@ -109,15 +111,16 @@ class Admission:
         """These (None: all) show, or want, another stream; or streams take more or less by now.
         Nothing ends by that: who is in stays, but there may be no room for others."""
         seats = (
-            list(self._seats.values())
+            self._seats.values()
             if views is None
             else [self._seats[view.id] for view in views if view.id in self._seats]
         )
         for seat in seats:
             bps = self._booking(seat.view, seat.view.wanted_profile)
-            if bps != seat.bps:
-                self._count(seat, -1)
-                self._sit(Seat(seat.view, seat.meters, bps))
+            more, seat.bps = bps - seat.bps, bps
+            if more:
+                for meter in seat.meters:
+                    self._use[meter].bps += more
 
     def facts_changed(self) -> list[LiveView]:
         """Goes by the facts as they are now. Gives the views that are beyond a limit which was
@@ -128,10 +131,10 @@ class Admission:
             return []
         limits, use = self._limits, self._use
         self._limits, self._use = Limits(facts, self._settings), {}
-        for seat in list(self._seats.values()):
+        for seat in self._seats.values():
             view = seat.view
-            meters = self._limits.meters_of(view.permit.subject_id, by_rtsp=view.is_by_rtsp)
-            self._sit(Seat(view, meters, seat.bps))
+            seat.meters = self._limits.meters_of(view.permit.subject_id, by_rtsp=view.is_by_rtsp)
+            self._count(seat, 1)
         lowered = {
             meter: _lowered(limits.of(meter), use.get(meter, Use()), self._limits.of(meter), now)
             for meter, now in self._use.items()
@@ -140,7 +143,9 @@ class Admission:
 
     def _cut(self, to: dict[Meter, Limit]) -> list[LiveView]:
         """From the newest on, those that are over one of these limits."""
-        gone = []
+        gone: list[LiveView] = []
+        if not any(_is_over(self._use[meter], limit) for meter, limit in to.items()):
+            return gone
         for seat in reversed(list(self._seats.values())):
             if any(_is_over(self._use[meter], to[meter]) for meter in seat.meters):
                 self.remove(seat.view)
@@ -167,18 +172,16 @@ class Admission:
 
     def _booking(self, view: LiveView, wanted: str) -> int:
         """Until it has gone over it takes the larger of both."""
-        return max(
-            self._rate_of(stream_id_of(view.channel_id, profile))
-            for profile in (view.profile, wanted)
-        )
-
-    def _sit(self, seat: Seat) -> None:
-        self._seats[seat.view.id] = seat
-        self._count(seat, 1)
+        shown = self._rate_of(view.stream_id)
+        if wanted == view.profile:
+            return shown
+        return max(shown, self._rate_of(stream_id_of(view.channel_id, wanted)))
 
     def _count(self, seat: Seat, sign: int) -> None:
         for meter in seat.meters:
-            use = self._use.setdefault(meter, Use())
+            use = self._use.get(meter)
+            if use is None:
+                use = self._use[meter] = Use()
             use.views += sign
             use.bps += sign * seat.bps
             if use.views == 0:

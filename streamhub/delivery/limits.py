@@ -7,7 +7,7 @@ areas that the subject is of, the service's.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from streamhub.delivery.settings import DeliverySettings
 
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 MeterKind = Literal["rtsp", "subject", "area", "general", "service"]
 
 
-@dataclass(frozen=True, slots=True)
-class Meter:
+class Meter(NamedTuple):
     """What is counted together: one subject's views by RTSP; those of one subject, or of an area's
     people, that has a quota; those of all for whom nothing is kept; all there are."""
 
@@ -45,11 +44,14 @@ class Limits:
     """All there are, as one snapshot of the facts says."""
 
     def __init__(self, facts: Facts, settings: DeliverySettings) -> None:
-        self._facts = facts
+        # Not the facts themselves: this may outlive many snapshots.
+        self._tree, self._homes = facts.tree, facts.homes
+        self._quotas, self._subjects = facts.quotas, facts.subjects
         self.kept = Limit(
             sum(each.kept_views for each in facts.quotas.values()),
             sum(each.kept_bps for each in facts.quotas.values()),
         )
+        self._meters: dict[tuple[str, bool], tuple[Meter, ...]] = {}
         self._by_rtsp = Limit(settings.max_rtsp_views_per_subject)
         self._of = {SERVICE: Limit(settings.max_views, settings.max_bps)}
         self._has_lane = any(each.keeps for each in facts.quotas.values())
@@ -67,15 +69,22 @@ class Limits:
 
     def meters_of(self, subject_id: str, *, by_rtsp: bool) -> tuple[Meter, ...]:
         """On which a view of the subject counts, the narrowest first."""
-        facts = self._facts
-        chain = facts.area_chain(facts.homes.get(subject_id, ""))
-        holders = [subject_id, *chain]
+        known = self._meters.get((subject_id, by_rtsp))
+        if known is None:
+            known = self._made_meters(subject_id, by_rtsp)
+            if subject_id in self._subjects:  # bounded by them
+                self._meters[subject_id, by_rtsp] = known
+        return known
+
+    def _made_meters(self, subject_id: str, by_rtsp: bool) -> tuple[Meter, ...]:
+        home = self._homes.get(subject_id)
+        holders = [subject_id] if home is None else [subject_id, home, *self._tree.ancestors(home)]
         meters = [Meter("rtsp", subject_id)] if by_rtsp else []
         for holder in holders:
             meter = Meter("subject" if holder == subject_id else "area", holder)
             if meter in self._of:
                 meters.append(meter)
-        quotas = (facts.quotas.get(holder) for holder in holders)
+        quotas = (self._quotas.get(holder) for holder in holders)
         if self._has_lane and not any(each is not None and each.keeps for each in quotas):
             meters.append(GENERAL)
         return (*meters, SERVICE)
