@@ -7,6 +7,7 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
 from camera_registry.domain import Quota
+from camera_registry.errors import ValidationFailed
 from camera_registry.quota_cases import MAX_BPS, MAX_VIEWS
 from streamhub.access.facts import Facts
 from streamhub.access.permit import Permit
@@ -151,8 +152,32 @@ async def _put(
     if (quota.kept_views, quota.kept_bps) != kept:
         # What is kept for some is taken from all.
         services.guard.require(permit.principal, Action.MANAGE, DISTRICT)
+        _require_room(services, quota, kept)
     await services.people.put_quota(quota, permit.principal.actor())
     return _out(services, permit.principal, quota)
+
+
+def _require_room(services: Services, quota: Quota, before: tuple[int, int]) -> None:
+    """A slip of the finger must not leave all others without a view."""
+    if services.delivery is None:
+        return
+    limits = services.delivery.views.admission.limits
+    whole = limits.of(SERVICE)
+    views = (limits.kept.views or 0) - before[0] + quota.kept_views
+    bps = (limits.kept.bps or 0) - before[1] + quota.kept_bps
+    if whole.views is not None and views > whole.views:
+        raise ValidationFailed(
+            "kept_views",
+            "kept_too_much",
+            f"{views} views would be kept, and the service carries {whole.views}; keep fewer.",
+        )
+    if whole.bps is not None and bps > whole.bps:
+        raise ValidationFailed(
+            "kept_bps",
+            "kept_too_much",
+            f"{bps / 1e6:.1f} Mbit/s would be kept, and the service carries "
+            f"{whole.bps / 1e6:.1f}; keep less.",
+        )
 
 
 async def _remove(services: Services, permit: Permit, holder_id: str) -> Response:

@@ -142,6 +142,7 @@ async def test_nobody_raises_their_own_and_what_is_kept_is_the_district_s(tmp_pa
         ({"max_views": -1}, "invalid_request"),
         ({"max_views": MAX_VIEWS + 1}, "invalid_request"),
         ({"max_bps": "much"}, "invalid_request"),
+        ({"kept_views": 2001}, "kept_too_much"),
     ],
 )
 async def test_a_quota_that_is_none_is_422(tmp_path: Path, body: dict[str, Any], code: str) -> None:

@@ -61,6 +61,7 @@ export const saidAccessZh: Readonly<Record<string, string>> = {
   device_refused: '设备拒绝了这个操作。（{detail}）',
   quota_exceeded: '配额已满，请先关闭不看的画面。（{detail}）',
   quota_empty: '请填写上限或预留，或者删除这条配额。',
+  kept_too_much: '预留超出了整个服务的容量，请减少。',
   too_many_quotas: '配额太多，请先删除不用的。',
   rtsp_off: '本服务没有开启 RTSP 取流。请联系管理员。',
   ticket_needs_subject: '取流票据须属于一个账号，请登录后申请。',
