@@ -46,6 +46,10 @@ DEMO_ACCOUNTS: Final = (
         )
         for index, street in enumerate(STREETS)
     ),
+    # Whoever exports the log needs a second person, who has the right to read it.
+    DemoAccount(
+        "auditor", "区审计员", SubjectKind.PERSON, frozenset({"list", "audit"}), DISTRICT_CODE
+    ),
     # A sub-platform that calls the API by itself; it serves 永顺镇.
     DemoAccount("grid-service", "永顺镇网格子平台", SubjectKind.SERVICE, WATCH, street_code(5)),
 )

@@ -21,6 +21,7 @@ from .grants import Grant as Grant
 from .grants import Op as Op
 from .grants import Purpose as Purpose
 from .grants import Role as Role
+from .grants import Stated as Stated
 from .grants import WeeklyWindow as WeeklyWindow
 from .quotas import Quota as Quota
 from .secret import Secret
@@ -219,6 +220,12 @@ class Actor:
     subject_name: str  # a username, or e.g. "local:root", "system"
     remote: str | None = None
     as_role: str | None = None
+
+    def is_same_person(self, subject_id: str | None, name: str | None) -> bool:
+        """A person is an account; a local operator, the name of theirs on this machine."""
+        if subject_id is not None or self.subject_id is not None:
+            return subject_id == self.subject_id
+        return name == self.subject_name
 
 
 @dataclass(frozen=True, slots=True)

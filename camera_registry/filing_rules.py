@@ -95,14 +95,9 @@ def begun(field: str, text: str) -> Filing:
 
 
 def is_same_person(author: tuple[str | None, str | None] | None, by: Actor) -> bool:
-    """Whether `by` is the (subject id, name) that changed something; a local operator is told by
-    the name of his account on this machine. Nobody is the author of what has no version."""
-    if author is None:
-        return False
-    subject_id, name = author
-    if subject_id is not None or by.subject_id is not None:
-        return subject_id == by.subject_id
-    return name == by.subject_name
+    """Whether `by` is the (subject id, name) that changed something. Nobody is the author of what
+    has no version."""
+    return author is not None and by.is_same_person(*author)
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,3 +101,21 @@ class Purpose:
     code: str  # stable, as it is sent and audited
     zh: str
     en: str
+    needs_note: bool = False  # whoever names it says more in words of their own
+
+
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """What somebody said that they want something for: a purpose's code, and their own words."""
+
+    purpose: str
+    note: str | None = None
+
+    def text(self) -> str:
+        """As the search looks at it."""
+        return self.purpose if self.note is None else f"{self.purpose}: {self.note}"
+
+    def detail(self) -> dict[str, str]:
+        """As an audit row keeps it."""
+        note = {} if self.note is None else {"purpose_note": self.note}
+        return {"purpose": self.purpose, **note}

@@ -106,13 +106,16 @@ class GrantCases:
         async with self._store.read() as tx:
             return await tx.purposes.all()
 
-    async def put_purpose(self, code: str, zh: str, en: str, by: Actor) -> Purpose:
-        """Adds one, or gives it other words. Raises ValidationFailed,
+    async def put_purpose(
+        self, code: str, zh: str, en: str, by: Actor, *, needs_note: bool = False
+    ) -> Purpose:
+        """Adds one, or changes what it says. Raises ValidationFailed,
         Conflict("too_many_purposes")."""
         purpose = Purpose(
             check.short_name("code", "A purpose's code", code),
             check.name("zh", zh),
             check.name("en", en),
+            needs_note,
         )
         async with self._units.begin(by) as unit:
             known = {each.code for each in await unit.tx.purposes.all()}
@@ -121,7 +124,13 @@ class GrantCases:
                     "code", "too_many_purposes", f"There are {MAX_PURPOSES}; remove one first."
                 )
             await unit.tx.purposes.put(purpose)
-            await unit.record("purpose_put", code=purpose.code, zh=purpose.zh, en=purpose.en)
+            await unit.record(
+                "purpose_put",
+                code=purpose.code,
+                zh=purpose.zh,
+                en=purpose.en,
+                needs_note=purpose.needs_note,
+            )
         return purpose
 
     async def remove_purpose(self, code: str, by: Actor) -> None:

@@ -21,6 +21,8 @@ MAX_PAGE: Final = 500  # a page of channels is about 300 kB of JSON then
 MAX_QUERY_CHARS: Final = 80
 DEFAULT_RTSP_PORT: Final = 554
 MAX_BOUNDARY_POINTS: Final = 2_000
+# Beside a purpose's code it fits the column that the search looks at.
+MAX_PURPOSE_NOTE_CHARS: Final = 160
 
 _AREA_CODE = re.compile(r"[0-9]{2,18}")
 _USERNAME = re.compile(r"[a-z0-9][a-z0-9._-]{1,31}")

@@ -21,6 +21,7 @@ from camera_registry.audit.keeper import AuditKeeper
 from camera_registry.audit.keys import open_audit_key
 from camera_registry.audit.roots import RootFiles
 from camera_registry.credential_cases import Credentials
+from camera_registry.export_cases import ExportRequests
 from camera_registry.feed import ChangeFeed
 from camera_registry.filing import Filings
 from camera_registry.first_start import FirstStart
@@ -284,6 +285,7 @@ async def _build(
         passwords=passwords,
         audit=audit,
         audit_keeper=keeper,
+        export_requests=ExportRequests(store, feed, clock=utc_now),
         tickets=Tickets(rtsp_key, max_valid_s=settings.rtsp.ticket_max_s),
         metrics=metrics,
         delivery=delivery,

@@ -65,7 +65,8 @@ def uncell(text: str) -> str | None:
 
 
 class Export:
-    """One export. `names`: of channels and of areas, as they are called now."""
+    """One export. `basis`: what else its statement says, such as who approved it; `names`: of
+    channels and of areas, as they are called now."""
 
     def __init__(
         self,
@@ -76,6 +77,7 @@ class Export:
         kind: Format,
         asked: Mapping[str, Any],
         by: str,
+        basis: Mapping[str, Any],
         at: datetime,
         up_to_segment: int,
         names: tuple[Name, Name],
@@ -84,7 +86,13 @@ class Export:
         self._key = key
         self._query = query
         self._kind: Format = kind
-        self._head = {"asked": dict(asked), "by": by, "at": at.isoformat(), "format": kind}
+        self._head = {
+            "asked": dict(asked),
+            "by": by,
+            "at": at.isoformat(),
+            "format": kind,
+            **basis,
+        }
         self._up_to = up_to_segment
         self._names = names
         self._digest = hashlib.sha256()

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from json.encoder import encode_basestring
 from typing import Any, Final
 
-from ..domain import AuditEntry, AuditRow
+from ..domain import AuditEntry, AuditRow, Stated
 from .schema import audit, fitting, time_text
 
 ZERO_HASH: Final = "0" * 64
@@ -58,9 +58,12 @@ def _json(value: object) -> str:
 
 def derived(detail: Mapping[str, Any]) -> dict[str, str | None]:
     """The columns that repeat a part of `detail`, as they are stored."""
-    purpose = detail.get("purpose")
+    purpose, note = detail.get("purpose"), detail.get("purpose_note")
+    said = None
+    if isinstance(purpose, str):
+        said = Stated(purpose, note if isinstance(note, str) else None).text()
     return {
-        "purpose": fitting(audit.c.purpose, purpose) if isinstance(purpose, str) else None,
+        "purpose": fitting(audit.c.purpose, said),
         "began_at": _time_or_none(detail.get("started_at")),
     }
 

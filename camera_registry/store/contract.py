@@ -39,6 +39,12 @@ from .contract_credentials import (
     SignInReader,
     SignInRepo,
 )
+from .contract_exports import (
+    ExportRequestReader,
+    ExportRequestRepo,
+    TicketPurposeReader,
+    TicketPurposeRepo,
+)
 from .contract_imports import (
     JobReader,
     JobRepo,
@@ -109,7 +115,7 @@ class AuditQuery:
     subject_name: str | None = None  # of who is no subject: the local operator
     channel_id: str | None = None
     outcome: str | None = None
-    purpose: str | None = None  # a part of it, letters A to Z in either case
+    purpose: str | None = None  # a part of it or of its note, letters A to Z in either case
     since: datetime | None = None
     until: datetime | None = None
     area_ids: frozenset[str] | None = None
@@ -332,6 +338,10 @@ class ReadTx(Protocol):
     @property
     def quotas(self) -> QuotaReader: ...
     @property
+    def ticket_purposes(self) -> TicketPurposeReader: ...
+    @property
+    def export_requests(self) -> ExportRequestReader: ...
+    @property
     def sign_ins(self) -> SignInReader: ...
     @property
     def api_keys(self) -> ApiKeyReader: ...
@@ -382,6 +392,10 @@ class WriteTx(Protocol):
     def purposes(self) -> PurposeRepo: ...
     @property
     def quotas(self) -> QuotaRepo: ...
+    @property
+    def ticket_purposes(self) -> TicketPurposeRepo: ...
+    @property
+    def export_requests(self) -> ExportRequestRepo: ...
     @property
     def sign_ins(self) -> SignInRepo: ...
     @property

@@ -94,7 +94,7 @@ class SqlPurposes(Repo):
         return [purpose_from(row) for row in rows]
 
     async def put(self, purpose: Purpose) -> None:
-        values = {"zh": purpose.zh, "en": purpose.en}
+        values = {"zh": purpose.zh, "en": purpose.en, "needs_note": purpose.needs_note}
         touched = await self._tx.run(
             schema.purposes.update().where(_P.code == purpose.code).values(values)
         )

@@ -358,7 +358,7 @@ def role_values(role: Role) -> dict[str, Any]:
 
 
 def purpose_from(row: AnyRow) -> Purpose:
-    return Purpose(row.code, row.zh, row.en)
+    return Purpose(row.code, row.zh, row.en, row.needs_note)
 
 
 def quota_from(row: AnyRow) -> Quota:

@@ -401,6 +401,39 @@ purposes = Table(
     Column("code", String(32), primary_key=True),
     Column("zh", String(80), nullable=False),
     Column("en", String(80), nullable=False),
+    Column("needs_note", Boolean, nullable=False, server_default=false()),
+)
+
+# What a ticket for the RTSP door was asked for, where that was said; gone with the ticket.
+ticket_purposes = Table(
+    "ticket_purposes",
+    metadata,
+    Column("ticket_id", String(16), primary_key=True),
+    Column("channel_id", String(32), nullable=False),  # no foreign key: channels go
+    Column("purpose", String(32), nullable=False),
+    Column("note", String(160), nullable=True),
+    Column("expires_at", UtcTime, nullable=False, index=True),
+)
+
+export_requests = Table(
+    "export_requests",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("created_at", UtcTime, nullable=False),
+    Column("subject_id", String(32), nullable=True),  # no foreign key: they outlive subjects
+    Column("subject_name", String(80), nullable=False),
+    Column("asked", Text, nullable=False),  # JSON: the filter
+    Column("format", String(8), nullable=False),
+    Column("purpose", String(32), nullable=False),
+    Column("note", String(160), nullable=True),
+    Column("state", String(16), nullable=False),
+    Column("ends_at", UtcTime, nullable=False),
+    Column("decided_at", UtcTime, nullable=True),
+    Column("decided_by_id", String(32), nullable=True),
+    Column("decided_by", String(80), nullable=True),
+    Column("reason", String(500), nullable=True),
+    Column("fetched_at", UtcTime, nullable=True),
+    Index(None, "created_at", "id"),
 )
 
 quotas = Table(

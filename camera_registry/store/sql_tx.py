@@ -15,6 +15,7 @@ from .repos_audit import SqlAudit
 from .repos_base import Tx, parts
 from .repos_cameras import SqlAreas, SqlChannels, SqlDevices
 from .repos_credentials import SqlApiKeys, SqlSignIns
+from .repos_exports import SqlExportRequests, SqlTicketPurposes
 from .repos_identities import SqlIdentities
 from .repos_imports import SqlJobs, SqlVersions
 from .repos_inspections import SqlInspections
@@ -55,6 +56,8 @@ class SqlReadTx:
         self.loans = SqlLoans(self._tx)
         self.purposes = SqlPurposes(self._tx)
         self.quotas = SqlQuotas(self._tx)
+        self.ticket_purposes = SqlTicketPurposes(self._tx)
+        self.export_requests = SqlExportRequests(self._tx)
         self.sign_ins = SqlSignIns(self._tx)
         self.api_keys = SqlApiKeys(self._tx)
         self.second_factors = SqlSecondFactors(self._tx)

@@ -46,12 +46,15 @@ class Forbidden(AccessError):
 
 
 class PurposeRequired(Forbidden):
-    """It would be allowed with one of `purposes`."""
+    """It would be allowed with one of `purposes`. Codes: purpose_required,
+    purpose_note_required."""
 
     default_code = "purpose_required"
 
-    def __init__(self, message: str, purposes: Sequence[Purpose]) -> None:
-        super().__init__(message)
+    def __init__(
+        self, message: str, purposes: Sequence[Purpose], *, code: str | None = None
+    ) -> None:
+        super().__init__(message, code=code)
         self.purposes = tuple(purposes)
 
 

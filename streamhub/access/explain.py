@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from camera_registry.domain import Channel, Condition, Grant, Subject
+from camera_registry.domain import Channel, Condition, Grant, Stated, Subject
 from camera_registry.matching import holds
 
 from .facts import Facts
@@ -89,9 +89,13 @@ def abilities(subject: Subject, row: Channel, facts: Facts, now: datetime) -> It
     """What the subject may do to the channel, with a purpose where one is asked for."""
     principal = principal_for(subject)
     for action, asks_why in actions_on(principal, row, facts, now).items():
-        purpose = next(iter(facts.purposes), None) if asks_why else None
-        decision = decide(principal, action, channel(row.id), facts, now, purpose)
+        stated = _some_purpose(facts) if asks_why else None
+        decision = decide(principal, action, channel(row.id), facts, now, stated)
         yield Ability(action, asks_why, decision.until, decision.grant_ids)
+
+
+def _some_purpose(facts: Facts) -> Stated | None:
+    return next((Stated(code, "-") for code in facts.purposes), None)
 
 
 def _line(grant: Grant, action: Action, row: Channel, facts: Facts, at: datetime) -> GrantLine:

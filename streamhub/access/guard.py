@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from camera_registry.domain import Channel
+from camera_registry.domain import Channel, Stated
 
 from .errors import Forbidden, NotVisible, PurposeRequired, Unauthenticated
 from .facts import Facts, FactsSource
@@ -33,6 +33,13 @@ SIGN_IN_ENDED = frozenset(
 DUE = {
     "password_change_due": "Change the password first: PUT /api/v1/me/password.",
     "second_factor_due": "Set up a second factor first: POST /api/v1/me/second-factor.",
+}
+
+
+_PURPOSE_WANTED = {
+    "purpose_required": "What is it for? Ask again with the code of one of these purposes.",
+    "purpose_unknown": "Not for that here. Ask again with the code of one of these purposes.",
+    "purpose_note_required": "This purpose wants words of your own with it; ask again with them.",
 }
 
 
@@ -72,12 +79,12 @@ class Guard:
         action: Action,
         resource: Resource,
         *,
-        purpose: str | None = None,
+        stated: Stated | None = None,
     ) -> Permit:
         """A permit, or raises Unauthenticated (the sign-in no longer holds), NotVisible (not
         theirs or not there), PurposeRequired or Forbidden. A refusal is noted for the audit."""
         facts, now = self._facts.current, self._now()
-        decision = decide(principal, action, resource, facts, now, purpose)
+        decision = decide(principal, action, resource, facts, now, stated)
         if decision.allowed:
             return Permit(
                 _MINT,
@@ -86,7 +93,7 @@ class Guard:
                 resource=resource,
                 decision=decision,
                 decided_at=now,
-                purpose=purpose,
+                stated=stated,
             )
         error = _refusal_error(decision, facts)
         if self._on_refusal is not None:
@@ -102,7 +109,7 @@ class Guard:
         """A fresh permit for the same thing, or None when the facts no longer allow it."""
         facts, now = self._facts.current, self._now()
         decision = decide(
-            permit.principal, permit.action, permit.resource, facts, now, permit.purpose
+            permit.principal, permit.action, permit.resource, facts, now, permit.stated
         )
         if not decision.allowed:
             return None
@@ -113,7 +120,7 @@ class Guard:
             resource=permit.resource,
             decision=decision,
             decided_at=now,
-            purpose=permit.purpose,
+            stated=permit.stated,
         )
 
     def require_nothing_due(self, principal: Principal) -> None:
@@ -166,6 +173,15 @@ class Guard:
         return scope(principal, action, self._facts.current, self._now())
 
 
+def purpose_wanted(reason: str, facts: Facts) -> PurposeRequired:
+    """What is answered where the decision's reason is one of a purpose."""
+    return PurposeRequired(
+        _PURPOSE_WANTED[reason],
+        sorted(facts.purposes.values(), key=lambda each: each.code),
+        code="purpose_note_required" if reason == "purpose_note_required" else None,
+    )
+
+
 def _refusal_error(decision: Decision, facts: Facts) -> Unauthenticated | NotVisible | Forbidden:
     if decision.reason in SIGN_IN_ENDED:
         return Unauthenticated("The sign-in has ended; sign in again.", code="sign_in_ended")
@@ -173,12 +189,8 @@ def _refusal_error(decision: Decision, facts: Facts) -> Unauthenticated | NotVis
         return NotVisible("There is no such thing, or it is not yours to see.")
     if decision.reason == "channel_disabled":
         return Forbidden("The channel is switched off.", code="channel_disabled")
-    if decision.reason in ("purpose_required", "purpose_unknown"):
-        asked = "What is it for?" if decision.reason == "purpose_required" else "Not for that here."
-        return PurposeRequired(
-            f"{asked} Ask again with the code of one of these purposes.",
-            sorted(facts.purposes.values(), key=lambda each: each.code),
-        )
+    if decision.reason in _PURPOSE_WANTED:
+        return purpose_wanted(decision.reason, facts)
     if decision.reason in DUE:
         return Forbidden(DUE[decision.reason], code=decision.reason)
     return Forbidden("Your grants do not allow this; ask whoever manages the area.")

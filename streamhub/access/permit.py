@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final, NoReturn, SupportsIndex, final
 
+from camera_registry.domain import Stated
+
 from .policy import Decision
 from .principal import Action, Principal, Resource
 
@@ -31,7 +33,7 @@ class Permit:
 
     `until` is when the allowing grants or the sign-in end (None: open-ended), `ends_as` which. It
     can't be copied or pickled: a permit is a fact of this process, not data. Raises TypeError when
-    made by anyone else. `purpose`: the code of what it was asked for, if that was said.
+    made by anyone else. `stated`: what it was asked for, if that was said.
     """
 
     __slots__ = (
@@ -40,8 +42,8 @@ class Permit:
         "ends_as",
         "grant_ids",
         "principal",
-        "purpose",
         "resource",
+        "stated",
         "until",
     )
 
@@ -52,7 +54,7 @@ class Permit:
     until: datetime | None
     ends_as: str
     decided_at: datetime
-    purpose: str | None
+    stated: Stated | None
 
     def __init__(
         self,
@@ -64,7 +66,7 @@ class Permit:
         resource: Resource,
         decision: Decision,
         decided_at: datetime,
-        purpose: str | None = None,
+        stated: Stated | None = None,
     ) -> None:
         if mint is not _MINT or not decision.allowed:
             raise TypeError("permits are made by access.guard only")
@@ -76,7 +78,7 @@ class Permit:
         set_field(self, "until", decision.until)
         set_field(self, "ends_as", decision.ends_as)
         set_field(self, "decided_at", decided_at)
-        set_field(self, "purpose", purpose)
+        set_field(self, "stated", stated)
 
     @property
     def subject_id(self) -> str:
@@ -88,6 +90,10 @@ class Permit:
         if self.resource.kind != "channel":
             raise ValueError("this permit is not for a channel")
         return self.resource.id
+
+    def what_for(self) -> dict[str, str]:
+        """What it was asked for, as an audit row keeps it; empty if that was not said."""
+        return {} if self.stated is None else self.stated.detail()
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError("a permit does not change")

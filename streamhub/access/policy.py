@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from camera_registry.domain import Channel, Grant
+from camera_registry.domain import Channel, Grant, Stated
 
 from .facts import MAX_SCOPES, Facts, Held
 from .holding import credential_end, end_of, held_by, subject_refusal, what_is_due
@@ -49,6 +49,8 @@ PICTURE_ACTIONS: Final = frozenset({Action.LIVE, Action.SNAPSHOT, Action.TALK, A
 ASKED_WHY: Final = frozenset(
     {Action.LIVE, Action.SNAPSHOT, Action.PLAYBACK, Action.TALK, Action.EXPORT}
 )
+# What takes one for its audit row. Steering asks for none: who sees the picture was asked.
+TAKES_PURPOSE: Final = ASKED_WHY | {Action.PTZ}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +73,13 @@ def decide(
     resource: Resource,
     facts: Facts,
     now: datetime,
-    purpose: str | None = None,
+    stated: Stated | None = None,
 ) -> Decision:
-    """The decision. `now` is timezone-aware; `purpose` is the code of what it is wanted for.
+    """The decision. `now` is timezone-aware; `stated` is what it is wanted for.
 
     Reasons of a refusal: unknown_subject, subject_disabled, sign_in_outdated, sign_in_ended,
     key_ended, password_change_due, second_factor_due, not_there, not_filed, no_grant, denied,
-    purpose_required, purpose_unknown, channel_disabled.
+    purpose_required, purpose_unknown, purpose_note_required, channel_disabled.
     """
     due = what_is_due(principal, facts)
     if due is not None and subject_refusal(principal, facts, now) is None:
@@ -90,7 +92,7 @@ def decide(
     refusal = subject_refusal(principal, facts, now)
     if refusal is not None:
         return Decision(False, False, refusal)
-    return _within(principal, facts, _decide(principal, action, resource, row, facts, now, purpose))
+    return _within(principal, facts, _decide(principal, action, resource, row, facts, now, stated))
 
 
 def _decide(
@@ -100,7 +102,7 @@ def _decide(
     row: Channel | None,
     facts: Facts,
     now: datetime,
-    purpose: str | None,
+    stated: Stated | None,
 ) -> Decision:
     if resource.kind == "district":
         return _decide_district(principal, action, facts, now)
@@ -118,10 +120,11 @@ def _decide(
         return Decision(True, True, "granted", _ids(said), until_of([(action, covering)], now))
     if action in PICTURE_ACTIONS and not row.enabled:
         return Decision(False, True, "channel_disabled")
-    if purpose is not None and purpose not in facts.purposes:
-        return Decision(False, True, "purpose_unknown", _ids(said))
+    unfit = None if stated is None else purpose_unfit(stated, facts)
+    if unfit is not None:
+        return Decision(False, True, unfit, _ids(said))
     rests_on = covering
-    if purpose is None and action in ASKED_WHY:
+    if stated is None and action in ASKED_WHY:
         rests_on = [] if row.sensitive else [g for g in covering if not _asks_why(g)]
         freely = [each for each in said if each in rests_on]
         if not freely:
@@ -131,6 +134,14 @@ def _decide(
     if not row.is_filed:
         needed.append((Action.MANAGE, covering))
     return Decision(True, True, "granted", _ids(said), until_of(needed, now))
+
+
+def purpose_unfit(stated: Stated, facts: Facts) -> str | None:
+    """Why the district does not accept it; None: it does."""
+    purpose = facts.purposes.get(stated.purpose)
+    if purpose is None:
+        return "purpose_unknown"
+    return "purpose_note_required" if purpose.needs_note and stated.note is None else None
 
 
 def actions_on(

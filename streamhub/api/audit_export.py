@@ -1,8 +1,8 @@
 """The rows one may see, as a file that proves itself. The export is a row of the log, too."""
 
 import contextlib
-from collections.abc import AsyncIterator
-from typing import Annotated
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Annotated, Any
 
 from fastapi import APIRouter
 from starlette.responses import StreamingResponse
@@ -34,8 +34,39 @@ async def export_audit(
     format: Format = "csv",
 ) -> StreamingResponse:
     """A ZIP of the rows that fit (`rows.csv` or `rows.jsonl`) and of the manifest that proves them,
-    for `streamhub audit verify-export`. What is not under a signed root yet is sealed first.
+    for `streamhub audit verify-export`. What is not under a signed root yet is sealed first. Where
+    a second person approves exports, see `/api/v1/audit/exports`.
     """
+    if await services.export_requests.wants_second_person():
+        raise Problem(
+            409,
+            "export_approval_wanted",
+            "Here a second person approves an export: ask for it (POST /api/v1/audit/exports, or "
+            "`streamhub audit export-ask`), and fetch it when it is approved.",
+        )
+
+    async def written() -> Mapping[str, Any]:
+        await services.audit.record(
+            "audit_export",
+            principal=who,
+            **asked.about(services.facts.current),
+            detail={"asked": asked.asked(), "format": format},
+        )
+        return {}
+
+    return await handed_over(services, who, scope, asked, format, written)
+
+
+async def handed_over(
+    services: Services,
+    who: Principal,
+    scope: Scope,
+    asked: Filter,
+    kind: Format,
+    written: Callable[[], Awaitable[Mapping[str, Any]]],
+) -> StreamingResponse:
+    """The file, once `written` has written the export's own row; it gives what else the export's
+    signed statement says. Raises Problem("over_capacity") before."""
     if services.audit_exports >= MAX_EXPORTS:
         raise Problem(
             503,
@@ -45,7 +76,7 @@ async def export_audit(
         )
     services.audit_exports += 1
     try:
-        export = await _begun(services, who, asked, scope, format)
+        export = await _begun(services, who, asked, scope, kind, await written())
     except BaseException:
         services.audit_exports -= 1
         raise
@@ -61,18 +92,14 @@ async def export_audit(
 
 
 async def _begun(
-    services: Services, who: Principal, asked: Filter, scope: Scope, kind: Format
+    services: Services,
+    who: Principal,
+    asked: Filter,
+    scope: Scope,
+    kind: Format,
+    basis: Mapping[str, Any],
 ) -> Export:
     facts = services.facts.current
-    about_channel = facts.channel(asked.channel_id or "")
-    about_area = facts.area(asked.area_id or "")
-    await services.audit.record(
-        "audit_export",
-        principal=who,
-        channel_id=None if about_channel is None else about_channel.id,
-        area_id=None if about_area is None else about_area.id,
-        detail={"asked": asked.asked(), "format": kind},
-    )
     keeper = services.audit_keeper
     await keeper.seal(everything=True)
     # The proof does without; the keeper tries again, and says so.
@@ -87,6 +114,7 @@ async def _begun(
         kind=kind,
         asked=asked.asked(),
         by=who.username,
+        basis=basis,
         at=services.now(),
         up_to_segment=0 if last is None else last.number,
         names=_names(facts),

@@ -1,5 +1,6 @@
 """What a question about the audit log may be narrowed by, and always is: the auditor's scope."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -9,7 +10,7 @@ from fastapi import Depends, Query
 from camera_registry.store.contract import AuditQuery
 from streamhub.access.facts import Facts
 from streamhub.access.policy import Scope
-from streamhub.access.principal import Principal
+from streamhub.access.principal import DISTRICT, Principal, Resource, area, channel
 
 from .problems import Problem
 from .times import Time
@@ -58,6 +59,40 @@ class Filter:
         }
         return {name: value for name, value in given.items() if value is not None}
 
+    @classmethod
+    def of(cls, asked: Mapping[str, Any]) -> "Filter":
+        """What `asked` gave, again."""
+
+        def time(name: str) -> datetime | None:
+            given = asked.get(name)
+            return None if given is None else datetime.fromisoformat(given)
+
+        acts = asked.get("acts")
+        return cls(
+            acts=None if acts is None else frozenset(acts),
+            subject=asked.get("subject"),
+            channel_id=asked.get("channel_id"),
+            area_id=asked.get("area_id"),
+            outcome=asked.get("outcome"),
+            purpose=asked.get("purpose"),
+            since=time("since"),
+            until=time("until"),
+        )
+
+    def about(self, facts: Facts) -> dict[str, Any]:
+        """The channel and the area that a row about the question names, where they are there."""
+        row, place = facts.channel(self.channel_id or ""), facts.area(self.area_id or "")
+        return {
+            "channel_id": None if row is None else row.id,
+            "area_id": None if place is None else place.id,
+        }
+
+    def resource(self) -> Resource:
+        """What all rows that fit are about: whoever may read all of that may read them."""
+        if self.channel_id is not None:
+            return channel(self.channel_id)
+        return DISTRICT if self.area_id is None else area(self.area_id)
+
 
 async def _filter(
     act: Annotated[
@@ -69,7 +104,9 @@ async def _filter(
     channel_id: Annotated[str | None, Query(max_length=64)] = None,
     area_id: Annotated[str | None, Query(max_length=64, description="With all below it.")] = None,
     outcome: Outcome | None = None,
-    purpose: Annotated[str | None, Query(max_length=200, description="A part of it.")] = None,
+    purpose: Annotated[
+        str | None, Query(max_length=200, description="A part of it, or of its note.")
+    ] = None,
     since: Annotated[Time | None, Query(description="What lasted into the time after it.")] = None,
     until: Annotated[Time | None, Query(description="What began before it.")] = None,
 ) -> Filter:

@@ -49,7 +49,8 @@ class LookOut(BaseModel):
     sent_bytes: int | None
     outcome: str | None
     cause: str | None = Field(description="Why the view ended.")
-    purpose: str | None
+    purpose: str | None = Field(description="Its code.")
+    purpose_note: str | None = Field(description="What they said with it.")
 
 
 class LookList(BaseModel):
@@ -111,7 +112,7 @@ def _open(services: Services, query: AuditQuery) -> list[View]:
             and query.subject_name in (None, view.subject_name)
             and query.channel_id in (None, view.channel_id)
             and query.outcome in (None, "ok")
-            and query.purpose is None
+            and _is_for(view, query.purpose)
             and view.channel_id not in query.except_channel_ids
             and (query.until is None or view.started_at < query.until)
             and (
@@ -124,7 +125,13 @@ def _open(services: Services, query: AuditQuery) -> list[View]:
     return [view for view in services.doors().views.list() if meant(view)]
 
 
+def _is_for(view: View, part: str | None) -> bool:
+    said = view.permit.stated
+    return part is None or (said is not None and part.lower() in said.text().lower())
+
+
 def _of_view(facts: Facts, view: View) -> LookOut:
+    said = view.permit.stated
     return LookOut(
         seq=None,
         kind="view",
@@ -141,7 +148,8 @@ def _of_view(facts: Facts, view: View) -> LookOut:
         sent_bytes=view.sent_bytes,
         outcome=None,
         cause=None,
-        purpose=None,
+        purpose=None if said is None else said.purpose,
+        purpose_note=None if said is None else said.note,
     )
 
 
@@ -164,6 +172,7 @@ def _of_row(facts: Facts, row: AuditRow) -> LookOut:
         outcome=row.outcome,
         cause=detail.get("cause") if kind == "view" else detail.get("code"),
         purpose=detail.get("purpose"),
+        purpose_note=detail.get("purpose_note"),
     )
 
 

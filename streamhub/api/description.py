@@ -35,7 +35,7 @@ _PROBLEM: Final = {
         "reason": {"type": "string"},
         "purposes": {
             "type": "array",
-            "description": "With `purpose_required`: one of these is to be named.",
+            "description": "Where a purpose is asked for: one of these is to be named.",
             "items": {"$ref": "#/components/schemas/PurposeOut"},
         },
         "codec": {"type": "string"},

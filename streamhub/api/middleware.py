@@ -37,7 +37,8 @@ WHEP_PREFIX: Final = "/whep/"
 # WHEP draft, "CORS": without Expose-Headers a page of another origin can't read Location.
 _CORS: Final = {
     "access-control-allow-methods": "OPTIONS, GET, HEAD, POST, PATCH, DELETE",
-    "access-control-allow-headers": "Authorization, Content-Type, If-Match, Streamhub-Purpose",
+    "access-control-allow-headers": "Authorization, Content-Type, If-Match, Streamhub-Purpose, "
+    "Streamhub-Purpose-Note",
     "access-control-expose-headers": "Location, ETag, Link, Retry-After",
     "access-control-max-age": "600",
 }

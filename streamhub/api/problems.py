@@ -139,7 +139,10 @@ def _of_access(error: access.AccessError) -> Problem:
             retry = {"Retry-After": str(error.retry_after_s)}
             return Problem(429, error.code, str(error), headers=retry)
         case access.PurposeRequired():
-            purposes = [{"code": p.code, "zh": p.zh, "en": p.en} for p in error.purposes]
+            purposes = [
+                {"code": p.code, "zh": p.zh, "en": p.en, "needs_note": p.needs_note}
+                for p in error.purposes
+            ]
             return Problem(403, error.code, str(error), extra={"purposes": purposes})
     return Problem(403, error.code, str(error))
 
@@ -171,6 +174,7 @@ _MEDIA_STATUS = {
     "no_common_codec": 422,
     "quota_exceeded": 429,
     "channel_disabled": 409,
+    "one_stream_only": 409,
     "not_found": 404,
     "no_keyframe": 504,
     "still_undecodable": 502,

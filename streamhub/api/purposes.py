@@ -21,11 +21,13 @@ class PurposeOut(BaseModel):
     code: str = Field(description="What `purpose` and the header Streamhub-Purpose name.")
     zh: str
     en: str
+    needs_note: bool = Field(description="Whoever names it says more in `purpose_note`.")
 
 
 class PurposeBody(BaseModel):
     zh: str
     en: str
+    needs_note: bool = False
 
 
 class PurposeList(BaseModel):
@@ -45,9 +47,12 @@ async def list_purposes(services: Provided, who: Annotated[Principal, signed_in(
 async def put_purpose(
     services: Provided, permit: Manages, code: str, body: PurposeBody
 ) -> PurposeOut:
-    """Adds one, or gives it other words."""
+    """Adds one, or changes what it says. Views that lack a note which it needs now end."""
     by = permit.principal.actor()
-    return _out(await services.people.put_purpose(code, body.zh, body.en, by))
+    purpose = await services.people.put_purpose(
+        code, body.zh, body.en, by, needs_note=body.needs_note
+    )
+    return _out(purpose)
 
 
 @router.delete("/{code}", status_code=204)
@@ -58,4 +63,4 @@ async def remove_purpose(services: Provided, permit: Manages, code: str) -> Resp
 
 
 def _out(row: Purpose) -> PurposeOut:
-    return PurposeOut(code=row.code, zh=row.zh, en=row.en)
+    return PurposeOut(code=row.code, zh=row.zh, en=row.en, needs_note=row.needs_note)

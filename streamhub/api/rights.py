@@ -12,14 +12,19 @@ dependencies=[public("why")]
 
 from collections.abc import Callable
 from typing import Annotated, Any, Final
+from urllib.parse import unquote_to_bytes
 
 from fastapi import Depends, Header, Query, Request
 from starlette.datastructures import URL
 
+from camera_registry import validation as check
+from camera_registry.domain import Stated
+from camera_registry.errors import ValidationFailed
+from camera_registry.validation import MAX_PURPOSE_NOTE_CHARS
 from streamhub.access.api_keys import PREFIX
 from streamhub.access.errors import Forbidden, Unauthenticated
 from streamhub.access.permit import Permit
-from streamhub.access.policy import ASKED_WHY, Scope
+from streamhub.access.policy import TAKES_PURPOSE, Scope
 from streamhub.access.principal import DISTRICT, Action, Principal, Resource, area, channel
 
 from .services import Provided
@@ -32,6 +37,9 @@ _MARK: Final = "__streamhub_right__"
 _PURPOSE: Final = (
     "What for, a code of `/api/v1/purposes`; where it is asked (403 `purpose_required`)."
 )
+_NOTE: Final = "The same in words of one's own, 160 characters at most; with a purpose alone."
+# Percent-encoded, a character has four bytes at most, each three characters long.
+_MAX_ENCODED_NOTE: Final = MAX_PURPOSE_NOTE_CHARS * 12
 
 
 def declares(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -169,14 +177,46 @@ def requires(action: Action, resource: Callable[..., Any]) -> Any:
         services: Provided,
         target: Annotated[Resource, Depends(resource)],
         purpose: Annotated[str | None, Query(max_length=32, description=_PURPOSE)] = None,
+        purpose_note: Annotated[
+            str | None, Query(max_length=MAX_PURPOSE_NOTE_CHARS, description=_NOTE)
+        ] = None,
         streamhub_purpose: Annotated[
             str | None, Header(max_length=32, description="As the query's `purpose`.")
         ] = None,
+        streamhub_purpose_note: Annotated[
+            str | None,
+            Header(
+                max_length=_MAX_ENCODED_NOTE,
+                description="As the query's `purpose_note`: UTF-8, percent-encoded (RFC 3986).",
+            ),
+        ] = None,
     ) -> Permit:
-        named = streamhub_purpose or purpose or None
-        return services.guard.require(who, action, target, purpose=named)
+        note = _decoded(streamhub_purpose_note) or purpose_note
+        said = stated(streamhub_purpose or purpose, note)
+        return services.guard.require(who, action, target, stated=said)
 
-    return Depends(right_for if action in ASKED_WHY else right)
+    return Depends(right_for if action in TAKES_PURPOSE else right)
+
+
+def stated(purpose: str | None, note: str | None) -> Stated | None:
+    """What was said that it is for. Raises ValidationFailed("purpose_missing", or what is wrong
+    with the note)."""
+    if note is not None:
+        note = check.text("purpose_note", note, MAX_PURPOSE_NOTE_CHARS) if note.strip() else None
+    if purpose:
+        return Stated(purpose, note)
+    if note is not None:
+        raise ValidationFailed(
+            "purpose", "purpose_missing", "Name the purpose that the words belong to."
+        )
+    return None
+
+
+def _decoded(note: str | None) -> str | None:
+    """Of a header, which has bytes alone (RFC 9110 section 5.5): UTF-8, percent-encoded or not."""
+    if note is None:
+        return None
+    return unquote_to_bytes(note.encode("latin-1")).decode("utf-8", "replace")
 
 
 def requires_somewhere(action: Action) -> Any:

@@ -50,7 +50,8 @@ async def issue_ticket(
     wanted: WantedTicket,
 ) -> TicketOut:
     """A ticket to watch this channel by RTSP, until `expires_at` at the longest: no longer than the
-    grant, nor than the setting `rtsp.ticket_max_s`. Who has the URL has the picture."""
+    grant, nor than the setting `rtsp.ticket_max_s`. Who has the URL has the picture. What it is
+    asked for goes into the rows of its views."""
     place = services.doors().rtsp_place(request.url.hostname or "127.0.0.1")
     if place is None:
         raise Problem(
@@ -63,17 +64,26 @@ async def issue_ticket(
         raise Problem(404, "not_found", f"The channel has no stream {missing[0]}.")
     profiles = tuple(each for each in profiles if each not in missing)
     ticket = services.tickets.issue(permit, profiles, wanted.valid_s, services.now())
-    await services.audit.record(
-        RTSP_TICKET,
-        principal=permit.principal,
-        channel_id=permit.channel_id,
-        area_id=None if row is None else row.area_id,
-        detail={
-            "ticket_id": ticket.id,
-            "profiles": list(profiles),
-            "expires_at": ticket.expires_at.isoformat(),
-        },
-    )
+    async with services.store.write() as tx:
+        if permit.stated is not None:
+            # For the door, which is shown no more than the ticket: that is short, and signed.
+            await tx.ticket_purposes.delete_expired(services.now())
+            await tx.ticket_purposes.add(
+                ticket.id, permit.channel_id, permit.stated, ticket.expires_at
+            )
+        await services.audit.append(
+            tx,
+            RTSP_TICKET,
+            principal=permit.principal,
+            channel_id=permit.channel_id,
+            area_id=None if row is None else row.area_id,
+            detail={
+                "ticket_id": ticket.id,
+                "profiles": list(profiles),
+                "expires_at": ticket.expires_at.isoformat(),
+                **permit.what_for(),
+            },
+        )
     text = ticket.text.reveal()
     addresses = {each: f"rtsp://{place}/{permit.channel_id}/{each}" for each in profiles}
     return TicketOut(

@@ -14,6 +14,7 @@ from starlette.requests import HTTPConnection
 from camera_registry.assignment import Assignment
 from camera_registry.audit.keeper import AuditKeeper
 from camera_registry.credential_cases import Credentials
+from camera_registry.export_cases import ExportRequests
 from camera_registry.filing import Filings
 from camera_registry.identity_cases import Identities
 from camera_registry.imports import Imports
@@ -74,6 +75,7 @@ class Services:
     passwords: Passwords
     audit: AuditLog
     audit_keeper: AuditKeeper
+    export_requests: ExportRequests
     tickets: Tickets
     metrics: Metrics
     delivery: Delivery | None

@@ -27,6 +27,7 @@ def build() -> typer.Typer:
     from . import (
         area_assign,
         audit,
+        audit_exports,
         backup,
         camera_discover,
         camera_filing,
@@ -65,7 +66,7 @@ def build() -> typer.Typer:
     subject.app.add_typer(subject_key.app, name="key")
     app.add_typer(subject.app, name="subject")
     app.add_typer(webhook.app, name="webhook")
-    app.add_typer(audit.app, name="audit")
+    app.add_typer(audit_exports.app, name="audit")
     app.command("views")(audit.views)
     app.command("backup")(backup.backup)
     app.command("restore")(backup.restore)

@@ -26,7 +26,7 @@ Camera = Annotated[str | None, typer.Option(help="Channel id.")]
 Subject = Annotated[str | None, typer.Option(help="Subject id or username.")]
 Area = Annotated[str | None, typer.Option(help="Area id: with all below it.")]
 OutcomeOf = Annotated[str | None, typer.Option(help="ok, refused or failed.")]
-Purpose = Annotated[str | None, typer.Option(help="A part of the purpose.")]
+Purpose = Annotated[str | None, typer.Option(help="A part of the purpose, or of its note.")]
 Since = Annotated[str | None, typer.Option(help="e.g. 2026-11-24T08:00:00+08:00.")]
 Until = Annotated[str | None, typer.Option(help="What began before it.")]
 PublicKey = Annotated[
@@ -57,8 +57,8 @@ def list_rows(
     as_json: AsJson = False,
 ) -> None:
     """The rows that fit, the newest first."""
-    asked = _asked(camera, subject, area, outcome, purpose, since, until) | {"act": act}
-    rows = run(lambda api: api.all("/api/v1/audit", limit=limit, **asked))
+    wanted = asked(camera, subject, area, outcome, purpose, since, until) | {"act": act}
+    rows = run(lambda api: api.all("/api/v1/audit", limit=limit, **wanted))
     show_rows(rows, _ROW_COLUMNS, as_json=as_json)
 
 
@@ -82,17 +82,17 @@ def report_views(
     as_json: AsJson = False,
 ) -> None:
     """Who looked at a camera, or what a person looked at: from when, until when, how much."""
-    asked = _asked(camera, subject, area, outcome, purpose, since, until)
+    wanted = asked(camera, subject, area, outcome, purpose, since, until)
 
     async def work(api: Api) -> list[dict[str, Any]]:
-        first = await api.call("GET", "/api/v1/audit/views", params={**asked, "limit": 1})
-        ended = await api.all("/api/v1/audit/views", limit=limit, **asked)
+        first = await api.call("GET", "/api/v1/audit/views", params={**wanted, "limit": 1})
+        ended = await api.all("/api/v1/audit/views", limit=limit, **wanted)
         return [*first["open"], *ended]
 
     show_rows(run(work), _LOOK_COLUMNS, as_json=as_json)
 
 
-def _asked(
+def asked(
     camera: str | None,
     subject: str | None,
     area: str | None,
@@ -171,35 +171,6 @@ def verify(
             f"{result.faults_total} faults; the first: {result.reason} "
             "Compare with a backup from before."
         )
-
-
-@app.command("export")
-def export_rows(
-    file: Annotated[Path, typer.Argument(help="The ZIP to write; it may not be there yet.")],
-    format: Annotated[str, typer.Option(help="csv or jsonl.")] = "csv",
-    act: Act = None,
-    camera: Camera = None,
-    subject: Subject = None,
-    area: Area = None,
-    outcome: OutcomeOf = None,
-    purpose: Purpose = None,
-    since: Since = None,
-    until: Until = None,
-) -> None:
-    """The rows that fit, with the proof that they are what was written. The export is a row too."""
-    asked = _asked(camera, subject, area, outcome, purpose, since, until)
-    asked |= {"act": act, "format": format}
-    try:
-        out = file.open("xb")
-    except OSError as error:
-        raise CliError(f"{file} can't be written ({error.strerror}).", exit_code=2) from None
-    try:
-        with out:
-            run(lambda api: api.save("/api/v1/audit/export", out, params=asked))
-    except BaseException:
-        file.unlink(missing_ok=True)  # half of one proves nothing
-        raise
-    say(f"wrote {file}; check it by `streamhub audit verify-export {file}`")
 
 
 @app.command("verify-export")

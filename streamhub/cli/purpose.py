@@ -18,7 +18,7 @@ PURPOSES = "/api/v1/purposes"
 def list_purposes(as_json: AsJson = False) -> None:
     """The purposes that this district accepts."""
     rows = run(lambda api: api.all(PURPOSES, limit=500))
-    show_rows(rows, ("code", "zh", "en"), as_json=as_json)
+    show_rows(rows, ("code", "zh", "en", "needs_note"), as_json=as_json)
 
 
 @app.command("set")
@@ -26,10 +26,13 @@ def set_purpose(
     code: str,
     zh: str,
     en: Annotated[str | None, typer.Argument(help="As the Chinese, if left out.")] = None,
+    needs_note: Annotated[
+        bool, typer.Option("--needs-note", help="Whoever names it says more in words of their own.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Add a purpose, or give it other words."""
-    body = {"zh": zh, "en": en or zh}
+    """Add a purpose, or change what it says."""
+    body = {"zh": zh, "en": en or zh, "needs_note": needs_note}
     show_object(run(lambda api: api.call("PUT", f"{PURPOSES}/{code}", body=body)), as_json=as_json)
 
 

@@ -3,6 +3,7 @@
 DeliveryError
 ├── UnknownProfile     the channel has no such stream profile      (404 not_found)
 ├── UnknownView        no such live view                           (404 not_found)
+├── OneStreamOnly      an RTSP client has one SDP, of one stream   (409 one_stream_only)
 ├── AuditUnavailable   the audit row can't be written: not opened  (503 audit_unavailable)
 ├── ShuttingDown       the service is leaving                      (503 shutting_down)
 ├── QuotaExceeded      as many views, or as much, as is allowed    (429 quota_exceeded)
@@ -37,6 +38,15 @@ class UnknownView(DeliveryError):
 
     def __init__(self) -> None:
         super().__init__("There is no such live view.")
+
+
+class OneStreamOnly(DeliveryError):
+    code = "one_stream_only"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "A view by RTSP shows the stream that was dialled; dial the other one's address."
+        )
 
 
 class AuditUnavailable(DeliveryError):

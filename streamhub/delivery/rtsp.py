@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from camera_registry.errors import StoreError
 from streamhub.access.errors import Forbidden, NotVisible, Unauthenticated
 from streamhub.access.principal import Action, channel
 from streamhub.access.tickets import shown_by
@@ -27,6 +28,7 @@ from streamhub.delivery.whep import check_permit
 from streamhub.media.contract import Event, MediaCore, MediaError, OverCapacity, RtspAsked
 
 if TYPE_CHECKING:
+    from camera_registry.store.contract import Store
     from streamhub.access.facts import FactsSource
     from streamhub.access.guard import Guard
     from streamhub.delivery.view_log import ViewLog
@@ -60,6 +62,7 @@ class RtspDoor:
         view_log: ViewLog,
         guard: Guard,
         facts: FactsSource,
+        store: Store,
     ) -> None:
         # given
         self._core = core
@@ -67,6 +70,7 @@ class RtspDoor:
         self._view_log = view_log
         self._guard = guard
         self._facts = facts
+        self._store = store
         # owned
         self._asking: set[asyncio.Task[None]] = set()
         self.refused_total = 0
@@ -99,7 +103,10 @@ class RtspDoor:
 
     async def _open(self, asked: RtspAsked) -> None:
         who = shown_by(asked.subject_id, asked.subject_version, asked.remote, self._facts.current)
-        permit = self._guard.require(who, Action.LIVE, channel(asked.channel_id))
+        # What was said when the ticket was asked for: a player has no words of its own.
+        async with self._store.read() as tx:
+            stated = await tx.ticket_purposes.get(asked.ticket_id, asked.channel_id)
+        permit = self._guard.require(who, Action.LIVE, channel(asked.channel_id), stated=stated)
         check_permit(permit, Action.LIVE, self._facts, asked.profile)
         await self._views.open_rtsp(
             permit,
@@ -140,6 +147,6 @@ def _refused(error: Exception) -> Refused:
             return Refused(NOT_ENOUGH_BANDWIDTH, error.code, error.retry_after_s)
         case OverCapacity():
             return Refused(HTTPStatus.SERVICE_UNAVAILABLE, error.code, error.retry_after_s)
-        case MediaError() | DeliveryError():
+        case MediaError() | DeliveryError() | StoreError():
             return Refused(HTTPStatus.SERVICE_UNAVAILABLE, error.code, RETRY_AFTER_S)
     return Refused(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error")

@@ -72,7 +72,7 @@ class Delivery:
             now=now,
         )
         self.whep = WhepDoor(self.views, self._view_log, facts)
-        self.rtsp = RtspDoor(core, self.views, self._view_log, guard, facts)
+        self.rtsp = RtspDoor(core, self.views, self._view_log, guard, facts, store)
         self.snapshot = SnapshotDoor(
             core=core,
             router=router,

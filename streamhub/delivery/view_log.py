@@ -54,7 +54,7 @@ class ViewLog:
                 "view_id": view.id,
                 "profile": view.profile,
                 **_by_ticket(view),
-                **_purpose(view.permit),
+                **view.permit.what_for(),
             },
         )
 
@@ -67,7 +67,7 @@ class ViewLog:
         detail: dict[str, Any],
     ) -> None:
         """The row of a still. Raises `AuditUnavailable` when it could not be written."""
-        detail = detail | _purpose(permit)
+        detail = detail | permit.what_for()
         await self._must(SNAPSHOT, permit, area_id=area_id, outcome=outcome, detail=detail)
 
     def ended(self, view: LiveView, now: datetime) -> None:
@@ -189,11 +189,6 @@ class ViewLog:
             delay_s = min(delay_s * 2, RETRY_MAX_S)
 
 
-def _purpose(permit: Permit) -> dict[str, Any]:
-    """What for, where that was said."""
-    return {} if permit.purpose is None else {"purpose": permit.purpose}
-
-
 def end_detail(view: LiveView, now: datetime) -> dict[str, Any]:
     """What the end row keeps of a view."""
     return {
@@ -201,7 +196,7 @@ def end_detail(view: LiveView, now: datetime) -> dict[str, Any]:
         "profile": view.profile,
         "profiles": view.profiles_shown,
         "cause": view.ended_cause,
-        **_purpose(view.permit),
+        **view.permit.what_for(),
         "started_at": view.started_at.isoformat(),
         "ended_at": now.isoformat(),
         "duration_ms": round((now - view.started_at).total_seconds() * 1000),

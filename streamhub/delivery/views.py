@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from streamhub.delivery.admission import Admission, LimitReached
-from streamhub.delivery.errors import ShuttingDown, UnknownProfile, UnknownView
+from streamhub.delivery.errors import OneStreamOnly, ShuttingDown, UnknownProfile, UnknownView
 from streamhub.delivery.hearing import Hearing
 from streamhub.delivery.quota_words import refusal
 from streamhub.delivery.rates import StreamRates
@@ -207,7 +207,7 @@ class LiveViews:
 
         Until then the picture stays. The last wish counts. Raises `UnknownView`, `UnknownProfile`;
         `QuotaExceeded` or `OverCapacity` when that stream takes more than there is room for;
-        `NoCommonCodec` when the viewer is known not to take it.
+        `OneStreamOnly` for a view by RTSP; `NoCommonCodec` when the viewer is known not to take it.
         """
         view = self._table.live(view_id)
         permit = None if view is None else self._guard.recheck(view.permit)
@@ -216,6 +216,8 @@ class LiveViews:
         channel = self._facts.current.channel(view.channel_id)
         if channel is None or profile not in channel.profiles:
             raise UnknownProfile(view.channel_id, profile)
+        if view.ticket_id is not None:
+            raise OneStreamOnly
         if profile != view.wanted_profile:
             with self._telling(permit):
                 self.admission.admit_switch(view, profile)

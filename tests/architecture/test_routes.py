@@ -127,6 +127,9 @@ BODIES: dict[tuple[str, str], dict[str, object]] = {
     ("POST", "/api/v1/assignment/apply"): {"area_id": "ar_liyuan", "plan": "1-x"},
     ("POST", "/api/v1/assignment-rules"): {"kind": "polygon", "area_id": "ar_liyuan"},
     ("PUT", "/api/v1/filing-settings"): {"second_person": False},
+    ("PUT", "/api/v1/export-settings"): {"second_person": False},
+    ("POST", "/api/v1/audit/exports"): {"purpose": "duty"},
+    ("POST", "/api/v1/audit/exports/{export_id}/refuse"): {"reason": "x"},
     ("POST", "/api/v1/inspections"): {"area_id": "ar_liyuan"},
     ("POST", "/api/v1/webhooks"): {"url": "https://192.0.2.1/hook"},
     ("POST", "/api/v1/webhooks/{webhook_id}/dead/resend"): {},
@@ -212,6 +215,7 @@ async def _call(
         key_id="ak_none",
         role_id="ro_none",
         loan_id="lo_none",
+        export_id="ex_none",
         code="duty",
     )
     if path == "/api/v1/events":
@@ -257,7 +261,7 @@ async def test_nobody_gets_past_a_right(who: str | None, tmp_path: Path) -> None
                     assert "ar_liyuan" not in text, asked
                     assert "ch_l1" not in text, asked
                 elif who == "stranger" or "{" in route.path or method == "POST":
-                    known = ("the_district", "manage somewhere")  # the lister knows of both
+                    known = ("the_district", "manage somewhere", "audit somewhere")  # the lister
                     district = any(name in right for right in rights for name in known)
                     expected = 403 if who == "lister" and district else 404
                     above = ("/api/v1/grants/{grant_id}", "/api/v1/quotas/")

@@ -26,8 +26,9 @@ def test_an_export_beside_the_service_is_verified_with_the_public_key_alone(
     command: Command, tmp_path: Path
 ) -> None:
     file, pem = tmp_path / "audit.zip", tmp_path / "audit.pem"
+    command.ok("audit", "export-settings", "--second-person", "off")
     with command.serving():
-        assert len(command.json("audit", "mine")) == 2
+        assert len(command.json("audit", "mine")) == 3
         assert command.json("audit", "views") == []
         command.ok("audit", "export", str(file), "--act", "area_create")
         pem.write_text(command.ok("audit", "public-key"))
@@ -47,6 +48,31 @@ def test_an_export_beside_the_service_is_verified_with_the_public_key_alone(
     assert verified["ok"]
     assert verified["segments_checked"] == 1
     assert verified["rows_checked"] >= 4
+
+
+def test_an_export_by_two_people_is_asked_for_and_fetched(command: Command, tmp_path: Path) -> None:
+    file = tmp_path / "case.zip"
+    command.ok("audit", "export-settings", "--second-person", "on")
+    with command.serving():
+        refused = command.run("audit", "export", str(file))
+        assert refused.returncode == 1
+        assert "export-ask" in refused.stderr
+        asked = command.json(
+            *("audit", "export-ask", "--why", "inquiry", "--note", "案件17"),
+            *("--act", "area_create", "--format", "jsonl"),
+        )
+        # The very same user of this machine.
+        refused = command.run("audit", "export-approve", asked["id"])
+        assert "export_own" in refused.stderr
+        [listed] = command.json("audit", "exports")
+        assert (listed["state"], listed["may_fetch"]) == ("pending", False)
+        refused = command.run("audit", "export", str(file), "--request", asked["id"])
+        assert "export_not_approved" in refused.stderr
+        assert not file.exists()
+    assert command.run("audit", "export-ask", "--why", "none").returncode == 1
+    more = ("--request", asked["id"], "--act", "x")
+    assert command.run("audit", "export", str(file), *more).returncode == 2
+    command.ok("audit", "export-settings", "--second-person", "off")
 
 
 def test_what_was_altered_is_named_and_the_exit_code_says_so(

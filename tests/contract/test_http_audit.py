@@ -187,11 +187,18 @@ async def test_a_view_that_a_killed_service_left_has_no_end_that_nobody_saw(
         assert look["began_at"] is not None
 
 
+async def by_one_person(running: Running) -> None:
+    async with running.local() as local:
+        answer = await local.put("/api/v1/export-settings", json={"second_person": False})
+        assert answer.json() == {"second_person": False}
+
+
 async def test_an_export_has_what_its_auditor_may_see_and_proves_it(tmp_path: Path) -> None:
     async with a_service(tmp_path / "data") as running:
         await watch(running, "admin", "ch_y1", "ch_l1")
         await all_ended(running)
         keys = {running.services.audit_keeper.key.key_id: running.services.audit_keeper.key.public}
+        await by_one_person(running)
         for who, kind, wanted in (("auditor", "csv", 2), ("admin", "jsonl", 4)):
             async with running.as_(who) as client:
                 answer = await client.get(

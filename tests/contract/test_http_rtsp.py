@@ -75,6 +75,38 @@ async def test_a_view_by_it_is_seen_and_ended_as_any_other(tmp_path: Path) -> No
         assert running.core.viewers == {}
 
 
+async def test_it_is_asked_for_with_a_purpose_which_its_views_are_written_with(
+    tmp_path: Path,
+) -> None:
+    async with (
+        a_service(tmp_path) as running,
+        running.as_("admin") as admin,
+        running.as_("yongshun") as client,
+    ):
+        running.core.rtsp_port = PORT
+        await admin.patch("/api/v1/channels/ch_y1", json={"sensitive": True})
+        assert problem(await issue(client)) == (403, "purpose_required")
+        said = {"Streamhub-Purpose": "incident", "Streamhub-Purpose-Note": "2026-17"}
+        client.headers.update(said)
+        tickets = [(await issue(client, profiles=["sub"])).json() for _ in range(2)]
+        for header in said:
+            del client.headers[header]
+        expected = {"purpose": "incident", "purpose_note": "2026-17"}
+        for row in await running.audit_rows("rtsp_ticket"):
+            assert row["detail"].items() >= expected.items()
+        await show(running, tickets[0]["password"])
+        [view] = (await client.get("/api/v1/views")).json()["items"]
+        switched = await client.put(f"/api/v1/views/{view['id']}/profile", json={"profile": "main"})
+        assert problem(switched) == (409, "one_stream_only")
+        [row] = await running.audit_rows("view_start")
+        assert row["detail"].items() >= expected.items()
+        # It falls with the purpose; the other ticket opens nothing any more.
+        await admin.delete("/api/v1/purposes/incident")
+        assert (await client.get("/api/v1/views")).json()["items"] == []
+        await show(running, tickets[1]["password"], "rtsp-2")
+        assert running.core.rtsp_answers[-1][:2] == ("rtsp-2", 403)
+
+
 async def test_who_may_not_gets_none(tmp_path: Path) -> None:
     async with a_service(tmp_path) as running:
         running.core.rtsp_port = PORT

@@ -58,6 +58,7 @@ async def exported(
         kind=kind,
         asked={"subject": "永顺"},
         by="admin",
+        basis={"approved_by": "auditor"},
         at=log.clock.now,
         up_to_segment=last.number,
         names=(lambda channel_id: channel_id and f"路口 {channel_id}", lambda area_id: None),

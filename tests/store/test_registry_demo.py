@@ -158,9 +158,10 @@ async def test_the_accounts_have_their_rights(
         }
     watch = frozenset({"list", "live", "snapshot"})
     assert grants.pop("admin") == (ACTIONS, "通州区(演示)")
+    assert grants.pop("auditor") == (frozenset({"list", "audit"}), "通州区(演示)")
     assert grants.pop("grid-service") == (watch, "永顺镇")
     assert grants == {street.username: (watch, street.name) for street in STREETS}
-    assert len(DEMO_ACCOUNTS) == 18
+    assert len(DEMO_ACCOUNTS) == 19
     found = await people.find_for_sign_in("yongshun")
     assert found is not None
     assert found[1] == "hash of yongshun"

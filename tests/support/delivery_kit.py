@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -18,6 +18,8 @@ from camera_registry.domain import (
     DeviceClass,
     Grant,
     Page,
+    Purpose,
+    Stated,
     Subject,
     SubjectKind,
 )
@@ -82,6 +84,16 @@ class FakeAddresses:
         return self.address
 
 
+class FakeTicketPurposes:
+    """What tickets were asked for, by ticket and channel."""
+
+    def __init__(self) -> None:
+        self.said: dict[tuple[str, str], Stated] = {}
+
+    async def get(self, ticket_id: str, channel_id: str) -> Stated | None:
+        return self.said.get((ticket_id, channel_id))
+
+
 class FakeStore:
     """Keeps audit rows in memory; `broken` makes every write fail, `gate` holds them back."""
 
@@ -89,6 +101,7 @@ class FakeStore:
         self.rows: list[AuditRow] = []
         self.broken = False
         self.gate: asyncio.Event | None = None
+        self.ticket_purposes = FakeTicketPurposes()
 
     async def append_audit(self, entry: AuditEntry) -> AuditRow:
         if self.gate is not None:
@@ -205,6 +218,8 @@ def some_facts(
     valid_until: datetime | None = None,
     enabled: bool = True,
     channels: int = 3,
+    purposes: Sequence[Purpose] = (),
+    purpose_required: bool = False,
 ) -> Facts:
     return Facts.build(
         areas=[Area("ar_1", None, AreaKind.DISTRICT, "110112", "District")],
@@ -233,8 +248,10 @@ def some_facts(
                 START - timedelta(days=1),
                 valid_until,
                 START - timedelta(days=1),
+                purpose_required=purpose_required,
             )
         ],
+        purposes=purposes,
     )
 
 

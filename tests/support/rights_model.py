@@ -16,6 +16,7 @@ from camera_registry.domain import (
     Op,
     Purpose,
     Role,
+    Stated,
     Subject,
     WeeklyWindow,
 )
@@ -139,14 +140,17 @@ def allowed(
     action: str,
     row: Channel,
     now: datetime,
-    purpose: str | None = None,
+    stated: Stated | None = None,
 ) -> bool:
     if not listed(world, subject_id, action, row, now):
         return False
     if action in {"live", "snapshot", "talk"} and not row.enabled:
         return False
-    if purpose is not None:
-        return any(each.code == purpose for each in world.purposes)
+    if stated is not None:
+        return any(
+            each.code == stated.purpose and (stated.note is not None or not each.needs_note)
+            for each in world.purposes
+        )
     if action not in ASKED_WHY:
         return True
     grants = said(world, subject_id, action, row, now)

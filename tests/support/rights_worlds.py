@@ -57,7 +57,10 @@ class Maker:
             grants=[self.grant(number) for number in range(self._random.randint(0, 9))],
             roles=[Role(each, each, each) for each in ROLES],
             members={each: frozenset(self._some(SUBJECTS, 0)) for each in ROLES},
-            purposes=[Purpose("duty", "值守", "duty")],
+            purposes=[
+                Purpose("duty", "值守", "duty"),
+                Purpose("other", "其他", "other", needs_note=True),
+            ],
         )
 
     def moment(self) -> datetime:

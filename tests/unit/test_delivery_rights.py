@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from camera_registry.domain import Condition, Effect, Grant, Op, Purpose, Role, WeeklyWindow
+from camera_registry.domain import Condition, Effect, Grant, Op, Purpose, Role, Stated, WeeklyWindow
 from streamhub.access.errors import NotVisible, PurposeRequired
 from streamhub.access.facts import Facts
 from streamhub.access.facts_cache import FactsChange
@@ -118,20 +118,29 @@ async def test_a_camera_that_no_longer_fits_the_rule_is_gone() -> None:
 async def test_what_it_is_for_is_asked_kept_and_held_to() -> None:
     grant = a_grant("gr_1", purpose_required=True)
     purposes = {"duty": Purpose("duty", "值守", "Duty")}
+    words = {"duty": Purpose("duty", "值守", "Duty", needs_note=True)}
     who = Principal("su_op", "su_op", "192.0.2.9", "bearer", 1)
     async with a_room(facts=facts_of(grant, purposes=purposes)) as kit:
-        for purpose in (None, "nosy"):
+        for stated in (None, Stated("nosy")):
             with pytest.raises(PurposeRequired) as caught:
-                kit.guard.require(who, Action.LIVE, channel("ch_1"), purpose=purpose)
+                kit.guard.require(who, Action.LIVE, channel("ch_1"), stated=stated)
             assert [each.code for each in caught.value.purposes] == ["duty"]
-        permit = kit.guard.require(who, Action.LIVE, channel("ch_1"), purpose="duty")
-        view_id = (await kit.delivery.whep.open(permit, OFFER, "sub")).view_id
-        assert kit.store.last("view_start").detail["purpose"] == "duty"
-        await kit.delivery.views.renew()
-        assert view_id in kit.core.viewers
-        await after(kit, facts_of(grant))  # the district accepts it no longer
-        assert view_id not in kit.core.viewers
-        assert kit.store.last("view_end").detail["purpose"] == "duty"
+            assert caught.value.code == "purpose_required"
+        # The district wants more said with it; then it accepts it no longer.
+        for stated, then in ((Stated("duty"), words), (Stated("duty", "案件17"), {})):
+            permit = kit.guard.require(who, Action.LIVE, channel("ch_1"), stated=stated)
+            view_id = (await kit.delivery.whep.open(permit, OFFER, "sub")).view_id
+            started = kit.store.last("view_start").detail
+            assert (started["purpose"], started.get("purpose_note")) == ("duty", stated.note)
+            await kit.delivery.views.renew()
+            assert view_id in kit.core.viewers
+            await after(kit, facts_of(grant, purposes=then))
+            assert view_id not in kit.core.viewers
+            assert kit.store.last("view_end").detail.items() >= stated.detail().items()
+            await after(kit, facts_of(grant, purposes=words))
+        with pytest.raises(PurposeRequired) as caught:
+            kit.guard.require(who, Action.LIVE, channel("ch_1"), stated=Stated("duty"))
+        assert caught.value.code == "purpose_note_required"
 
 
 async def test_shortening_that_the_core_does_not_take_ends_the_view(

@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
+from camera_registry.domain import Purpose, Stated
+from streamhub.access.facts_cache import FactsChange
 from streamhub.delivery import DeliverySettings
+from streamhub.delivery.errors import OneStreamOnly
 from streamhub.media.contract import RtspAsked
 from support.delivery_kit import START, FakeStore, Kit, a_room, some_facts
 
@@ -73,6 +76,35 @@ async def test_a_genuine_ticket_alone_opens_nothing(fields: dict[str, Any], stat
         assert kit.core.rtsp_answers == [("rtsp-1", status, 0)]
         assert not kit.core.viewers
         assert kit.core.dials == []
+
+
+async def test_what_its_ticket_was_asked_for_is_held_to_and_written() -> None:
+    duty = Purpose("duty", "值守", "Duty")
+    facts = some_facts(purpose_required=True, purposes=[duty])
+    async with a_room(facts=facts) as kit:
+        said = kit.store.ticket_purposes.said
+        said["aaaabbbb", "ch_2"] = Stated("duty")  # another channel's
+        await ask(kit)
+        assert kit.core.rtsp_answers == [("rtsp-1", 403, 0)]
+        said["aaaabbbb", "ch_1"] = Stated("duty", "案件17")
+        await ask(kit, 2)
+        [viewer] = kit.core.viewers
+        assert kit.store.last("view_start").detail["purpose_note"] == "案件17"
+        kit.facts.set(some_facts(purpose_required=True))
+        await kit.delivery.facts_changed(FactsChange(2, frozenset({"purpose"}), frozenset()))
+        await kit.quiet()
+        assert viewer not in kit.core.viewers
+        assert kit.store.last("view_end").detail["purpose"] == "duty"
+
+
+async def test_its_view_does_not_go_over_to_another_stream() -> None:
+    async with a_room() as kit:
+        await ask(kit)
+        [view] = kit.delivery.views.list()
+        with pytest.raises(OneStreamOnly):
+            kit.delivery.views.switch(view.id, "main")
+        [viewer] = kit.core.viewers.values()
+        assert viewer.stream_id == "ch_1/sub"
 
 
 async def test_a_grant_that_is_gone_is_404_and_what_may_be_seen_but_not_watched_403() -> None:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from camera_registry.domain import Channel, WeeklyWindow
+from camera_registry.domain import Channel, Stated, WeeklyWindow
 from camera_registry.weekly import Week
 from streamhub.access.explain import explain
 from streamhub.access.facts import Facts
@@ -27,7 +27,9 @@ from support.rights_worlds import (
 )
 
 MANY = settings(max_examples=1000, deadline=None)
-PURPOSE = st.sampled_from([None, None, "duty", "nosy"])
+STATED = st.sampled_from(
+    [None, None, Stated("duty"), Stated("nosy"), Stated("other"), Stated("other", "案件17")]
+)
 
 
 def who(subject_id: str) -> Principal:
@@ -35,14 +37,14 @@ def who(subject_id: str) -> Principal:
 
 
 @MANY
-@given(world=WORLDS, now=MOMENTS, purpose=PURPOSE)
-def test_the_decision_is_the_model_s(world: World, now: datetime, purpose: str | None) -> None:
+@given(world=WORLDS, now=MOMENTS, stated=STATED)
+def test_the_decision_is_the_model_s(world: World, now: datetime, stated: Stated | None) -> None:
     facts = world.facts()
     for subject_id in SUBJECTS:
         for action in ACTIONS:
             for row in world.channels:
-                said = decide(who(subject_id), Action(action), channel(row.id), facts, now, purpose)
-                expected = model.allowed(world, subject_id, action, row, now, purpose)
+                said = decide(who(subject_id), Action(action), channel(row.id), facts, now, stated)
+                expected = model.allowed(world, subject_id, action, row, now, stated)
                 assert said.allowed == expected, said
                 assert said.visible == model.visible(world, subject_id, row, now), said
 
@@ -72,15 +74,17 @@ def _in_sets(seen: Scope, row: Channel) -> bool:
 
 
 @MANY
-@given(world=WORLDS, now=MOMENTS, share=st.floats(0, 1), purpose=st.sampled_from([None, "duty"]))
+@given(
+    world=WORLDS, now=MOMENTS, share=st.floats(0, 1), stated=st.sampled_from([None, Stated("duty")])
+)
 def test_it_holds_until_it_says_and_no_longer(
-    world: World, now: datetime, share: float, purpose: str | None
+    world: World, now: datetime, share: float, stated: Stated | None
 ) -> None:
     facts = world.facts()
     edges = _edges(world, now)
     for subject_id in SUBJECTS:
         for row in world.channels:
-            said = decide(who(subject_id), Action.LIVE, channel(row.id), facts, now, purpose)
+            said = decide(who(subject_id), Action.LIVE, channel(row.id), facts, now, stated)
             if not said.allowed:
                 continue
             end = said.until
@@ -88,11 +92,11 @@ def test_it_holds_until_it_says_and_no_longer(
             moments = [now + ahead * min(share, 0.999999), *(e for e in edges if now < e)]
             for moment in moments:
                 if end is None or moment < end:
-                    assert model.allowed(world, subject_id, "live", row, moment, purpose), moment
+                    assert model.allowed(world, subject_id, "live", row, moment, stated), moment
             if end is not None:
                 assert end > now
                 if ahead < LOOKED_AHEAD:
-                    assert not model.allowed(world, subject_id, "live", row, end, purpose)
+                    assert not model.allowed(world, subject_id, "live", row, end, stated)
 
 
 def _edges(world: World, now: datetime) -> list[datetime]:
@@ -187,7 +191,7 @@ def test_all_at_once_and_explained_are_the_decision(world: World, now: datetime)
             together = actions_on(who(subject.id), row, facts, now)
             for action in (Action.LIST, Action.LIVE, Action.MANAGE):
                 free = decide(who(subject.id), action, channel(row.id), facts, now)
-                named = decide(who(subject.id), action, channel(row.id), facts, now, "duty")
+                named = decide(who(subject.id), action, channel(row.id), facts, now, Stated("duty"))
                 assert (action in together) == named.allowed
                 assert together.get(action, False) == (free.reason == "purpose_required")
             told = explain(subject, Action.LIVE, row, facts, now)
@@ -201,5 +205,5 @@ def test_all_at_once_and_explained_are_the_decision(world: World, now: datetime)
                 assert says == set()
             if told.opens_at is not None:
                 before = told.opens_at - timedelta(microseconds=1)
-                assert model.allowed(world, subject.id, "live", row, told.opens_at, "duty")
-                assert not model.allowed(world, subject.id, "live", row, before, "duty")
+                assert model.allowed(world, subject.id, "live", row, told.opens_at, Stated("duty"))
+                assert not model.allowed(world, subject.id, "live", row, before, Stated("duty"))

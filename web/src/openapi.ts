@@ -158,11 +158,114 @@ export interface paths {
         /**
          * Export Audit
          * @description A ZIP of the rows that fit (`rows.csv` or `rows.jsonl`) and of the manifest that proves them,
-         *     for `streamhub audit verify-export`. What is not under a signed root yet is sealed first.
+         *     for `streamhub audit verify-export`. What is not under a signed root yet is sealed first. Where
+         *     a second person approves exports, see `/api/v1/audit/exports`.
          */
         readonly get: operations["export_audit_api_v1_audit_export_get"];
         readonly put?: never;
         readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/api/v1/audit/exports": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * List Exports
+         * @description One's own requests and those that one may decide on, the newest first; for 30 days.
+         */
+        readonly get: operations["list_exports_api_v1_audit_exports_get"];
+        readonly put?: never;
+        /**
+         * Ask For Export
+         * @description Asks for an export of the rows that fit, of those written until now. Somebody else, with the
+         *     right `audit` on all that they are about, approves it; then it is fetched.
+         */
+        readonly post: operations["ask_for_export_api_v1_audit_exports_post"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/api/v1/audit/exports/{export_id}": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** Get Export */
+        readonly get: operations["get_export_api_v1_audit_exports__export_id__get"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/api/v1/audit/exports/{export_id}/approve": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Approve Export
+         * @description Lets whoever asked fetch it within 24 hours. For another person than who asked.
+         */
+        readonly post: operations["approve_export_api_v1_audit_exports__export_id__approve_post"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/api/v1/audit/exports/{export_id}/file": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * Fetch Export
+         * @description The ZIP, as of `/api/v1/audit/export`, for whoever asked: the rows that they may see now.
+         */
+        readonly get: operations["fetch_export_api_v1_audit_exports__export_id__file_get"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/api/v1/audit/exports/{export_id}/refuse": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Refuse Export
+         * @description Says no, and why.
+         */
+        readonly post: operations["refuse_export_api_v1_audit_exports__export_id__refuse_post"];
         readonly delete?: never;
         readonly options?: never;
         readonly head?: never;
@@ -520,7 +623,8 @@ export interface paths {
         /**
          * Issue Ticket
          * @description A ticket to watch this channel by RTSP, until `expires_at` at the longest: no longer than the
-         *     grant, nor than the setting `rtsp.ticket_max_s`. Who has the URL has the picture.
+         *     grant, nor than the setting `rtsp.ticket_max_s`. Who has the URL has the picture. What it is
+         *     asked for goes into the rows of its views.
          */
         readonly post: operations["issue_ticket_api_v1_channels__channel_id__rtsp_tickets_post"];
         readonly delete?: never;
@@ -686,6 +790,27 @@ export interface paths {
          */
         readonly get: operations["events_api_v1_events_get"];
         readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/api/v1/export-settings": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** Export Settings */
+        readonly get: operations["export_settings_api_v1_export_settings_get"];
+        /**
+         * Choose Export Settings
+         * @description Whether an export of the log is made by two people. Audited.
+         */
+        readonly put: operations["choose_export_settings_api_v1_export_settings_put"];
         readonly post?: never;
         readonly delete?: never;
         readonly options?: never;
@@ -1365,7 +1490,7 @@ export interface paths {
         readonly get?: never;
         /**
          * Put Purpose
-         * @description Adds one, or gives it other words.
+         * @description Adds one, or changes what it says. Views that lack a note which it needs now end.
          */
         readonly put: operations["put_purpose_api_v1_purposes__code__put"];
         readonly post?: never;
@@ -3138,6 +3263,114 @@ export interface components {
             /** Username */
             readonly username: string;
         };
+        /**
+         * ExportIn
+         * @description What is to be exported stands in the query, as the log is asked.
+         */
+        readonly ExportIn: {
+            /**
+             * Format
+             * @default csv
+             * @enum {string}
+             */
+            readonly format?: "csv" | "jsonl";
+            /**
+             * Purpose
+             * @description What for: a code of `/api/v1/purposes`.
+             */
+            readonly purpose?: string | null;
+            /** Purpose Note */
+            readonly purpose_note?: string | null;
+        };
+        /** ExportList */
+        readonly ExportList: {
+            /** Items */
+            readonly items: readonly components["schemas"]["ExportOut"][];
+            /** Next Cursor */
+            readonly next_cursor: string | null;
+            /**
+             * Second Person
+             * @description Whether an export is made by two people here.
+             */
+            readonly second_person: boolean;
+            /** Total */
+            readonly total: number;
+        };
+        /** ExportOut */
+        readonly ExportOut: {
+            /** Area Name */
+            readonly area_name: string | null;
+            /**
+             * Asked
+             * @description The filter.
+             */
+            readonly asked: {
+                readonly [key: string]: unknown;
+            };
+            /** Asked By */
+            readonly asked_by: string;
+            /**
+             * Channel Name
+             * @description As the filter's channel is called now.
+             */
+            readonly channel_name: string | null;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            readonly created_at: string;
+            /** Decided At */
+            readonly decided_at: string | null;
+            /** Decided By */
+            readonly decided_by: string | null;
+            /**
+             * Ends At
+             * Format: date-time
+             * @description A pending one can be decided before it, an approved one fetched.
+             */
+            readonly ends_at: string;
+            /**
+             * Fetched At
+             * @description The last time.
+             */
+            readonly fetched_at: string | null;
+            /**
+             * Format
+             * @enum {string}
+             */
+            readonly format: "csv" | "jsonl";
+            /** Id */
+            readonly id: string;
+            /** Is Mine */
+            readonly is_mine: boolean;
+            /**
+             * Is Open
+             * @description Whether `ends_at` is still to come.
+             */
+            readonly is_open: boolean;
+            /** May Decide */
+            readonly may_decide: boolean;
+            /** May Fetch */
+            readonly may_fetch: boolean;
+            /** Purpose */
+            readonly purpose: string;
+            /** Purpose Note */
+            readonly purpose_note: string | null;
+            /**
+             * Reason
+             * @description Of a refusal.
+             */
+            readonly reason: string | null;
+            readonly state: components["schemas"]["RequestState"];
+        };
+        /** ExportSettings */
+        readonly ExportSettings: {
+            /**
+             * Second Person
+             * @description Whether an export is made by two people.
+             */
+            readonly second_person: boolean;
+        };
         /** FieldList */
         readonly FieldList: {
             /** Items */
@@ -3910,8 +4143,16 @@ export interface components {
             readonly outcome: string | null;
             /** Profile */
             readonly profile: string | null;
-            /** Purpose */
+            /**
+             * Purpose
+             * @description Its code.
+             */
             readonly purpose: string | null;
+            /**
+             * Purpose Note
+             * @description What they said with it.
+             */
+            readonly purpose_note: string | null;
             /** Remote */
             readonly remote: string | null;
             /** Sent Bytes */
@@ -4221,7 +4462,7 @@ export interface components {
             readonly held_by?: string;
             /** Format: date-time */
             readonly held_until?: string;
-            /** @description With `purpose_required`: one of these is to be named. */
+            /** @description Where a purpose is asked for: one of these is to be named. */
             readonly purposes?: readonly components["schemas"]["PurposeOut"][];
             /** @description With `quota_exceeded`: which, and who holds it as far as one may know. */
             readonly quota?: {
@@ -4250,6 +4491,11 @@ export interface components {
         readonly PurposeBody: {
             /** En */
             readonly en: string;
+            /**
+             * Needs Note
+             * @default false
+             */
+            readonly needs_note?: boolean;
             /** Zh */
             readonly zh: string;
         };
@@ -4271,6 +4517,11 @@ export interface components {
             readonly code: string;
             /** En */
             readonly en: string;
+            /**
+             * Needs Note
+             * @description Whoever names it says more in `purpose_note`.
+             */
+            readonly needs_note: boolean;
             /** Zh */
             readonly zh: string;
         };
@@ -4353,6 +4604,11 @@ export interface components {
              */
             readonly recovery_codes: readonly string[];
         };
+        /** RefusalIn */
+        readonly RefusalIn: {
+            /** Reason */
+            readonly reason: string;
+        };
         /** RefusedOut */
         readonly RefusedOut: {
             /** Code */
@@ -4377,6 +4633,11 @@ export interface components {
              */
             readonly act: "release";
         };
+        /**
+         * RequestState
+         * @enum {string}
+         */
+        readonly RequestState: "pending" | "approved" | "refused";
         /** ResendIn */
         readonly ResendIn: {
             /**
@@ -5812,7 +6073,7 @@ export interface operations {
                 /** @description At most so many items. */
                 readonly limit?: number;
                 readonly outcome?: ("ok" | "refused" | "failed") | null;
-                /** @description A part of it. */
+                /** @description A part of it, or of its note. */
                 readonly purpose?: string | null;
                 /** @description What lasted into the time after it. */
                 readonly since?: string | null;
@@ -5857,7 +6118,7 @@ export interface operations {
                 readonly channel_id?: string | null;
                 readonly format?: "csv" | "jsonl";
                 readonly outcome?: ("ok" | "refused" | "failed") | null;
-                /** @description A part of it. */
+                /** @description A part of it, or of its note. */
                 readonly purpose?: string | null;
                 /** @description What lasted into the time after it. */
                 readonly since?: string | null;
@@ -5879,6 +6140,216 @@ export interface operations {
                 };
                 content: {
                     readonly "application/zip": unknown;
+                };
+            };
+            /** @description An error */
+            readonly default: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly list_exports_api_v1_audit_exports_get: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description `next_cursor` of the page before. */
+                readonly cursor?: string | null;
+                /** @description At most so many items. */
+                readonly limit?: number;
+            };
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["ExportList"];
+                };
+            };
+            /** @description An error */
+            readonly default: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly ask_for_export_api_v1_audit_exports_post: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description Any of these acts. */
+                readonly act?: readonly string[] | null;
+                /** @description With all below it. */
+                readonly area_id?: string | null;
+                readonly channel_id?: string | null;
+                readonly outcome?: ("ok" | "refused" | "failed") | null;
+                /** @description A part of it, or of its note. */
+                readonly purpose?: string | null;
+                /** @description What lasted into the time after it. */
+                readonly since?: string | null;
+                /** @description A subject's id or username. */
+                readonly subject?: string | null;
+                /** @description What began before it. */
+                readonly until?: string | null;
+            };
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["ExportIn"];
+            };
+        };
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 201: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["ExportOut"];
+                };
+            };
+            /** @description An error */
+            readonly default: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly get_export_api_v1_audit_exports__export_id__get: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly export_id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["ExportOut"];
+                };
+            };
+            /** @description An error */
+            readonly default: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly approve_export_api_v1_audit_exports__export_id__approve_post: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly export_id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["ExportOut"];
+                };
+            };
+            /** @description An error */
+            readonly default: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly fetch_export_api_v1_audit_exports__export_id__file_get: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly export_id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/zip": unknown;
+                };
+            };
+            /** @description An error */
+            readonly default: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly refuse_export_api_v1_audit_exports__export_id__refuse_post: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly export_id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["RefusalIn"];
+            };
+        };
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["ExportOut"];
                 };
             };
             /** @description An error */
@@ -5973,7 +6444,7 @@ export interface operations {
                 /** @description At most so many items. */
                 readonly limit?: number;
                 readonly outcome?: ("ok" | "refused" | "failed") | null;
-                /** @description A part of it. */
+                /** @description A part of it, or of its note. */
                 readonly purpose?: string | null;
                 /** @description What lasted into the time after it. */
                 readonly since?: string | null;
@@ -6461,10 +6932,14 @@ export interface operations {
                 readonly profile?: "main" | "sub";
                 /** @description What for, a code of `/api/v1/purposes`; where it is asked (403 `purpose_required`). */
                 readonly purpose?: string | null;
+                /** @description The same in words of one's own, 160 characters at most; with a purpose alone. */
+                readonly purpose_note?: string | null;
             };
             readonly header?: {
                 /** @description As the query's `purpose`. */
                 readonly "streamhub-purpose"?: string | null;
+                /** @description As the query's `purpose_note`: UTF-8, percent-encoded (RFC 3986). */
+                readonly "streamhub-purpose-note"?: string | null;
             };
             readonly path: {
                 readonly channel_id: string;
@@ -6495,8 +6970,18 @@ export interface operations {
     };
     readonly status_api_v1_channels__channel_id__ptz_get: {
         readonly parameters: {
-            readonly query?: never;
-            readonly header?: never;
+            readonly query?: {
+                /** @description What for, a code of `/api/v1/purposes`; where it is asked (403 `purpose_required`). */
+                readonly purpose?: string | null;
+                /** @description The same in words of one's own, 160 characters at most; with a purpose alone. */
+                readonly purpose_note?: string | null;
+            };
+            readonly header?: {
+                /** @description As the query's `purpose`. */
+                readonly "streamhub-purpose"?: string | null;
+                /** @description As the query's `purpose_note`: UTF-8, percent-encoded (RFC 3986). */
+                readonly "streamhub-purpose-note"?: string | null;
+            };
             readonly path: {
                 readonly channel_id: string;
             };
@@ -6526,8 +7011,18 @@ export interface operations {
     };
     readonly act_api_v1_channels__channel_id__ptz_post: {
         readonly parameters: {
-            readonly query?: never;
-            readonly header?: never;
+            readonly query?: {
+                /** @description What for, a code of `/api/v1/purposes`; where it is asked (403 `purpose_required`). */
+                readonly purpose?: string | null;
+                /** @description The same in words of one's own, 160 characters at most; with a purpose alone. */
+                readonly purpose_note?: string | null;
+            };
+            readonly header?: {
+                /** @description As the query's `purpose`. */
+                readonly "streamhub-purpose"?: string | null;
+                /** @description As the query's `purpose_note`: UTF-8, percent-encoded (RFC 3986). */
+                readonly "streamhub-purpose-note"?: string | null;
+            };
             readonly path: {
                 readonly channel_id: string;
             };
@@ -6561,8 +7056,18 @@ export interface operations {
     };
     readonly presets_api_v1_channels__channel_id__ptz_presets_get: {
         readonly parameters: {
-            readonly query?: never;
-            readonly header?: never;
+            readonly query?: {
+                /** @description What for, a code of `/api/v1/purposes`; where it is asked (403 `purpose_required`). */
+                readonly purpose?: string | null;
+                /** @description The same in words of one's own, 160 characters at most; with a purpose alone. */
+                readonly purpose_note?: string | null;
+            };
+            readonly header?: {
+                /** @description As the query's `purpose`. */
+                readonly "streamhub-purpose"?: string | null;
+                /** @description As the query's `purpose_note`: UTF-8, percent-encoded (RFC 3986). */
+                readonly "streamhub-purpose-note"?: string | null;
+            };
             readonly path: {
                 readonly channel_id: string;
             };
@@ -6595,10 +7100,14 @@ export interface operations {
             readonly query?: {
                 /** @description What for, a code of `/api/v1/purposes`; where it is asked (403 `purpose_required`). */
                 readonly purpose?: string | null;
+                /** @description The same in words of one's own, 160 characters at most; with a purpose alone. */
+                readonly purpose_note?: string | null;
             };
             readonly header?: {
                 /** @description As the query's `purpose`. */
                 readonly "streamhub-purpose"?: string | null;
+                /** @description As the query's `purpose_note`: UTF-8, percent-encoded (RFC 3986). */
+                readonly "streamhub-purpose-note"?: string | null;
             };
             readonly path: {
                 readonly channel_id: string;
@@ -6637,10 +7146,14 @@ export interface operations {
                 readonly profile?: "main" | "sub";
                 /** @description What for, a code of `/api/v1/purposes`; where it is asked (403 `purpose_required`). */
                 readonly purpose?: string | null;
+                /** @description The same in words of one's own, 160 characters at most; with a purpose alone. */
+                readonly purpose_note?: string | null;
             };
             readonly header?: {
                 /** @description As the query's `purpose`. */
                 readonly "streamhub-purpose"?: string | null;
+                /** @description As the query's `purpose_note`: UTF-8, percent-encoded (RFC 3986). */
+                readonly "streamhub-purpose-note"?: string | null;
             };
             readonly path: {
                 readonly channel_id: string;
@@ -6994,6 +7507,68 @@ export interface operations {
                 };
                 content: {
                     readonly "text/event-stream": unknown;
+                };
+            };
+            /** @description An error */
+            readonly default: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly export_settings_api_v1_export_settings_get: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["ExportSettings"];
+                };
+            };
+            /** @description An error */
+            readonly default: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly choose_export_settings_api_v1_export_settings_put: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/json": components["schemas"]["ExportSettings"];
+            };
+        };
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["ExportSettings"];
                 };
             };
             /** @description An error */
@@ -10322,10 +10897,14 @@ export interface operations {
                 readonly profile?: "main" | "sub";
                 /** @description What for, a code of `/api/v1/purposes`; where it is asked (403 `purpose_required`). */
                 readonly purpose?: string | null;
+                /** @description The same in words of one's own, 160 characters at most; with a purpose alone. */
+                readonly purpose_note?: string | null;
             };
             readonly header?: {
                 /** @description As the query's `purpose`. */
                 readonly "streamhub-purpose"?: string | null;
+                /** @description As the query's `purpose_note`: UTF-8, percent-encoded (RFC 3986). */
+                readonly "streamhub-purpose-note"?: string | null;
             };
             readonly path: {
                 readonly channel_id: string;

@@ -23,6 +23,8 @@ export const saidAccessZh: Readonly<Record<string, string>> = {
   too_many_keys: '这个账号的 API 密钥太多。请先吊销不用的。',
   // Rights
   purpose_required: '查看前须说明事由。（{detail}）',
+  purpose_note_required: '这个事由须补充说明。',
+  purpose_missing: '只写了补充说明，请同时选择事由。',
   purpose_unwanted: '这样的授权不能要求说明事由。',
   grant_holder: '授权须给一个账号或一个角色，二者择一。',
   condition_operator: '规则中的比较方式不适用于这个字段。（{detail}）',
@@ -51,6 +53,14 @@ export const saidAccessZh: Readonly<Record<string, string>> = {
   audit_error: '审计日志暂时无法处理。（{detail}）',
   audit_key_unfit: '审计签名密钥不可用，请联系管理员。',
   audit_roots_unfit: '审计根的存放目录不可用，请联系管理员。',
+  export_approval_wanted: '这里导出日志须经第二人批准。请先提出申请，批准后再取。',
+  export_not_approved: '这份导出尚未获批准，请联系另一位有审计权限的人。',
+  export_not_yours: '只有申请人可以取这份导出。',
+  export_own: '自己申请的导出须由另一人决定。',
+  export_decided: '这份导出申请已有人处理。（{detail}）',
+  export_lapsed: '这份导出申请已过期，请重新申请。',
+  too_many_exports_asked: '待批准的导出申请太多，请先等待处理。',
+  person_wanted: '须由本人决定，服务账号不能代替。',
   export_unreadable: '这个文件不是审计导出，或已损坏。',
   time_order: '结束时间须在开始时间之后，请对调。',
   // Steering, and the RTSP door
@@ -63,6 +73,7 @@ export const saidAccessZh: Readonly<Record<string, string>> = {
   quota_empty: '请填写上限或预留，或者删除这条配额。',
   kept_too_much: '预留超出了整个服务的容量，请减少。',
   too_many_quotas: '配额太多，请先删除不用的。',
+  one_stream_only: 'RTSP 观看只有所连接的那路码流。如需另一路请重新连接。',
   rtsp_off: '本服务没有开启 RTSP 取流。请联系管理员。',
   ticket_needs_subject: '取流票据须属于一个账号，请登录后申请。',
 }

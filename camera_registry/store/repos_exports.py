@@ -1,0 +1,116 @@
+"""SQL about what tickets and exports were asked for."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+
+from ..domain import Stated
+from ..export_requests import ExportRequest, RequestState
+from . import schema
+from .chain import canonical_json
+from .repos_base import Repo
+from .rows import AnyRow
+
+_T, _E = schema.ticket_purposes.c, schema.export_requests.c
+
+
+class SqlTicketPurposes(Repo):
+    async def get(self, ticket_id: str, channel_id: str) -> Stated | None:
+        row = await self._tx.one(
+            select(_T.purpose, _T.note).where(
+                _T.ticket_id == ticket_id, _T.channel_id == channel_id
+            )
+        )
+        return None if row is None else Stated(row.purpose, row.note)
+
+    async def add(
+        self, ticket_id: str, channel_id: str, stated: Stated, expires_at: datetime
+    ) -> None:
+        await self._tx.run(
+            schema.ticket_purposes.insert().values(
+                ticket_id=ticket_id,
+                channel_id=channel_id,
+                purpose=stated.purpose,
+                note=stated.note,
+                expires_at=expires_at,
+            )
+        )
+
+    async def delete_expired(self, now: datetime) -> int:
+        return await self._tx.run(schema.ticket_purposes.delete().where(_T.expires_at <= now))
+
+
+class SqlExportRequests(Repo):
+    async def get(self, request_id: str) -> ExportRequest | None:
+        row = await self._tx.one(select(schema.export_requests).where(_E.id == request_id))
+        return None if row is None else _request(row)
+
+    async def newest(self, limit: int) -> list[ExportRequest]:
+        rows = await self._tx.rows(
+            select(schema.export_requests).order_by(_E.created_at.desc(), _E.id.desc()).limit(limit)
+        )
+        return [_request(row) for row in rows]
+
+    async def count_pending(self, subject_id: str | None, subject_name: str, now: datetime) -> int:
+        whose = _E.subject_id == subject_id if subject_id else _E.subject_id.is_(None)
+        return await self._tx.count(
+            schema.export_requests,
+            whose,
+            _E.subject_name == subject_name,
+            _E.state == RequestState.PENDING.value,
+            _E.ends_at > now,
+        )
+
+    async def add(self, request: ExportRequest) -> None:
+        await self._tx.run(schema.export_requests.insert().values(_values(request)))
+
+    async def update(self, request: ExportRequest) -> None:
+        await self._tx.run(
+            schema.export_requests.update().where(_E.id == request.id).values(_values(request))
+        )
+
+    async def delete_ended(self, before: datetime) -> int:
+        return await self._tx.run(schema.export_requests.delete().where(_E.ends_at < before))
+
+
+def _request(row: AnyRow) -> ExportRequest:
+    return ExportRequest(
+        id=row.id,
+        created_at=row.created_at,
+        subject_id=row.subject_id,
+        subject_name=row.subject_name,
+        asked=json.loads(row.asked),
+        format=row.format,
+        stated=Stated(row.purpose, row.note),
+        state=RequestState(row.state),
+        ends_at=row.ends_at,
+        decided_at=row.decided_at,
+        decided_by_id=row.decided_by_id,
+        decided_by=row.decided_by,
+        reason=row.reason,
+        fetched_at=row.fetched_at,
+    )
+
+
+def _values(request: ExportRequest) -> dict[str, Any]:
+    return {
+        "id": request.id,
+        "created_at": request.created_at,
+        "subject_id": request.subject_id,
+        "subject_name": schema.fitting(_E.subject_name, request.subject_name),
+        "asked": canonical_json(dict(request.asked)),
+        "format": request.format,
+        "purpose": request.stated.purpose,
+        "note": request.stated.note,
+        "state": request.state.value,
+        "ends_at": request.ends_at,
+        "decided_at": request.decided_at,
+        "decided_by_id": request.decided_by_id,
+        "decided_by": schema.fitting(_E.decided_by, request.decided_by),
+        "reason": request.reason,
+        "fetched_at": request.fetched_at,
+    }

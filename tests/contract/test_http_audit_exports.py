@@ -1,0 +1,195 @@
+"""Exports of the log by two people over HTTP: who may ask, who may decide, who fetches what."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from camera_registry.audit.verify_export import verify_export
+from support.http_kit import Running, a_service, problem
+
+EXPORTS = "/api/v1/audit/exports"
+YONGSHUN = {"area_id": "ar_yongshun"}
+WHY = {"purpose": "inquiry", "purpose_note": "案件 2026-17"}
+
+
+@asynccontextmanager
+async def two_auditors(
+    tmp_path: Path,
+) -> AsyncIterator[tuple[Running, httpx.AsyncClient, httpx.AsyncClient]]:
+    """The district's, and 永顺镇's."""
+    async with (
+        a_service(tmp_path) as running,
+        running.as_("admin") as admin,
+        running.as_("auditor") as auditor,
+    ):
+        yield running, admin, auditor
+
+
+async def asked(client: httpx.AsyncClient, **params: Any) -> dict[str, Any]:
+    answer = await client.post(EXPORTS, params=params, json=WHY)
+    assert answer.status_code == 201, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+async def states(client: httpx.AsyncClient) -> list[tuple[str, bool, bool]]:
+    listed = (await client.get(EXPORTS)).json()
+    assert listed["second_person"] is True
+    return [(each["state"], each["may_decide"], each["may_fetch"]) for each in listed["items"]]
+
+
+async def test_what_two_people_made_says_so_itself(tmp_path: Path) -> None:
+    async with two_auditors(tmp_path / "data") as (running, admin, auditor):
+        direct = await admin.get("/api/v1/audit/export")
+        assert problem(direct) == (409, "export_approval_wanted")
+        before = await asked(admin, **YONGSHUN, act="area_update")
+        path = f"{EXPORTS}/{before['id']}"
+        assert (before["area_name"], before["purpose_note"]) == ("永顺镇", WHY["purpose_note"])
+        assert before["asked"]["until"]  # what is written later was not asked for
+        assert await states(admin) == [("pending", False, False)]
+        assert await states(auditor) == [("pending", True, False)]
+        assert problem(await admin.post(f"{path}/approve")) == (409, "export_own")
+        assert problem(await admin.get(f"{path}/file")) == (409, "export_not_approved")
+        approved = (await auditor.post(f"{path}/approve")).json()
+        assert (approved["state"], approved["decided_by"]) == ("approved", "auditor")
+        assert problem(await auditor.get(f"{path}/file")) == (409, "export_not_yours")
+        assert await states(admin) == [("approved", False, True)]
+        body = {"name": "永顺"}
+        assert (await admin.patch("/api/v1/areas/ar_yongshun", json=body)).status_code == 200
+
+        answer = await admin.get(f"{path}/file")
+        assert answer.status_code == 200
+        file = tmp_path / "case.zip"
+        file.write_bytes(answer.content)
+        key = running.services.audit_keeper.key
+        found = verify_export(file, {key.key_id: key.public})
+        assert (found.ok, found.rows) == (True, 0)
+        said = found.statement
+        assert said.items() >= {"by": "admin", "approved_by": "auditor", **WHY}.items()
+        assert said["request_id"] == before["id"]
+        [row] = await running.audit_rows("audit_export")
+        assert (row["subject_name"], row["detail"]["approved_by"]) == ("admin", "auditor")
+        assert row["area_id"] == "ar_yongshun"
+        found_by = await auditor.get("/api/v1/audit", params={"purpose": "2026-17"})
+        acts = [each["act"] for each in found_by.json()["items"]]
+        assert acts == ["audit_export", "export_approve", "export_ask"]
+
+
+async def test_who_decides_may_read_all_that_it_is_about(tmp_path: Path) -> None:
+    async with two_auditors(tmp_path) as (running, admin, auditor):
+        everything = await asked(admin)
+        elsewhere = await asked(admin, area_id="ar_liyuan")
+        camera = await asked(admin, channel_id="ch_y1")
+        for request in (everything, elsewhere):
+            for step in ("", "/file"):
+                answer = await auditor.get(f"{EXPORTS}/{request['id']}{step}")
+                assert problem(answer) == (404, "not_found")
+            answer = await auditor.post(f"{EXPORTS}/{request['id']}/approve")
+            assert problem(answer) == (404, "not_found")
+        assert [each["id"] for each in (await auditor.get(EXPORTS)).json()["items"]] == [
+            camera["id"]
+        ]
+        # Some of it is denied to them.
+        deny = {"subject_id": "su_auditor", "actions": ["audit"], "channel_id": "ch_y2"}
+        assert (
+            await admin.post("/api/v1/grants", json=deny | {"effect": "deny"})
+        ).status_code == 201
+        town = await asked(admin, **YONGSHUN)
+        answer = await auditor.post(f"{EXPORTS}/{town['id']}/approve")
+        assert problem(answer) == (403, "forbidden")
+        # What an auditor of an area asks for, one of the district decides on.
+        own = await asked(auditor)
+        no = {"reason": "没有立案"}
+        refused = (await admin.post(f"{EXPORTS}/{own['id']}/refuse", json=no)).json()
+        assert (refused["state"], refused["reason"]) == ("refused", no["reason"])
+        assert problem(await admin.post(f"{EXPORTS}/{own['id']}/approve")) == (
+            409,
+            "export_decided",
+        )
+        assert problem(await auditor.get(f"{EXPORTS}/{own['id']}/file")) == (
+            409,
+            "export_not_approved",
+        )
+        for who, status in (("lister", 403), ("stranger", 404)):
+            async with running.as_(who) as client:
+                assert (await client.get(EXPORTS)).status_code == status
+                assert (await client.post(EXPORTS, json=WHY)).status_code == status
+
+
+async def test_programs_ask_and_people_decide(tmp_path: Path) -> None:
+    async with two_auditors(tmp_path) as (running, admin, auditor):
+        wanted = {"name": "monthly", "actions": ["audit"]}
+        key = (await auditor.post("/api/v1/keys", json=wanted)).json()["key"]
+        async with running.client(Authorization=f"Bearer {key}") as program:
+            own = await asked(program, **YONGSHUN)
+            assert problem(await auditor.post(f"{EXPORTS}/{own['id']}/approve")) == (
+                409,
+                "export_own",
+            )
+            other = await asked(admin, **YONGSHUN)
+            assert problem(await program.post(f"{EXPORTS}/{other['id']}/approve")) == (
+                403,
+                "key_not_enough",
+            )
+            assert (await admin.post(f"{EXPORTS}/{own['id']}/approve")).status_code == 200
+            assert (await program.get(f"{EXPORTS}/{own['id']}/file")).status_code == 200
+        body = {
+            "username": "platform",
+            "display_name": "平台",
+            "kind": "service",
+            "password": "platform-pass",
+            "must_change_password": False,
+        }
+        made = (await admin.post("/api/v1/subjects", json=body)).json()
+        grant = {"subject_id": made["id"], "actions": ["audit"], "area_id": "ar_yongshun"}
+        assert (await admin.post("/api/v1/grants", json=grant)).status_code == 201
+        async with running.as_("platform") as service:
+            answer = await service.post(f"{EXPORTS}/{other['id']}/approve")
+            assert problem(answer) == (403, "person_wanted")
+
+
+async def test_an_approval_lasts_no_longer_than_the_right(tmp_path: Path) -> None:
+    async with two_auditors(tmp_path) as (_running, admin, auditor):
+        own = await asked(auditor, **YONGSHUN)
+        await admin.post(f"{EXPORTS}/{own['id']}/approve")
+        assert (await admin.delete("/api/v1/grants/gr_auditor")).status_code in (200, 204)
+        assert (await auditor.get(f"{EXPORTS}/{own['id']}/file")).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({}, (403, "purpose_required")),
+        ({"purpose": "nosy"}, (403, "purpose_required")),
+        ({"purpose_note": "x"}, (422, "purpose_missing")),
+        ({"purpose": "duty", "purpose_note": "x" * 161}, (422, "invalid_request")),
+        ({"purpose": "duty", "format": "pdf"}, (422, "invalid_request")),
+    ],
+)
+async def test_it_is_said_what_for(
+    body: dict[str, str], expected: tuple[int, str], tmp_path: Path
+) -> None:
+    async with two_auditors(tmp_path) as (_running, admin, _auditor):
+        assert problem(await admin.post(EXPORTS, json=body)) == expected
+
+
+async def test_the_file_is_a_zip_of_the_rows_asked_for(tmp_path: Path) -> None:
+    async with two_auditors(tmp_path / "data") as (_running, admin, auditor):
+        body = {"name": "永顺"}
+        assert (await admin.patch("/api/v1/areas/ar_yongshun", json=body)).status_code == 200
+        request = await asked(admin, **YONGSHUN, act="area_update")
+        assert (await auditor.post(f"{EXPORTS}/{request['id']}/approve")).status_code == 200
+        answer = await admin.get(f"{EXPORTS}/{request['id']}/file")
+        file = tmp_path / "case.zip"
+        file.write_bytes(answer.content)
+        with zipfile.ZipFile(file) as archive:
+            rows = archive.read("rows.csv").decode("utf-8-sig").splitlines()
+        assert len(rows) == 2
+        assert "area_update" in rows[1]
