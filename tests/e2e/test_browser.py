@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.async_api import Browser
+from playwright.async_api import Browser, expect
 
 from support.district import Service
 from support.page import Wall
@@ -105,6 +105,51 @@ async def test_after_revocation_the_video_stops_within_a_second(
         audit = await ended_views(admin, 1)
     assert [row["channel_id"] for row in audit] == [channel["id"]]
     assert audit[0]["detail"]["cause"] == "revoked"
+
+
+async def test_sensitive_cameras_ask_once_what_for_and_then_show(
+    service: Service, browser: Browser
+) -> None:
+    async with service.client("yongshun") as client, service.client("admin") as admin:
+        channels = await channels_of(client, 2)
+        for channel in channels:
+            body = {"sensitive": True}
+            answer = await admin.patch(f"/api/v1/channels/{channel['id']}", json=body)
+            assert answer.status_code == 200
+        words = {"zh": "其他", "en": "Other", "needs_note": True}
+        assert (await admin.put("/api/v1/purposes/other", json=words)).status_code == 200
+    page = await browser.new_page(locale="en-US")
+    wall = Wall(page, service)
+    await wall.sign_in("yongshun")
+    for channel in channels:
+        await wall.open_channel(channel)
+    question = page.get_by_test_id("purpose")
+    for channel in channels:
+        await question.get_by_test_id(f"purpose-for-{channel['id']}").wait_for()
+    assert await question.count() == 1
+    await page.get_by_test_id("purpose-elsewhere").wait_for()
+    await page.get_by_test_id("purpose-code").select_option("other")
+    await expect(page.get_by_test_id("purpose-say")).to_be_disabled()
+    await page.get_by_test_id("purpose-note").fill("案件 2026-17")
+    await page.get_by_test_id("purpose-say").click()
+    for tile in range(2):
+        await wall.wait_decoding(tile)
+    await page.get_by_test_id("tile-0").hover()
+    async with page.expect_popup() as opened:
+        await page.get_by_test_id("tile-0").get_by_test_id("tile-snapshot").click()
+    picture = await opened.value
+    await picture.wait_for_url("blob:**")
+    assert await picture.evaluate("document.images[0].naturalWidth") == 640
+    async with service.client("admin") as admin:
+        for act, count in (("view_start", 2), ("snapshot", 1), ("refused", 0)):
+            rows = (await admin.get("/api/v1/audit", params={"act": act})).json()["items"]
+            assert len(rows) == count, act
+            for row in rows:
+                assert row["detail"]["purpose"] == "other"
+                assert row["detail"]["purpose_note"] == "案件 2026-17"
+    # Not beyond the sign-in.
+    await page.reload()
+    await question.wait_for()
 
 
 async def test_a_page_in_either_language_fits_the_screen(

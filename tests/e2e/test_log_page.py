@@ -40,8 +40,24 @@ async def test_everybody_reads_their_own_rows_and_an_auditor_all(
     await theirs.first.get_by_role("button", name="yongshun").click()
     await expect(signed_in_of(page, "admin")).to_have_count(0, timeout=PATIENCE_MS)
     await expect(theirs.first).to_be_visible(timeout=PATIENCE_MS)
+    # An export is made by two people: one asks, another approves, the first fetches.
+    await page.get_by_test_id("log-export-ask").click()
+    await page.get_by_test_id("purpose-code").select_option("inquiry")
+    await page.get_by_test_id("purpose-note").fill("案件 2026-17")
+    await page.get_by_test_id("log-export-send").click()
+    asked = page.get_by_test_id("log-export-pending")
+    await expect(asked).to_contain_text("案件 2026-17", timeout=PATIENCE_MS)
+    await expect(page.get_by_test_id("log-export-approve")).to_have_count(0)
+    second = await the_log(browser, service, "auditor")
+    await second.get_by_test_id("log-export-look").click()
+    await expect(signed_in_of(second, "yongshun").first).to_be_visible(timeout=PATIENCE_MS)
+    await expect(signed_in_of(second, "admin")).to_have_count(0, timeout=PATIENCE_MS)
+    await second.get_by_test_id("log-export-approve").click()
+    await expect(second.get_by_test_id("log-export-approved")).to_be_visible(timeout=PATIENCE_MS)
+    await page.get_by_test_id("log-mine").click()
+    await page.get_by_test_id("log-all").click()
     async with page.expect_download() as download:
-        await page.get_by_test_id("log-export").click()
+        await page.get_by_test_id("log-export-fetch").click()
     saved = await (await download.value).path()
     with zipfile.ZipFile(saved) as archive:
         assert archive.namelist() == ["rows.csv", "manifest.jsonl"]

@@ -16,13 +16,14 @@ const looks: readonly Look[] = channels.slice(0, 30).map((channel, n) => {
     seq: n === 0 ? null : 2 * n + 1, kind: n % 5 === 4 ? 'still' : 'view', view_id: `v${n}`, subject_id: `su_${person}`, subject_name: person,
     remote: '192.0.2.7', channel_id: channel.id, channel_name: channel.name, profile: 'sub', began_at: at(n),
     // The first goes on; of another one nobody saw the end.
-    ended_at: n === 0 || n === 2 ? null : at(n + 1), written_at: n === 0 ? null : at(n + 1), sent_bytes: n * 400_000, outcome: 'ok', purpose: n % 7 === 3 ? '巡查' : null,
+    ended_at: n === 0 || n === 2 ? null : at(n + 1), written_at: n === 0 ? null : at(n + 1), sent_bytes: n * 400_000, outcome: 'ok', purpose: n % 7 === 3 ? 'duty' : null, purpose_note: n % 14 === 3 ? '案件 2026-17' : null,
   }
 })
 
 /** Null where it is about something else. */
 export function logAnswer(url: URL, signedIn: string): Answer | null {
   if (!url.pathname.startsWith('/api/v1/audit')) return null
+  if (url.pathname.endsWith('/exports')) return ok({ items: [], next_cursor: null, total: 0, second_person: true })
   const person = url.pathname.includes('/mine') ? signedIn : (url.searchParams.get('subject') ?? '').replace('su_', '')
   const channelId = url.searchParams.get('channel_id')
   const found = looks.filter((look) => (person === '' || look.subject_name === person) && (channelId === null || look.channel_id === channelId))

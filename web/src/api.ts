@@ -41,9 +41,17 @@ export type Area = Schemas['AreaOut']
 /** Those that one does not manage are filed, or not there. */
 export type Channel = Schemas['ChannelOut']
 export type ChannelPage = Schemas['ChannelList']
+/** A reason for looking that the district accepts. */
+export type Purpose = Schemas['PurposeOut']
 /** Whether the first administrator is still to be made, and the district with it. */
 export type SetupState = Schemas['SetupState']
 export type SetupDraft = Schemas['SetupIn']
+
+/** What somebody said that it is for: a purpose's code, and words of their own or ''. */
+export interface Stated {
+  readonly purpose: string
+  readonly note: string
+}
 
 export interface ChannelQuery {
   readonly q?: string
@@ -153,6 +161,10 @@ export class Api {
     return this.get('/api/v1/areas', signal)
   }
 
+  async purposes(signal?: AbortSignal): Promise<Result<{ readonly items: readonly Purpose[] }>> {
+    return this.get('/api/v1/purposes', signal)
+  }
+
   async channels(query: ChannelQuery, signal?: AbortSignal): Promise<Result<ChannelPage>> {
     const search = new URLSearchParams({ limit: String(query.limit ?? 50) })
     if (query.q) search.set('q', query.q)
@@ -182,8 +194,8 @@ export class Api {
   }
 
   /** A file, whole. */
-  async file(path: string): Promise<Result<Blob>> {
-    return this.read(await this.ask(path, {}), (response) => response.blob())
+  async file(path: string, headers: Readonly<Record<string, string>> = {}): Promise<Result<Blob>> {
+    return this.read(await this.ask(path, { headers }), (response) => response.blob())
   }
 
   async request<T>(path: string, init: RequestInit, signIn = false): Promise<Result<T>> {
@@ -228,6 +240,13 @@ export function jsonInit(method: 'POST' | 'PUT' | 'PATCH', body: object): Reques
     headers: { 'Content-Type': 'application/json', Accept: 'application/json' },
     body: JSON.stringify(body),
   }
+}
+
+/** Headers that say what a request is for. A header takes no Chinese as it is (RFC 9110 section 5.5). */
+export function purposeHeaders(stated: Stated | null): Record<string, string> {
+  if (stated === null) return {}
+  const note = stated.note === '' ? {} : { 'Streamhub-Purpose-Note': encodeURIComponent(stated.note) }
+  return { 'Streamhub-Purpose': stated.purpose, ...note }
 }
 
 /** Where a picture of the channel can be opened, in a tab of its own. */

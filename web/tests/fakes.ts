@@ -119,7 +119,7 @@ export class Bench {
   respond: (call: Call, posts: number) => Response | Promise<Response> = (_, posts) =>
     created(`v${posts}`)
 
-  constructor(options: Partial<Pick<PlayerOptions, 'profile' | 'profiles'>> = {}) {
+  constructor(options: Partial<Pick<PlayerOptions, 'profile' | 'profiles' | 'stated'>> = {}) {
     const deps: PlayerDeps = {
       fetch: async (url, init = {}) => {
         const call = { method: init.method ?? 'GET', url, init }

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { Api } from '../src/api'
 import { exportUrl, LogApi, type LogQuery } from '../src/log/api'
 import { LogBook } from '../src/log/book'
+import { ExportDesk, fateOf } from '../src/log/exports'
 
 const ALL: LogQuery = { mine: false, person: '', channelId: null, since: '', until: '' }
 
@@ -63,5 +64,31 @@ describe('the book', () => {
     expect(book.view.rows).toBeNull()
     expect(book.view.error?.code).toBe('forbidden')
     expect(book.view.loading).toBe(false)
+  })
+})
+
+describe('exports by two people', () => {
+  const waits = { id: 'ex_1', state: 'pending', is_open: true }
+
+  it('are asked for with the log’s own narrowing and what for, and then listed', async () => {
+    const { api, asked } = door(waits, { items: [waits], second_person: true })
+    const desk = new ExportDesk(new LogApi(api))
+    expect(await desk.ask({ ...ALL, person: 'wang' }, { purpose: 'inquiry', note: '' })).toBe(true)
+    expect(asked).toEqual(['/api/v1/audit/exports?subject=wang', '/api/v1/audit/exports?limit=50'])
+    expect(desk.view).toMatchObject({ secondPerson: true, busy: false, error: null })
+    expect(desk.view.items).toHaveLength(1)
+  })
+
+  it('that somebody else has decided on say so, and stand as they are now', async () => {
+    const answers = [new Response('{"code":"export_decided","detail":"b has decided."}', { status: 409 }), new Response(JSON.stringify({ items: [{ ...waits, state: 'refused' }], second_person: true }))]
+    const desk = new ExportDesk(new LogApi(new Api({ fetch: () => Promise.resolve(answers.shift() ?? new Response('{}')) })))
+    expect(await desk.approve('ex_1')).toBe(false)
+    expect(desk.view.error?.code).toBe('export_decided')
+    expect(desk.view.items[0]?.state).toBe('refused')
+  })
+
+  it('run out', () => {
+    const of = (state: 'pending' | 'approved' | 'refused', isOpen: boolean) => fateOf({ state, is_open: isOpen } as Parameters<typeof fateOf>[0])
+    expect([of('pending', true), of('pending', false), of('approved', false), of('refused', false)]).toEqual(['pending', 'lapsed', 'lapsed', 'refused'])
   })
 })

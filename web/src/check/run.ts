@@ -142,5 +142,6 @@ export async function runChecks(
 async function firstWatchable(api: Api, signal: AbortSignal): Promise<Channel | null> {
   const page = await api.channels({ limit: 20 }, signal)
   if (page.kind !== 'success') return null
-  return page.value.items.find((channel) => channel.enabled && channel.may.includes('live')) ?? null
+  // One that asks what for is nothing to try with.
+  return page.value.items.find(({ enabled, may, purpose_for: asked }) => enabled && may.includes('live') && !asked.includes('live')) ?? null
 }

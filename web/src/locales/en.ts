@@ -5,6 +5,7 @@ import { loansEn } from './loans.en'
 import { logEn } from './log.en'
 import { manageEn } from './manage.en'
 import { ptzEn } from './ptz.en'
+import { purposeEn } from './purpose.en'
 import { reasonsEn } from './reasons.en'
 import { quotaEn } from './quota.en'
 import { rulesEn } from './rules.en'
@@ -165,6 +166,7 @@ export const en: Record<Key, string> = {
   ...loansEn,
   ...ptzEn,
   ...logEn,
+  ...purposeEn,
   ...reasonsEn,
   ...rulesEn,
   ...quotaEn,

@@ -5,6 +5,7 @@ import { loansZh } from './loans.zh'
 import { logZh } from './log.zh'
 import { manageZh } from './manage.zh'
 import { ptzZh } from './ptz.zh'
+import { purposeZh } from './purpose.zh'
 import { reasonsZh } from './reasons.zh'
 import { quotaZh } from './quota.zh'
 import { rulesZh } from './rules.zh'
@@ -159,6 +160,6 @@ const pageZh = {
   'check.verdict.fail': '本机目前不能观看，请按上面的说明处理。',
 } as const
 
-export const zh = { ...pageZh, ...manageZh, ...acceptZh, ...accountZh, ...loansZh, ...logZh, ...ptzZh, ...reasonsZh, ...rulesZh, ...quotaZh } as const
+export const zh = { ...pageZh, ...manageZh, ...acceptZh, ...accountZh, ...loansZh, ...logZh, ...ptzZh, ...purposeZh, ...reasonsZh, ...rulesZh, ...quotaZh } as const
 
 export type Key = keyof typeof zh

@@ -2,7 +2,13 @@
  * The audit log as the page asks for it: one's own rows for everybody, all that one may see for
  * auditors. Through the one door (`api.ts`); the shapes are those of docs/audit.md.
  */
-import type { Api, Result } from '../api'
+import { jsonInit, type Api, type Result, type Stated } from '../api'
+import type { components } from '../openapi'
+
+type Schemas = components['schemas']
+/** An export that somebody asked for, and what became of it. */
+export type ExportRequest = Schemas['ExportOut']
+export type ExportList = Schemas['ExportList']
 
 export interface LogRow {
   readonly seq: number
@@ -34,6 +40,7 @@ export interface Look {
   readonly sent_bytes: number | null
   readonly outcome: string | null
   readonly purpose: string | null
+  readonly purpose_note: string | null
 }
 
 export interface RowPage {
@@ -71,6 +78,24 @@ export class LogApi {
   looks(query: LogQuery, cursor: string | null, signal: AbortSignal): Promise<Result<LookPage>> {
     return this.door.get(`${AUDIT}${query.mine ? '/mine' : ''}/views?${search(query, cursor)}`, signal)
   }
+
+  exports(signal: AbortSignal): Promise<Result<ExportList>> {
+    return this.door.get(`${AUDIT}/exports?limit=50`, signal)
+  }
+
+  /** The rows that fit and were written until now. */
+  askForExport(query: LogQuery, stated: Stated): Promise<Result<ExportRequest>> {
+    const body = { format: 'csv', purpose: stated.purpose, purpose_note: stated.note === '' ? null : stated.note }
+    return this.door.request(`${AUDIT}/exports?${narrowed(query).toString()}`, jsonInit('POST', body))
+  }
+
+  approve(id: string): Promise<Result<ExportRequest>> {
+    return this.door.request(`${exportPath(id)}/approve`, jsonInit('POST', {}))
+  }
+
+  refuse(id: string, reason: string): Promise<Result<ExportRequest>> {
+    return this.door.request(`${exportPath(id)}/refuse`, jsonInit('POST', { reason }))
+  }
 }
 
 /** Where the rows that fit can be had as a file with its proof. */
@@ -78,6 +103,15 @@ export function exportUrl(query: LogQuery): string {
   const given = narrowed(query)
   given.set('format', 'csv')
   return `${AUDIT}/export?${given.toString()}`
+}
+
+function exportPath(id: string): string {
+  return `${AUDIT}/exports/${encodeURIComponent(id)}`
+}
+
+/** Where an approved export can be had, by who asked for it. */
+export function exportFileUrl(id: string): string {
+  return `${exportPath(id)}/file`
 }
 
 function search(query: LogQuery, cursor: string | null): string {

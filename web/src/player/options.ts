@@ -1,5 +1,5 @@
 /** What a player is given: whom it plays, whom it tells, and the browser's parts it drives. */
-import type { Profile } from '../api'
+import type { Profile, Stated } from '../api'
 import { areThereOtherWindows } from './windows'
 import type { ReconnectPolicy } from './reconnect'
 import type { PlayerState } from './state'
@@ -19,6 +19,8 @@ export interface PlayerOptions {
   readonly profile: Profile
   /** The streams that the channel has; both, if not said. */
   readonly profiles?: readonly Profile[]
+  /** What the person said that they look for; asked at each new view. */
+  readonly stated?: () => Stated | null
   readonly onState: (state: PlayerState) => void
   readonly onUnauthenticated?: () => void
   readonly deps?: PlayerDeps

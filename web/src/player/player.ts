@@ -101,7 +101,7 @@ export class Player {
     this.pulse = new Pulse()
     const profile = this.streams.start()
     this.set({ kind: 'opening', step: 'offer', startedAtMs, marks: [] })
-    const view: View = new View(this.options.channelId, profile, this.deps, {
+    const view: View = new View(this.options.channelId, profile, this.options.stated?.() ?? null, this.deps, {
       onLocalStep: (step) => this.current(view) && this.mark(step, null),
       onStep: (step, elapsedMs) => this.current(view) && this.mark(step, elapsedMs),
       onOpened: (viewId) => {

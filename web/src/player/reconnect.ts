@@ -24,7 +24,7 @@ export type ReconnectPolicy = (context: RetryContext) => number | null
 /** Answers that will not change by asking again: a person or a setting has to change first. */
 const PERMANENT: ReadonlySet<string> = new Set([
   'unauthenticated', 'forbidden', 'not_found', 'no_common_codec', 'malformed_sdp', 'channel_disabled', 'purpose_required',
-  'no_webrtc',
+  'purpose_note_required',   'no_webrtc',
 ])
 
 /** Request timeout, too early, too many requests: the only 4xx that time alone can mend. */

@@ -2,7 +2,7 @@
  * One WHEP view: a peer connection, its place on the service and its event feed, opened once and
  * closed once. Reports facts to its owner. Not here: states, retries, deadlines (`player.ts`).
  */
-import type { Fetch, Profile } from '../api'
+import type { Fetch, Profile, Stated } from '../api'
 import { Cushion } from './cushion'
 import { listen, type EventsListener, type EventSourceLike } from './events'
 import { monotonicNowMs, type Failure, type Step, type Warning } from './state'
@@ -43,6 +43,7 @@ export class View {
   constructor(
     private readonly channelId: string,
     private readonly profile: Profile,
+    private readonly stated: Stated | null,
     private readonly deps: ViewDeps,
     private readonly listener: ViewListener,
   ) {}
@@ -58,7 +59,7 @@ export class View {
       if (this.isClosed()) return
       this.listener.onLocalStep('ask')
       const result = await postOffer(
-        this.deps.fetch, this.channelId, this.profile, offerSdp, this.abort.signal,
+        this.deps.fetch, this.channelId, this.profile, this.stated, offerSdp, this.abort.signal,
       )
       if (result.kind === 'aborted') return
       if (result.kind === 'error') {

@@ -2,7 +2,7 @@
  * WHEP over HTTP (draft-ietf-wish-whep): POST an offer, DELETE the view, find its event feed.
  * Belongs here: the requests and their headers. Not here: peer connections, retries.
  */
-import { errorFrom, isAbort, networkError, type ApiError, type Fetch, type Profile } from '../api'
+import { errorFrom, isAbort, networkError, purposeHeaders, type ApiError, type Fetch, type Profile, type Stated } from '../api'
 
 const EVENTS_REL = 'urn:ietf:params:whep:ext:core:server-sent-events'
 
@@ -37,7 +37,7 @@ export function resolvePath(target: string, requestPath: string): string {
 }
 
 export async function postOffer(
-  fetcher: Fetch, channelId: string, profile: Profile, offerSdp: string, signal: AbortSignal,
+  fetcher: Fetch, channelId: string, profile: Profile, stated: Stated | null, offerSdp: string, signal: AbortSignal,
 ): Promise<PostResult> {
   const path = `/whep/${encodeURIComponent(channelId)}?profile=${profile}`
   let response: Response
@@ -45,7 +45,7 @@ export async function postOffer(
   try {
     response = await fetcher(path, {
       method: 'POST',
-      headers: { 'Content-Type': 'application/sdp', Accept: 'application/sdp' },
+      headers: { 'Content-Type': 'application/sdp', Accept: 'application/sdp', ...purposeHeaders(stated) },
       body: offerSdp,
       credentials: 'same-origin',
       cache: 'no-store',

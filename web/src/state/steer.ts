@@ -2,7 +2,7 @@
  * Steering a camera: moves while something is held, and says stop when it is let go. The service
  * stops the camera by itself when this falls silent. Not here: the pad's buttons (`PtzPad`).
  */
-import { jsonInit, type Api, type ApiError, type Result } from '../api'
+import { jsonInit, purposeHeaders, type Api, type ApiError, type Result, type Stated } from '../api'
 import type { components } from '../openapi'
 
 /** -1 to 1 each; pan to the right, tilt up and zoom in are positive. */
@@ -17,7 +17,7 @@ export type Acted = Schemas['ActedOut']
 export type Preset = Schemas['PresetOut']
 export type Act = Schemas['Move' | 'GoToPreset' | 'Take' | 'Stop' | 'Release']
 
-type Ask = Pick<Api, 'request' | 'get'>
+type Ask = Pick<Api, 'request'>
 
 /** Three within the 750 ms after which the service stops the camera. */
 export const REPEAT_MS = 250
@@ -28,16 +28,21 @@ export class PtzApi {
   constructor(
     private readonly api: Ask,
     channelId: string,
+    private readonly stated: () => Stated | null = () => null,
   ) {
     this.path = `/api/v1/channels/${encodeURIComponent(channelId)}/ptz`
   }
 
   async act(act: Act): Promise<Result<Acted>> {
-    return this.api.request(this.path, jsonInit('POST', act))
+    return this.ask(this.path, jsonInit('POST', act))
   }
 
   async presets(signal?: AbortSignal): Promise<Result<Schemas['PresetList']>> {
-    return this.api.get(`${this.path}/presets`, signal)
+    return this.ask(`${this.path}/presets`, { headers: { Accept: 'application/json' }, ...(signal && { signal }) })
+  }
+
+  private async ask<T>(path: string, init: RequestInit): Promise<Result<T>> {
+    return this.api.request(path, { ...init, headers: { ...(init.headers as Record<string, string>), ...purposeHeaders(this.stated()) } })
   }
 }
 

@@ -6,6 +6,7 @@ import { Player } from '../player/player'
 import type { SoundState } from '../player/sound'
 import type { PlayerState } from '../player/state'
 import type { Change } from '../player/streams'
+import { statedFor } from './purpose'
 import { loseSignIn } from './signin'
 
 /** What a tile is to play; `channelId` null: nothing. */
@@ -58,7 +59,7 @@ export function useTilePlayer(
     leave()
     if (channelId === null) return
     player = new Player({
-      channelId, profile, profiles, onState: refresh, onUnauthenticated: loseSignIn,
+      channelId, profile, profiles, stated: () => statedFor(channelId), onState: refresh, onUnauthenticated: loseSignIn,
     })
     player.sound.want(heard)
     player.open()

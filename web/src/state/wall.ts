@@ -17,6 +17,9 @@ export interface Chosen {
   readonly maySnapshot: boolean
   readonly maySteer: boolean
   readonly mayManage: boolean
+  /** Whether its picture, or a still, asks what for. */
+  readonly asksLive: boolean
+  readonly asksStill: boolean
 }
 
 export interface WallState {
@@ -31,9 +34,9 @@ export function emptyWall(): WallState {
 }
 
 export function chosenFrom(channel: Channel): Chosen {
-  const { id, name, profiles, may } = channel
+  const { id, name, profiles, may, purpose_for: asked } = channel
   const rights = { maySnapshot: may.includes('snapshot'), maySteer: may.includes('ptz'), mayManage: may.includes('manage') }
-  return { id, name, profiles, ...rights }
+  return { id, name, profiles, ...rights, asksLive: asked.includes('live'), asksStill: asked.includes('snapshot') }
 }
 
 /** Puts a channel on the wall: where it is already, else an empty tile, else the selected one. */
@@ -79,9 +82,9 @@ export function readWall(stored: string | null): WallState {
 function readTile(raw: Partial<Chosen> | null | undefined): Chosen | null {
   if (typeof raw?.id !== 'string' || typeof raw.name !== 'string') return null
   const profiles = Array.isArray(raw.profiles) ? raw.profiles : ['sub' as const]
-  // What an older page stored says nothing of steering.
-  const { id, name, maySnapshot = false, maySteer = false, mayManage = false } = raw
-  return { id, name, profiles, maySnapshot, maySteer, mayManage }
+  // What an older page stored says nothing of steering, nor of purposes.
+  const { id, name, maySnapshot = false, maySteer = false, mayManage = false, asksLive = false, asksStill = false } = raw
+  return { id, name, profiles, maySnapshot, maySteer, mayManage, asksLive, asksStill }
 }
 
 /** Somebody signed in: keeps the wall if it is theirs, else starts an empty one. */

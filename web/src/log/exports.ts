@@ -1,0 +1,66 @@
+/** Exports that two people make, as the log's view shows them: asked for, decided on, fetched. */
+import { reactive } from 'vue'
+import type { ApiError, Result, Stated } from '../api'
+import type { ExportRequest, LogApi, LogQuery } from './api'
+
+export interface ExportsView {
+  /** Whether a second person approves an export here; null before the first answer. */
+  secondPerson: boolean | null
+  items: readonly ExportRequest[]
+  busy: boolean
+  error: ApiError | null
+}
+
+/** What a request's row says of it: one that ran out says so, whatever it was. */
+export type ExportFate = ExportRequest['state'] | 'lapsed'
+
+export function fateOf(request: ExportRequest): ExportFate {
+  const { state } = request
+  const open = state === 'pending' || state === 'approved'
+  return open && !request.is_open ? 'lapsed' : state
+}
+
+export class ExportDesk {
+  readonly view = reactive<ExportsView>({ secondPerson: null, items: [], busy: false, error: null })
+  private readonly abort = new AbortController()
+
+  constructor(private readonly api: Pick<LogApi, 'exports' | 'askForExport' | 'approve' | 'refuse'>) {}
+
+  async load(): Promise<void> {
+    const { signal } = this.abort
+    const result = await this.api.exports(signal)
+    if (signal.aborted || result.kind === 'aborted') return
+    if (result.kind === 'error') this.view.error = result.error
+    else Object.assign(this.view, { items: result.value.items, secondPerson: result.value.second_person })
+  }
+
+  /** True when it is asked for. */
+  async ask(query: LogQuery, stated: Stated): Promise<boolean> {
+    return this.do(() => this.api.askForExport(query, stated))
+  }
+
+  async approve(id: string): Promise<boolean> {
+    return this.do(() => this.api.approve(id))
+  }
+
+  async refuse(id: string, reason: string): Promise<boolean> {
+    return this.do(() => this.api.refuse(id, reason))
+  }
+
+  stop(): void {
+    this.abort.abort()
+  }
+
+  private async do(work: () => Promise<Result<unknown>>): Promise<boolean> {
+    if (this.view.busy) return false
+    Object.assign(this.view, { busy: true, error: null })
+    const result = await work()
+    this.view.busy = false
+    if (result.kind === 'error') this.view.error = result.error
+    // Also after a refusal: somebody else may have been quicker.
+    const { error } = this.view
+    await this.load()
+    this.view.error ??= error
+    return result.kind === 'success'
+  }
+}
