@@ -37,9 +37,11 @@ LimitOf = Annotated[int, typer.Option(min=1)]
 _ROW_COLUMNS = (
     *("seq", "at", "act", "outcome", "subject_name", "remote", "channel_name", "detail"),
 )
+# Of an export that somebody else approved.
+_BY_TWO = ("approved_by", "purpose", "purpose_note")
 _LOOK_COLUMNS = (
     *("began_at", "ended_at", "subject_name", "remote", "channel_name", "kind", "profile"),
-    *("sent_bytes", "outcome", "cause", "purpose"),
+    *("sent_bytes", "outcome", "cause", "purpose", "purpose_note"),
 )
 
 
@@ -204,8 +206,9 @@ def verify_export_file(
         for fault in found.faults.told:
             say(f"row {fault.seq or '-'}, day {fault.day or '-'}: {fault.sentence}")
         say(f"{found.rows} rows of {found.segments} signed segments")
-        for name in ("at", "by", "asked", "first_seq", "last_seq"):
-            say(f"{name}: {found.statement.get(name)}")
+        for name in ("at", "by", *_BY_TWO, "asked", "first_seq", "last_seq"):
+            if name not in _BY_TWO or name in found.statement:
+                say(f"{name}: {found.statement.get(name)}")
     if not found.ok:
         raise CliError(f"{found.faults.total} faults; the first: {found.faults.told[0].sentence}")
 

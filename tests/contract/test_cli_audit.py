@@ -72,6 +72,14 @@ def test_an_export_by_two_people_is_asked_for_and_fetched(command: Command, tmp_
     assert command.run("audit", "export-ask", "--why", "none").returncode == 1
     more = ("--request", asked["id"], "--act", "x")
     assert command.run("audit", "export", str(file), *more).returncode == 2
+    # As somebody else's approval leaves it; who may give one is in test_http_audit_exports.
+    with closing(sqlite3.connect(command.data_dir / "registry.db")) as db:
+        db.execute("UPDATE export_requests SET state = 'approved', decided_by = 'auditor'")
+        db.commit()
+    command.ok("audit", "export", str(file), "--request", asked["id"])
+    said = command.ok("audit", "verify-export", str(file))
+    for line in ("2 rows", "approved_by: auditor", "purpose_note: 案件17"):
+        assert line in said
     command.ok("audit", "export-settings", "--second-person", "off")
 
 
