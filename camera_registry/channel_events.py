@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, Final
 
 from .domain import Channel, ChannelVersion, EventKind, new_id
@@ -17,6 +18,38 @@ MayList = Callable[[Channel], bool]
 """Whether the listener may list the channel as it is, or was: where it lies, and if filed."""
 
 _COMPARED: Final = tuple(each.name for each in fields(Channel) if each.name not in ("id", "facts"))
+
+
+class Said(StrEnum):
+    """What a device may say by itself. Not here: whom it takes somebody in the picture for."""
+
+    MOTION = "motion"
+    TAMPER = "tamper"  # covered, turned away, too dark, too bright, out of focus
+    DIGITAL_INPUT = "digital_input"
+    CONNECTION_LOST = "connection_lost"  # the picture no longer comes to the device itself
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceEvent:
+    """What a device has said of itself. `active`: it began, or is over. `topic`: as the device
+    names it, without prefixes; `source`: of what it is, e.g. an input; `device_time`: as written,
+    by a clock that is often wrong."""
+
+    kind: Said
+    active: bool
+    topic: str
+    source: dict[str, str]
+    device_time: str
+
+    def body(self) -> dict[str, Any]:
+        """JSON values."""
+        return {
+            "kind": self.kind.value,
+            "active": self.active,
+            "topic": self.topic,
+            "source": self.source,
+            "device_time": self.device_time or None,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +62,8 @@ class ChannelEvent:
     channel: Channel
     was: Channel | None = None  # of CHANGED: what it was before
     cause: str | None = None  # of OFFLINE: a stable code, e.g. connect_failed
-    version: int | None = None  # the version it tells of; None for ONLINE and OFFLINE
+    version: int | None = None  # the version it tells of; None for what is no version
+    said: DeviceEvent | None = None  # of DEVICE_EVENT
 
     @property
     def changed(self) -> tuple[str, ...]:
@@ -61,25 +95,28 @@ class ChannelEvent:
         """JSON values, in the shape of the Standard Webhooks specification: type, timestamp,
         data; and the event's id."""
         channel = self.channel
+        data: dict[str, Any] = {
+            "channel": {
+                "id": channel.id,
+                "code": channel.code,
+                "name": channel.name,
+                "device_class": channel.device_class.value,
+                "area_id": channel.area_id,
+                "lon": channel.lon,
+                "lat": channel.lat,
+                "enabled": channel.enabled,
+            },
+            "changed": list(self.changed),
+            "cause": self.cause,
+            "version": self.version,
+        }
+        if self.said is not None:
+            data["device_event"] = self.said.body()
         return {
             "type": self.kind.value,
             "id": self.id,
             "timestamp": self.at.isoformat(timespec="milliseconds"),
-            "data": {
-                "channel": {
-                    "id": channel.id,
-                    "code": channel.code,
-                    "name": channel.name,
-                    "device_class": channel.device_class.value,
-                    "area_id": channel.area_id,
-                    "lon": channel.lon,
-                    "lat": channel.lat,
-                    "enabled": channel.enabled,
-                },
-                "changed": list(self.changed),
-                "cause": self.cause,
-                "version": self.version,
-            },
+            "data": data,
         }
 
 
@@ -98,6 +135,13 @@ def of_version(version: ChannelVersion) -> ChannelEvent:
         channel=version.channel,
         was=version.before if kind is EventKind.CHANGED else None,
         version=version.seq,
+    )
+
+
+def of_device(channel: Channel, said: DeviceEvent, at: datetime) -> ChannelEvent:
+    """The event that the channel's device said something of it, which came at `at`."""
+    return ChannelEvent(
+        id=new_id("ev"), kind=EventKind.DEVICE_EVENT, at=at, channel=channel, said=said
     )
 
 

@@ -27,8 +27,56 @@ class ControlAddress:
     password: Secret | None
 
 
+@dataclass(frozen=True, slots=True)
+class EventAddress:
+    """Where a device's events are asked for. `channels`: (id, number or None), by number."""
+
+    device_id: str
+    host: str
+    port: int
+    username: str | None
+    password: Secret | None
+    channels: tuple[tuple[str, int | None], ...]
+
+    def channel_at(self, place: int | None) -> str | None:
+        """Of the device's `place`th picture (0 is the first; None: of none): its only channel, or
+        the one of that number; what is of no picture belongs to the first channel."""
+        if len(self.channels) == 1 or place is None:
+            return self.channels[0][0]
+        return next((each for each, number in self.channels if number == place + 1), None)
+
+
 class ControlCases(DeviceCases):
-    """The part of `Registry` about steering."""
+    """The part of `Registry` about steering, and about listening to devices."""
+
+    async def listened_devices(self) -> list[str]:
+        """Ids of those whose events are asked for."""
+        async with self._store.read() as tx:
+            return [device.id for device in await tx.devices.listened()]
+
+    async def events_of(self, device_id: str) -> EventAddress | None:
+        """None: it is gone, not to be listened to, or that it speaks ONVIF stands nowhere.
+
+        Raises SealBroken.
+        """
+        async with self._store.read() as tx:
+            device = await tx.devices.get(device_id)
+            if device is None or not device.listen_to_events:
+                return None
+            channels = await tx.channels.by_device(device_id)
+            asked = next((each for each in channels if speaks_onvif(each)), None)
+            if asked is None:
+                return None
+            password = await self._password(tx, device)
+        numbered = [(each.id, _whole(each, "channel_number")) for each in channels]
+        return EventAddress(
+            device_id=device_id,
+            host=device.host,
+            port=_whole(asked, "access_port") or DEFAULT_PORT,
+            username=device.username,
+            password=password,
+            channels=tuple(sorted(numbered, key=lambda each: (each[1] is None, each[1] or 0))),
+        )
 
     async def control_for(self, channel_id: str) -> ControlAddress | None:
         """None: that the camera speaks ONVIF stands nowhere. A sweep's import writes it into the

@@ -46,6 +46,7 @@ class DeviceCases(AreaCases):
                 port=draft.port,
                 username=draft.username or None,
                 max_dials=draft.max_dials,
+                listen_to_events=draft.listen_to_events,
             )
         )
         async with self._units.begin(by) as unit:
@@ -66,6 +67,7 @@ class DeviceCases(AreaCases):
                     port=changes.get("port", device.port),
                     username=changes.get("username", device.username) or None,
                     max_dials=changes.get("max_dials", device.max_dials),
+                    listen_to_events=changes.get("listen_to_events", device.listen_to_events),
                 )
             )
             await unit.tx.devices.update(device)

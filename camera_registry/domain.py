@@ -119,6 +119,7 @@ class Device:
     username: str | None = None
     has_password: bool = False  # the password itself lies sealed in the store
     max_dials: int = 4  # streams we may pull from it at once
+    listen_to_events: bool = False  # what it says by itself (motion, an input) is asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,6 +286,7 @@ class EventKind(StrEnum):
     REMOVED = "channel.removed"
     ONLINE = "channel.online"
     OFFLINE = "channel.offline"
+    DEVICE_EVENT = "device_event"
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ class DeviceDraft:
     username: str | None = None
     password: Secret | None = None
     max_dials: int = 4
+    listen_to_events: bool = False
 
 
 class DeviceChanges(TypedDict, total=False):
@@ -44,6 +45,7 @@ class DeviceChanges(TypedDict, total=False):
     username: str | None
     password: Secret | None  # None takes the password away
     max_dials: int
+    listen_to_events: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,7 @@ from streamhub.api.services import Services
 from streamhub.delivery import Delivery, DeliverySettings
 from streamhub.discovery import Discovery
 from streamhub.events.couriers import Couriers, sender_maker
+from streamhub.events.devices import DeviceEars
 from streamhub.events.hub import EventHub
 from streamhub.inspection import Inspector, Tools
 from streamhub.media.contract import CoreUnavailable, MediaCore
@@ -217,7 +218,7 @@ async def _build(
     couriers = Couriers(webhooks, facts, sender_maker(allow_local=allow_local))
     events = EventHub(store, facts)
 
-    delivery = discovery = steering = None
+    delivery = discovery = steering = ears = None
     if with_media:
         discovery = Discovery(store, vault, imports)
         await discovery.start()
@@ -239,6 +240,11 @@ async def _build(
         await keeper.start(delivery.oldest_view)
         stack.push_async_callback(keeper.stop)
         await _tell_outward(stack, facts, events, couriers)
+        ears = DeviceEars(registry, facts, events.device_said)
+        await ears.start()
+        stack.push_async_callback(ears.stop)
+        facts.on_change(ears.facts_changed)
+        metrics.add_figures(ears.figures)
         metrics.add_figures(couriers.figures)
         metrics.add_figures(delivery.figures)
         metrics.add_figures(lambda: _core_figures(core))
@@ -291,6 +297,7 @@ async def _build(
         delivery=delivery,
         discovery=discovery,
         steering=steering,
+        ears=ears,
         now=utc_now,
         forms_dir=forms_dir,
     )

@@ -76,6 +76,7 @@ def device_payload(device: Device) -> dict[str, Any]:
         "port": device.port,
         "username": device.username,
         "max_dials": device.max_dials,
+        "listen_to_events": device.listen_to_events,
     }
 
 

@@ -35,6 +35,7 @@ _DEVICE_COLUMNS = (
     _D.port,
     _D.username,
     _D.max_dials,
+    _D.listen_to_events,
     _D.password_sealed.is_not(None).label("has_password"),
 )
 _STOREY = {kind.value: storey for storey, kind in enumerate(AreaKind)}
@@ -117,6 +118,12 @@ class SqlDevices(Repo):
             left -= {row.device_id for row in rows}
         return left
 
+    async def listened(self) -> list[Device]:
+        rows = await self._tx.rows(
+            select(*_DEVICE_COLUMNS).where(_D.listen_to_events.is_(True)).order_by(_D.id)
+        )
+        return [device_from(row) for row in rows]
+
     async def sealed_password(self, device_id: str) -> bytes | None:
         row = await self._tx.one(select(_D.password_sealed).where(_D.id == device_id))
         return row.password_sealed if row else None
@@ -179,6 +186,12 @@ class SqlChannels(Repo):
 
     async def by_areas(self, area_ids: Collection[str]) -> list[Channel]:
         return await self._among(_C.area_id, area_ids)
+
+    async def by_device(self, device_id: str) -> list[Channel]:
+        rows = await self._tx.rows(
+            select(schema.channels).where(_C.device_id == device_id).order_by(_C.code)
+        )
+        return [channel_from(row) for row in rows]
 
     async def by_main_urls(self, urls: Collection[str]) -> list[Channel]:
         return await self._among(_C.main_url, urls)

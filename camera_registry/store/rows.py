@@ -71,7 +71,14 @@ def area_values(area: Area) -> dict[str, Any]:
 
 def device_from(row: AnyRow) -> Device:
     return Device(
-        row.id, row.name, row.host, row.port, row.username, bool(row.has_password), row.max_dials
+        row.id,
+        row.name,
+        row.host,
+        row.port,
+        row.username,
+        bool(row.has_password),
+        row.max_dials,
+        row.listen_to_events,
     )
 
 
@@ -83,6 +90,7 @@ def device_values(device: Device) -> dict[str, Any]:
         "port": device.port,
         "username": device.username,
         "max_dials": device.max_dials,
+        "listen_to_events": device.listen_to_events,
     }
 
 

@@ -123,6 +123,7 @@ devices = Table(
     Column("username", String(256), nullable=True),
     Column("password_sealed", LargeBinary, nullable=True),  # see vault.py
     Column("max_dials", Integer, nullable=False),
+    Column("listen_to_events", Boolean, nullable=False, server_default=false()),
     Index(None, "name", "id"),
     Index(None, "host", "port"),
 )

@@ -25,6 +25,7 @@ from gateways.onvif.describe import (
     StreamDescription,
     describe,
     find_services,
+    list_sources,
 )
 from gateways.onvif.discovery import Match, discover, discover_host
 from gateways.onvif.errors import (
@@ -36,6 +37,7 @@ from gateways.onvif.errors import (
     SweepInvalid,
     Unreachable,
 )
+from gateways.onvif.event_kinds import classify, picture_of
 from gateways.onvif.events import Event, listen
 from gateways.onvif.find_ptz import NoPtz, PtzProfile, find_ptz
 from gateways.onvif.hold_to_move import HOLD_S, Velocity
@@ -82,11 +84,14 @@ __all__ = [
     "TryLedger",
     "Unreachable",
     "Velocity",
+    "classify",
     "describe",
     "discover",
     "discover_host",
     "find_ptz",
     "find_services",
+    "list_sources",
     "listen",
+    "picture_of",
     "sweep",
 ]

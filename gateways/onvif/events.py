@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import uuid
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
@@ -40,13 +41,15 @@ async def listen(
     url: str,
     *,
     on_error: Callable[[OnvifError], None] | None = None,
+    on_begin: Callable[[], None] | None = None,
     now: UtcNow = utc_now,
 ) -> AsyncGenerator[Event, None]:
     """Events of the device whose event service is at `url`, until the iteration is closed.
 
     Close it (`aclose()`, or `contextlib.aclosing`): only then is the subscription given back. What
     fails is told to `on_error` and tried again after a while, but for a refused password, which
-    raises `AuthRefused`. Uses a client of its own, so that long polls delay nobody.
+    raises `AuthRefused`; `on_begin` hears of each subscription. Uses a client of its own, so that
+    long polls delay nobody.
     """
     listener = _Listener(client.another(), url)
     loop = asyncio.get_running_loop()
@@ -66,6 +69,8 @@ async def listen(
                 if on_error is not None:
                     on_error(error)
                 continue
+            if step is Step.CREATE and on_begin is not None:
+                on_begin()
             if step is Step.PULL:
                 received_at = now()
                 for notification in wire.read_notifications(answer):
@@ -78,7 +83,7 @@ class _Listener:
     def __init__(self, client: DeviceClient, url: str) -> None:
         self.client = client
         self.url = url
-        self.point = PullPoint()
+        self.point = PullPoint(random.random)
         self.creating: asyncio.Task[etree._Element] | None = None
 
     async def begin(self, step: Step) -> etree._Element:

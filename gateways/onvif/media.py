@@ -52,6 +52,7 @@ class MediaProfile:
     name: str
     media2: bool
     source_token: str
+    source_config_token: str
     source_name: str
     encoder_token: str
     encoding: str
@@ -70,13 +71,16 @@ class MediaProfile:
 
 @dataclass(frozen=True, slots=True)
 class SourceProfiles:
-    """The profiles of one video source: `main` has the most pixels, `sub` comes next."""
+    """The profiles of one video source: `main` has the most pixels, `sub` comes next.
+
+    `config_tokens`: of its configurations, by which some firmwares name it in events."""
 
     source_token: str
     name: str
     main: MediaProfile
     sub: MediaProfile | None
     ptz_profile_token: str | None
+    config_tokens: frozenset[str]
 
 
 def get_stream_uri(profile: MediaProfile) -> Operation:
@@ -148,7 +152,8 @@ def by_source(
             (o.token for o in (main, *listed) if o.has_ptz and o.source_token == token), None
         )
         name = next((one.source_name for one in group if one.source_name), main.name)
-        sources.append(SourceProfiles(token, name, main, sub, ptz))
+        configs = frozenset(o.source_config_token for o in listed if o.source_token == token)
+        sources.append(SourceProfiles(token, name, main, sub, ptz, configs))
     return sources
 
 
@@ -179,6 +184,7 @@ def _profile(element: etree._Element, media2: bool) -> MediaProfile | None:
         name=quoted(text_of(element, "Name")),
         media2=media2,
         source_token=source_token,
+        source_config_token=attribute(source, "token"),
         source_name=_told_name(text_of(source, "Name")),
         encoder_token=attribute(encoder, "token"),
         encoding=_encoding(text_of(encoder, "Encoding")),

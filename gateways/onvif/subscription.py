@@ -7,6 +7,7 @@ are not believed: what counts is when we asked.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from html import escape
@@ -194,7 +195,9 @@ class PullPoint:
     In: `done` or `failed` for the step that `poll` gave, `close`. Out: `poll`, `timeout`, `over`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, jitter: Callable[[], float] = lambda: 1.0) -> None:
+        """`jitter` in [0, 1] spreads a pause over its upper half."""
+        self._jitter = jitter
         self._subscription: Subscription | None = None
         self._renewed_at = 0.0
         self._not_before = 0.0
@@ -267,4 +270,4 @@ class PullPoint:
         self._letting_go = False
         self._renew_refused = False
         wait_s = RETRY_S[min(self._failures, len(RETRY_S)) - 1] if self._failures else 0.0
-        self._not_before = now + wait_s
+        self._not_before = now + wait_s * (1.0 + self._jitter()) / 2.0

@@ -13,7 +13,7 @@ from streamhub.access.principal import Action
 
 from .paging import DEFAULT_LIMIT, Cursor, Limit
 from .rights import requires, the_district
-from .services import Provided
+from .services import Provided, Services
 
 router = APIRouter(prefix="/api/v1/devices", tags=["devices"])
 
@@ -28,6 +28,10 @@ class DeviceOut(BaseModel):
     username: str | None
     has_password: bool
     max_dials: int = Field(description="Streams that may be pulled from it at once.")
+    listen_to_events: bool = Field(description="What it says by itself is asked for (ONVIF).")
+    events_state: str | None = Field(
+        description="`listening`, `waiting`, or the code of what is wrong; null: not listened to."
+    )
 
 
 class DeviceList(BaseModel):
@@ -43,6 +47,7 @@ class DeviceCreate(BaseModel):
     username: str | None = None
     password: SecretStr | None = None
     max_dials: int = 4
+    listen_to_events: bool = False
 
 
 class DevicePatch(BaseModel):
@@ -52,6 +57,7 @@ class DevicePatch(BaseModel):
     username: str | None = None
     password: SecretStr | None = Field(default=None, description="null takes it away.")
     max_dials: int | None = None
+    listen_to_events: bool | None = None
 
 
 @router.get("")
@@ -63,7 +69,7 @@ async def list_devices(
     cursor: Cursor = None,
 ) -> DeviceList:
     page = await services.registry.list_devices(q=q, limit=limit, cursor=cursor)
-    items = [_out(row) for row in page.items]
+    items = [_out(services, row) for row in page.items]
     return DeviceList(items=items, next_cursor=page.next_cursor, total=page.total)
 
 
@@ -77,7 +83,8 @@ async def create_device(
     draft = DeviceDraft(**body.model_dump(exclude={"password"}), password=_secret(body.password))
 
     async def create() -> DeviceOut:
-        return _out(await services.registry.create_device(draft, permit.principal.actor()))
+        made = await services.registry.create_device(draft, permit.principal.actor())
+        return _out(services, made)
 
     return await services.idempotency.once(
         idempotency_key, subject_id=permit.subject_id, route="devices", body=body, create=create
@@ -86,7 +93,7 @@ async def create_device(
 
 @router.get("/{device_id}")
 async def get_device(services: Provided, permit: Manages, device_id: str) -> DeviceOut:
-    return _out(await services.registry.get_device(device_id))
+    return _out(services, await services.registry.get_device(device_id))
 
 
 @router.patch("/{device_id}")
@@ -106,7 +113,10 @@ async def update_device(
         changes["port"] = body.port
     if body.max_dials is not None:
         changes["max_dials"] = body.max_dials
-    return _out(await services.registry.update_device(device_id, changes, permit.principal.actor()))
+    if body.listen_to_events is not None:
+        changes["listen_to_events"] = body.listen_to_events
+    by = permit.principal.actor()
+    return _out(services, await services.registry.update_device(device_id, changes, by))
 
 
 @router.delete("/{device_id}", status_code=204)
@@ -119,7 +129,7 @@ def _secret(given: SecretStr | None) -> Secret | None:
     return None if given is None else Secret(given.get_secret_value())
 
 
-def _out(row: Device) -> DeviceOut:
+def _out(services: Services, row: Device) -> DeviceOut:
     return DeviceOut(
         id=row.id,
         name=row.name,
@@ -128,4 +138,6 @@ def _out(row: Device) -> DeviceOut:
         username=row.username,
         has_password=row.has_password,
         max_dials=row.max_dials,
+        listen_to_events=row.listen_to_events,
+        events_state=None if services.ears is None else services.ears.state_of(row.id),
     )

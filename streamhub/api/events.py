@@ -8,6 +8,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Header, Query
 from fastapi.responses import StreamingResponse
 
+from camera_registry.domain import EventKind
 from streamhub.access.policy import Scope
 from streamhub.access.principal import Action, Principal
 from streamhub.events.hub import Place, Told
@@ -40,7 +41,8 @@ async def events(
     ] = MAX_STREAM_S,
 ) -> StreamingResponse:
     """`channel.added`, `channel.changed`, `channel.removed`, `channel.online`, `channel.offline`
-    of the channels one may list, and `resync`: something was missed, read the lists anew.
+    of the channels one may list; `device_event`, what its device says of a channel, of those that
+    one may watch; and `resync`: something was missed, read the lists anew.
 
     `Last-Event-ID` goes on where a stream ended. A listener that is too slow is told `resync` and
     the stream ends.
@@ -97,10 +99,13 @@ async def _stream(
 
 def _seen(services: Services, who: Principal, told: list[Told], place: Place) -> str:
     """What the listener may know of these events now; whatever they were, it is at `place` then."""
-    scope = services.guard.scope(who, Action.LIST)
+    may_list = services.guard.scope(who, Action.LIST).shows
+    # What a device sees, or hears at its inputs, is as the picture itself.
+    may_watch = services.guard.scope(who, Action.LIVE).shows
     lines = []
     for each in told:
-        event = each.event.seen_by(scope.shows)
+        is_of_picture = each.event.kind is EventKind.DEVICE_EVENT
+        event = each.event.seen_by(may_watch if is_of_picture else may_list)
         if event is not None:
             data = json.dumps(event.body(), ensure_ascii=False, separators=(",", ":"))
             lines.append(_text(event.kind.value, data, each.place))

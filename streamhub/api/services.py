@@ -36,6 +36,7 @@ from streamhub.access.tickets import Tickets
 from streamhub.delivery import Delivery
 from streamhub.discovery import Discovery
 from streamhub.events.couriers import Couriers
+from streamhub.events.devices import DeviceEars
 from streamhub.events.hub import EventHub
 from streamhub.inspection import Inspector
 from streamhub.oidc.flow import OidcSignIn
@@ -81,6 +82,7 @@ class Services:
     delivery: Delivery | None
     discovery: Discovery | None
     steering: Steering | None
+    ears: DeviceEars | None
     now: Callable[[], datetime]
     forms_dir: Path | None = None  # the site's own templates and vendors
     audit_exports: int = 0  # that are being made

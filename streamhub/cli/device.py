@@ -1,4 +1,4 @@
-"""`streamhub device list|rotate-passwords`."""
+"""`streamhub device list|listen|rotate-passwords`."""
 
 from __future__ import annotations
 
@@ -30,8 +30,27 @@ def list_devices(
 ) -> None:
     """List devices."""
     rows = run(lambda api: api.all("/api/v1/devices", limit=limit, q=q))
-    columns = ("id", "name", "host", "port", "username", "has_password", "max_dials")
+    columns = (
+        *("id", "name", "host", "port", "username", "has_password", "max_dials"),
+        "events_state",
+    )
     show_rows(rows, columns, as_json=as_json)
+
+
+@app.command("listen")
+def listen(
+    devices: Annotated[list[str], typer.Argument(metavar="ID...", help="Of `device list`.")],
+    off: Annotated[bool, typer.Option("--off", help="Ask no longer.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Ask devices for what they say by themselves: motion, tampering, inputs (ONVIF)."""
+
+    async def work(api: Api) -> list[dict[str, Any]]:
+        body = {"listen_to_events": not off}
+        return [await api.call("PATCH", f"/api/v1/devices/{each}", body=body) for each in devices]
+
+    columns = ("id", "name", "host", "listen_to_events", "events_state")
+    show_rows(run(work), columns, as_json=as_json)
 
 
 @app.command("rotate-passwords")

@@ -1,9 +1,10 @@
 """Gathers what is told outward of channels, and hands it to listeners and to the webhooks.
 
 Changes of channels come from their versions in the store, online and offline from the routes of
-this process. A place in the stream (`Place`) is the last version told, and the number of the last
-online or offline told by this process: what came after it can be found again, the versions in the
-store, the others among the newest RECENT of this process.
+this process, and what devices say from those that are listened to. A place in the stream (`Place`)
+is the last version told, and the number of the last of the others told by this process: what came
+after it can be found again, the versions in the store, the others among the newest RECENT of this
+process.
 """
 
 from __future__ import annotations
@@ -21,7 +22,13 @@ from typing import Final
 
 import structlog
 
-from camera_registry.channel_events import ChannelEvent, of_state, of_version
+from camera_registry.channel_events import (
+    ChannelEvent,
+    DeviceEvent,
+    of_device,
+    of_state,
+    of_version,
+)
 from camera_registry.store.contract import Store
 from streamhub.access.facts import FactsSource
 from streamhub.access.facts_cache import FactsChange
@@ -134,7 +141,7 @@ class EventHub:
         # owned
         self._presence = presence or Presence()
         self._place = Place(0, secrets.token_hex(4), 0)
-        self._recent: deque[Told] = deque(maxlen=RECENT)  # online and offline
+        self._recent: deque[Told] = deque(maxlen=RECENT)  # what has no version
         self._listeners: set[Listener] = set()
         self._follower: Follower | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -183,6 +190,12 @@ class EventHub:
         """How it stands with a stream now."""
         self._presence.route_changed(self._clock(), route)
         self._tell_states()
+
+    def device_said(self, channel_id: str, said: DeviceEvent, at: datetime) -> None:
+        """A channel's device has said something of it, which came at `at`."""
+        channel = self._facts.current.channel(channel_id)
+        if channel is not None:
+            self._tell_now([of_device(channel, said, at)])
 
     # --- listeners --------------------------------------------------------------------------------
 
@@ -282,20 +295,26 @@ class EventHub:
         self._tell_states()
 
     def _tell_states(self) -> None:
-        told = []
+        events = []
         while (telling := self._presence.poll()) is not None:
             event = self._event_of(telling)
-            if event is None:
-                continue
+            if event is not None:
+                events.append(event)
+        self._tell_now(events)
+        self._set_timer()
+
+    def _tell_now(self, events: Sequence[ChannelEvent]) -> None:
+        """What has no version."""
+        told = []
+        for event in events:
             place = self._place
             self._place = Place(place.version, place.epoch, place.number + 1)
             told.append(Told(event, self._place))
         if told:
             self._recent.extend(told)
             self._tell(told)
-            self._untold.extend(each.event for each in told)
+            self._untold.extend(events)
             self._wake.set()
-        self._set_timer()
 
     def _event_of(self, telling: Telling) -> ChannelEvent | None:
         channel = self._facts.current.channel(telling.channel_id)

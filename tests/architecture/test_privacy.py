@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from gateways.onvif import Notification, classify
 from streamhub.app import build_app
 from streamhub.settings import Settings
 
@@ -87,6 +88,39 @@ def test_no_code_calls_a_detector_of_the_picture_library() -> None:
             if _CALLS.search(file.read_text(encoding="utf-8")):
                 found.append(str(file.relative_to(ROOT)))
     assert found == []
+
+
+@pytest.mark.parametrize(
+    "topic",
+    [
+        "RuleEngine/FaceDetector/Face",
+        "RuleEngine/MyRuleDetector/FaceDetect",
+        "RuleEngine/MyRuleDetector/PeopleDetect",
+        "RuleEngine/MyRuleDetector/VehicleDetect",
+        "RuleEngine/Recognition/Face",
+        "RuleEngine/Recognition/LicensePlate",
+        "RuleEngine/LicensePlateDetector/Plate",
+        "RuleEngine/CountAggregation/Counter",
+        "RuleEngine/FieldDetector/ObjectsInside",
+        "RuleEngine/LineDetector/Crossed",
+        "RuleEngine/ObjectDetection/People",
+        "VideoAnalytics/FaceDetection",
+        "VideoSource/MotionAlarm/People",
+    ],
+)
+def test_what_a_camera_recognises_is_not_told_on(topic: str) -> None:
+    state = dict.fromkeys(("State", "IsMotion", "IsInside", "IsFace", "Value"), "true")
+    said = Notification(topic, "Changed", {"Source": "1"}, {}, {**state, "Plate": "x"}, "")
+    assert classify(said) is None
+
+
+def test_of_what_is_told_on_no_object_and_no_likeness_goes_along() -> None:
+    data = {"State": "true", "ObjectId": "17", "ClassTypes": "Human", "Likelihood": "0.9"}
+    source = {"Source": "1", "Rule": "People at the gate"}
+    said = classify(Notification("VideoSource/MotionAlarm", "Changed", source, {}, data, ""))
+    assert said is not None
+    assert said.source == {"Source": "1"}
+    assert set(said.body()) == {"kind", "active", "topic", "source", "device_time"}
 
 
 @pytest.mark.parametrize("document", ["README.md", "docs/security.md", "CONTRIBUTING.md"])

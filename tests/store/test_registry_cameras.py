@@ -161,6 +161,43 @@ async def test_devices_change_and_lose_their_password(registry: Registry, by: Ac
         await registry.get_device(device.id)
 
 
+async def test_a_device_that_is_listened_to_says_where_and_whose_pictures_are_whose(
+    registry: Registry, by: Actor
+) -> None:
+    area = await registry.create_area(AreaDraft(None, "district", "110112", "通州"), by)
+    ids = []
+    for number, facts in (
+        (1, {}),
+        (2, {"channel_number": "1", "protocol": "ONVIF", "access_port": "8080"}),
+        (3, {"channel_number": "2"}),
+    ):
+        draft = ChannelDraft(
+            code=f"1101120011131{number:07d}",
+            name=f"路口{number}",
+            area_id=area.id,
+            device_class="police_hd",
+            main_url=f"rtsp://ops:s3cret@192.0.2.10/cam/{number}",
+            facts=facts,
+        )
+        ids.append((await registry.create_channel(draft, by)).id)
+    [device] = (await registry.list_devices()).items
+    assert await registry.listened_devices() == []
+    assert await registry.events_of(device.id) is None
+    await registry.update_device(device.id, {"listen_to_events": True}, by)
+    assert await registry.listened_devices() == [device.id]
+    where = await registry.events_of(device.id)
+    assert where is not None
+    assert (where.host, where.port, where.username) == ("192.0.2.10", 8080, "ops")
+    assert where.password == Secret("s3cret")
+    unnumbered, first, second = ids
+    assert [where.channel_at(place) for place in (0, 1, 2, None)] == [first, second, None, first]
+    for channel_id in (unnumbered, second):
+        await registry.delete_channel(channel_id, by)
+    alone = await registry.events_of(device.id)
+    assert alone is not None
+    assert alone.channel_at(7) == first, "the only one it has"
+
+
 async def test_bad_channels_are_refused_by_field_and_code(registry: Registry, by: Actor) -> None:
     _, one, _, _ = await areas(registry, by)
     await registry.create_channel(draft(one, 1), by)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from camera_registry import webhooks as hooks
-from camera_registry.channel_events import of_state
+from camera_registry.channel_events import DeviceEvent, Said, of_device, of_state
 from camera_registry.domain import Actor, Area, ChangeKind, Channel, Delivery, DeliveryState
 from camera_registry.drafts import AreaDraft, ChannelDraft
 from camera_registry.errors import Conflict, NotFound, ValidationFailed, VaultKeyMissing
@@ -130,6 +130,29 @@ async def test_versions_wait_where_they_are_when_a_queue_is_full(
     await webhooks.settle(seqs, [])
     left = await queue(webhooks, webhook.id)
     assert [brief(body) for body in left] == [("channel.added", f"路口{n}") for n in (3, 4)]
+
+
+async def test_what_a_device_says_goes_to_who_asked_for_it(
+    webhooks: Webhooks, registry: Registry, by: Actor
+) -> None:
+    one, _ = await place(registry, by)
+    channel = await camera(registry, one, 1, by)
+    asked, _ = await webhooks.create(WebhookDraft(URL, kinds=["device_event"]), by)
+    await webhooks.create(WebhookDraft(URL, kinds=["channel.offline"]), by)
+    topic, source = "Device/Trigger/DigitalInput", {"InputToken": "1"}
+    said = DeviceEvent(Said.DIGITAL_INPUT, True, topic, source, "2026-11-27T08:00:00Z")
+    event = of_device(channel, said, utc_now())
+    assert await webhooks.queue_events([event], registry.tree) == {asked.id}
+    [body] = await queue(webhooks, asked.id)
+    assert body["type"] == "device_event"
+    assert body["data"]["channel"]["id"] == channel.id
+    assert body["data"]["device_event"] == {
+        "kind": "digital_input",
+        "active": True,
+        "topic": topic,
+        "source": source,
+        "device_time": "2026-11-27T08:00:00Z",
+    }
 
 
 async def test_a_webhook_that_was_off_is_not_told_what_it_missed(

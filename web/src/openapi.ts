@@ -783,7 +783,8 @@ export interface paths {
         /**
          * Events
          * @description `channel.added`, `channel.changed`, `channel.removed`, `channel.online`, `channel.offline`
-         *     of the channels one may list, and `resync`: something was missed, read the lists anew.
+         *     of the channels one may list; `device_event`, what its device says of a channel, of those that
+         *     one may watch; and `resync`: something was missed, read the lists anew.
          *
          *     `Last-Event-ID` goes on where a stream ended. A listener that is too slow is told `resync` and
          *     the stream ends.
@@ -3111,6 +3112,11 @@ export interface components {
             /** Host */
             readonly host: string;
             /**
+             * Listen To Events
+             * @default false
+             */
+            readonly listen_to_events?: boolean;
+            /**
              * Max Dials
              * @default 4
              */
@@ -3163,12 +3169,22 @@ export interface components {
         };
         /** DeviceOut */
         readonly DeviceOut: {
+            /**
+             * Events State
+             * @description `listening`, `waiting`, or the code of what is wrong; null: not listened to.
+             */
+            readonly events_state: string | null;
             /** Has Password */
             readonly has_password: boolean;
             /** Host */
             readonly host: string;
             /** Id */
             readonly id: string;
+            /**
+             * Listen To Events
+             * @description What it says by itself is asked for (ONVIF).
+             */
+            readonly listen_to_events: boolean;
             /**
              * Max Dials
              * @description Streams that may be pulled from it at once.
@@ -3185,6 +3201,8 @@ export interface components {
         readonly DevicePatch: {
             /** Host */
             readonly host?: string | null;
+            /** Listen To Events */
+            readonly listen_to_events?: boolean | null;
             /** Max Dials */
             readonly max_dials?: number | null;
             /** Name */
@@ -3227,7 +3245,7 @@ export interface components {
          * @description What is told outward of a channel: by webhooks and by the stream of events.
          * @enum {string}
          */
-        readonly EventKind: "channel.added" | "channel.changed" | "channel.removed" | "channel.online" | "channel.offline";
+        readonly EventKind: "channel.added" | "channel.changed" | "channel.removed" | "channel.online" | "channel.offline" | "device_event";
         /** ExplanationOut */
         readonly ExplanationOut: {
             readonly action: components["schemas"]["Action"];

@@ -40,6 +40,7 @@ def test_a_profile_of_media_is_read() -> None:
         name="mainStream",
         media2=False,
         source_token="VideoSource_1",
+        source_config_token="VSC_VideoSource_1",
         source_name="",  # nobody named it
         encoder_token="VideoEncoder_1",
         encoding="H264",
