@@ -59,7 +59,7 @@ from streamhub.events.couriers import Couriers, sender_maker
 from streamhub.events.devices import DeviceEars
 from streamhub.events.hub import EventHub
 from streamhub.inspection import Inspector, Tools
-from streamhub.media.contract import CoreUnavailable, MediaCore
+from streamhub.media.contract import CoreUnavailable, IdentityRefused, MediaCore
 from streamhub.media.fake import FakeCore
 from streamhub.media.pump import EventPump
 from streamhub.media.pycore import open_pycore
@@ -340,6 +340,7 @@ async def _deliver(
             max_bps=None if max_mbps is None else round(max_mbps * 1e6),
             max_rtsp_views_per_subject=settings.rtsp.max_views_per_subject,
             rtsp_advertise=settings.rtsp.advertise,
+            rtsps_advertise=settings.rtsp.tls_advertise,
         ),
     )
     await delivery.start()
@@ -361,10 +362,10 @@ async def _tell_outward(
 
 
 def _core(settings: Settings, rtsp_key: bytes | None = None) -> MediaCore:
-    if settings.rtsp.listen is not None and settings.media.core != "native":
+    if settings.rtsp.is_on and settings.media.core != "native":
         raise CoreUnavailable(
-            f"The {settings.media.core} core has no RTSP door: unset STREAMHUB_RTSP__LISTEN, or "
-            "set STREAMHUB_MEDIA__CORE=native."
+            f"The {settings.media.core} core has no RTSP door: unset STREAMHUB_RTSP__LISTEN and "
+            "STREAMHUB_RTSP__TLS_LISTEN, or set STREAMHUB_MEDIA__CORE=native."
         )
     if settings.media.core == "fake":
         return FakeCore()
@@ -380,15 +381,23 @@ def _core(settings: Settings, rtsp_key: bytes | None = None) -> MediaCore:
     host = settings.media.udp_host
     if ":" in host:
         host = f"[{host}]"
-    return NativeCore(
-        udp_bind=f"{host}:{settings.media.udp_port}",
-        tcp_port=settings.media.tcp_port if settings.media.tcp else None,
-        advertise=settings.media.advertise,
-        shards=settings.media.shard_count,
-        remb=settings.media.remb,
-        rtsp_listen=settings.rtsp.listen,
-        rtsp_key=rtsp_key,
-    )
+    try:
+        return NativeCore(
+            udp_bind=f"{host}:{settings.media.udp_port}",
+            tcp_port=settings.media.tcp_port if settings.media.tcp else None,
+            advertise=settings.media.advertise,
+            shards=settings.media.shard_count,
+            remb=settings.media.remb,
+            rtsp_listen=settings.rtsp.listen,
+            rtsp_key=rtsp_key,
+            rtsps_listen=settings.rtsp.tls_listen,
+            rtsps_identity=settings.http.read_tls() if settings.rtsp.tls_listen else None,
+        )
+    except IdentityRefused as error:
+        raise CoreUnavailable(
+            f"The RTSP door can't use {settings.http.tls_certificate} and "
+            f"{settings.http.tls_key}: {error}; correct them, or unset STREAMHUB_RTSP__TLS_LISTEN."
+        ) from None
 
 
 def _core_figures(core: MediaCore) -> dict[str, int | float]:

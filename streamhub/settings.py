@@ -61,6 +61,12 @@ class HttpSettings(BaseModel):
             raise ValueError("tls_certificate and tls_key are given together")
         return self
 
+    def read_tls(self) -> tuple[bytes, bytes] | None:
+        """Certificate and key as they are in their files (PEM); None without. Raises OSError."""
+        if self.tls_certificate is None or self.tls_key is None:
+            return None
+        return self.tls_certificate.read_bytes(), self.tls_key.read_bytes()
+
 
 def _database_url(value: object) -> Secret | None:
     if value is None or isinstance(value, Secret):
@@ -140,19 +146,26 @@ class MediaSettings(BaseModel):
 
 class RtspSettings(BaseModel):
     """The RTSP door for sub-platforms' own players and recorders: off unless it is told where to
-    listen. What it sends is not encrypted."""
+    listen. `listen` is in the clear; `tls_listen` speaks TLS, with the web API's certificate."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     # Address and port, such as 127.0.0.1:8554; the port 0 takes any.
     listen: str | None = None
+    tls_listen: str | None = None
     # How clients reach it, where that differs: a host or an address, alone or with a port.
     advertise: str | None = None
+    # The same for TLS; left out, it is `advertise` without its port.
+    tls_advertise: str | None = None
     # No ticket holds for longer, whatever is asked for.
     ticket_max_s: int = Field(default=24 * 3600, ge=1, le=366 * 24 * 3600)
     max_views_per_subject: int = Field(default=64, ge=1, le=4000)
 
-    @field_validator("listen")
+    @property
+    def is_on(self) -> bool:
+        return self.listen is not None or self.tls_listen is not None
+
+    @field_validator("listen", "tls_listen")
     @classmethod
     def _listens(cls, listen: str | None) -> str | None:
         if listen is not None:
@@ -272,6 +285,12 @@ class Settings(BaseSettings):
     audit: AuditSettings = AuditSettings()
     log: LogSettings = LogSettings()
 
+    @model_validator(mode="after")
+    def _tls_has_a_certificate(self) -> Self:
+        if self.rtsp.tls_listen is not None and self.http.tls_certificate is None:
+            raise ValueError("rtsp.tls_listen needs http.tls_certificate and http.tls_key")
+        return self
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -343,8 +362,7 @@ def load_settings(**overrides: Any) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise SettingsError(f"Setting {where}: {first['msg']}; correct it and start again.") from (
-            None
-        )
+        named = f"Setting {where}: " if where else ""  # or it is about several
+        raise SettingsError(f"{named}{first['msg']}; correct it and start again.") from None
     except ValueError as error:
         raise SettingsError(f"The settings file can't be read: {error}.") from None

@@ -30,6 +30,7 @@ class WantedTicket(BaseModel):
 
 class TicketStream(BaseModel):
     profile: str
+    encrypted: bool = Field(description="By TLS (rtsps). Where there is one, it comes first.")
     url: str = Field(description="With the ticket: a secret.")
     address: str = Field(description="Without it, for who stores user name and password apart.")
 
@@ -52,10 +53,12 @@ async def issue_ticket(
     """A ticket to watch this channel by RTSP, until `expires_at` at the longest: no longer than the
     grant, nor than the setting `rtsp.ticket_max_s`. Who has the URL has the picture. What it is
     asked for goes into the rows of its views."""
-    place = services.doors().rtsp_place(request.url.hostname or "127.0.0.1")
-    if place is None:
+    places = services.doors().rtsp_places(request.url.hostname or "127.0.0.1")
+    if not places:
         raise Problem(
-            409, "rtsp_off", "This service has no RTSP door; its administrator sets rtsp.listen."
+            409,
+            "rtsp_off",
+            "This service has no RTSP door; its administrator sets rtsp.tls_listen or rtsp.listen.",
         )
     profiles = tuple(dict.fromkeys(wanted.profiles))
     row = services.facts.current.channel(permit.channel_id)
@@ -85,14 +88,21 @@ async def issue_ticket(
             },
         )
     text = ticket.text.reveal()
-    addresses = {each: f"rtsp://{place}/{permit.channel_id}/{each}" for each in profiles}
+    addresses = [
+        (each, f"{place}/{permit.channel_id}/{each}") for each in profiles for place in places
+    ]
     return TicketOut(
         id=ticket.id,
         expires_at=ticket.expires_at,
         username=USERNAME,
         password=text,
         streams=[
-            TicketStream(profile=each, url=f"{address}?ticket={text}", address=address)
-            for each, address in addresses.items()
+            TicketStream(
+                profile=each,
+                encrypted=address.startswith("rtsps:"),
+                url=f"{address}?ticket={text}",
+                address=address,
+            )
+            for each, address in addresses
         ],
     )

@@ -32,7 +32,7 @@ class ViewReception(BaseModel):
     jitter_ms: float
     rtt_ms: float
     retransmitted: int = Field(description="Packets sent again because the viewer lacked them.")
-    transport: Literal["udp", "tcp", "rtsp"]
+    transport: Literal["udp", "tcp", "rtsp", "rtsps"]
     estimated_bps: int | None = Field(
         description="What the way takes by the viewer's estimate; needs the setting media.remb."
     )

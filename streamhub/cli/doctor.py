@@ -206,22 +206,33 @@ def check_tcp_port(settings: Settings) -> Finding:
 
 def check_rtsp_port(settings: Settings) -> Finding:
     listen = settings.rtsp.listen
-    if listen is None:
-        return Finding("RTSP port", "ok", "switched off")
-    host, port = split_listen(listen)
-    if not _running_service(settings):
-        env = "STREAMHUB_RTSP__LISTEN"
-        free = _check_port("RTSP port", socket.SOCK_STREAM, host, port, env)
-        if free.status != "ok":
-            return free
-    if not ip_address(host).is_loopback:
+    found = _check_listen(settings, "RTSP port", listen, "STREAMHUB_RTSP__LISTEN")
+    if listen is not None and found.status == "ok" and not _is_loopback(split_listen(listen)[0]):
         return Finding(
             "RTSP port",
             "warn",
             f"{listen}: beyond this machine, and RTSP is not encrypted",
-            "Let only sub-platforms' networks reach it (a firewall, a VPN); see docs/rtsp.md.",
+            "Set rtsp.tls_listen in its place, or let only sub-platforms' networks reach it (a "
+            "firewall, a VPN); see docs/rtsp.md.",
         )
-    return Finding("RTSP port", "ok", listen)
+    return found
+
+
+def check_rtsps_port(settings: Settings) -> Finding:
+    # Its certificate is the web API's, which is looked at there.
+    listen = settings.rtsp.tls_listen
+    return _check_listen(settings, "RTSP port (TLS)", listen, "STREAMHUB_RTSP__TLS_LISTEN")
+
+
+def _check_listen(settings: Settings, name: str, listen: str | None, env: str) -> Finding:
+    if listen is None:
+        return Finding(name, "ok", "switched off")
+    if not _running_service(settings):
+        host, port = split_listen(listen)
+        free = _check_port(name, socket.SOCK_STREAM, host, port, env)
+        if free.status != "ok":
+            return free
+    return Finding(name, "ok", listen)
 
 
 def check_data_dir(settings: Settings) -> Finding:
@@ -295,6 +306,7 @@ CHECKS: tuple[Callable[[Settings], Finding], ...] = (
     check_udp_port,
     check_tcp_port,
     check_rtsp_port,
+    check_rtsps_port,
     check_open_files,
     check_send_buffer,
     check_receive_buffer,

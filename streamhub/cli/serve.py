@@ -86,7 +86,10 @@ async def run_service(settings: Settings) -> None:
                 asyncio.create_task(page.serve([listener]), name="http"),
                 asyncio.create_task(local.serve([control]), name="control"),
             }
-            following = {asyncio.create_task(tls.follow(), name="tls")} if tls else set()
+            following = set()
+            if tls:
+                tls.on_change(app.state.services.doors().certificate_changed)
+                following.add(asyncio.create_task(tls.follow(), name="tls"))
             host, port = listener.getsockname()[:2]
             # What was made until here stays: collecting garbage need not walk it again, which takes
             # a tenth of a second of the loop each time.

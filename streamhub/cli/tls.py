@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -75,6 +76,7 @@ class ReloadingTls:
         self._warned_of: datetime | None = None
         self.context = self._newest = context_of(certificate, key)
         self.context.sni_callback = self._hand_over
+        self._followers: list[Callable[[bytes, bytes], None]] = []
 
     @classmethod
     def of(cls, http: HttpSettings) -> ReloadingTls | None:
@@ -106,14 +108,31 @@ class ReloadingTls:
         _log.info("tls_files_taken", certificate=str(certificate))
         return True
 
+    def on_change(self, follower: Callable[[bytes, bytes], None]) -> None:
+        """Who else listens with them: told on the loop, with certificate and key (PEM)."""
+        self._followers.append(follower)
+
     async def follow(self) -> None:
         """Look at the files from time to time, until cancelled."""
         while True:
-            await asyncio.to_thread(self._look_again)
+            pair = await asyncio.to_thread(self._look_again)
+            if pair is not None:
+                for tell in self._followers:
+                    tell(*pair)
             await asyncio.sleep(LOOK_EACH_S)
 
-    def _look_again(self) -> None:
-        self.take_changes()
+    def _look_again(self) -> tuple[bytes, bytes] | None:
+        """The pair, if it is new."""
+        taken = self.take_changes()
+        self._warn_of_end()
+        certificate, key = self._files
+        try:
+            return (certificate.read_bytes(), key.read_bytes()) if taken else None
+        except OSError as error:  # replaced again in this moment: that is seen at the next look
+            _log.warning("tls_files_gone", reason=str(error))
+            return None
+
+    def _warn_of_end(self) -> None:
         try:
             ends = expires_at(self._files[0])
         except (OSError, ValueError):

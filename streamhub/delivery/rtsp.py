@@ -135,6 +135,14 @@ class RtspDoor:
             log.warning("rtsp_refusal_not_taken", code=error.code)
 
 
+def split_place(told: str) -> tuple[str, str]:
+    """Host (an IPv6 address in brackets) and port, or "", of `host`, `host:port`, `2001:db8::1`."""
+    has_port = "]:" in told or told.count(":") == 1
+    host, _, port = told.rpartition(":") if has_port else (told, "", "")
+    bare = ":" in host and not host.startswith("[")
+    return (f"[{host}]" if bare else host), port
+
+
 def _refused(error: Exception) -> Refused:
     match error:
         case Unauthenticated():

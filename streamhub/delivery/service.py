@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 import structlog
 
 from streamhub.delivery.limits import SERVICE
-from streamhub.delivery.rtsp import RtspDoor
+from streamhub.delivery.rtsp import RtspDoor, split_place
 from streamhub.delivery.settings import DeliverySettings
 from streamhub.delivery.snapshot import SnapshotDoor, StillDecoder
 from streamhub.delivery.view_log import ViewLog
 from streamhub.delivery.views import LiveViews, utc_now
 from streamhub.delivery.whep import WhepDoor
-from streamhub.media.contract import MediaCore, channel_of
+from streamhub.media.contract import MediaCore, MediaError, channel_of
 from streamhub.media.pump import EventPump
 from streamhub.router.route import RouteState
 
@@ -141,18 +141,27 @@ class Delivery:
         await self._view_log.give_up()
         await self._pump.stop()
 
-    def rtsp_place(self, reached_at: str) -> str | None:
-        """`host:port` of the RTSP door for who reached the service at `reached_at`; None where
-        there is no such door."""
-        port = self._core.rtsp_port
-        if port is None:
-            return None
-        told = self._settings.rtsp_advertise or reached_at
-        has_port = (told.startswith("[") and "]:" in told) or told.count(":") == 1
-        if has_port:
-            return told
-        host = f"[{told}]" if ":" in told and not told.startswith("[") else told
-        return f"{host}:{port}"
+    def rtsp_places(self, reached_at: str) -> list[str]:
+        """The RTSP door for who reached the service at `reached_at`, as `scheme://host:port`: by
+        TLS, then in the clear; nothing where there is no such door."""
+        plain, told = split_place(self._settings.rtsp_advertise or reached_at)
+        by_tls, told_tls = split_place(self._settings.rtsps_advertise or plain)
+        doors = (
+            ("rtsps", by_tls, told_tls, self._core.rtsps_port),
+            ("rtsp", plain, told, self._core.rtsp_port),
+        )
+        return [f"{scheme}://{host}:{told or port}" for scheme, host, told, port in doors if port]
+
+    def certificate_changed(self, certificate: bytes, key: bytes) -> None:
+        """Show this one (PEM) at the RTSP door from here on, where it speaks TLS."""
+        if self._core.rtsps_port is None:
+            return
+        try:
+            self._core.set_rtsp_identity(certificate, key)
+        except MediaError as error:
+            log.error("rtsp_certificate_refused", reason=str(error), next="the former stays in use")
+        else:
+            log.info("rtsp_certificate_taken")
 
     @property
     def core_is_whole(self) -> bool:

@@ -29,8 +29,10 @@ class DeliverySettings:
 
     # A sub-platform's wall and its recorder; more is a loop that opens and never closes.
     max_rtsp_views_per_subject: int = 64
-    # How clients are told to reach the RTSP door: host, or host:port; None: as they reach the API.
+    # How clients are told to reach the RTSP door: host, or host:port; None: as they reach the API,
+    # and by TLS as in the clear.
     rtsp_advertise: str | None = None
+    rtsps_advertise: str | None = None
 
     still_deadline_s: float = 5.0
     still_cache_s: float = 1.0

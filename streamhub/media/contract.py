@@ -109,6 +109,12 @@ class CoreClosed(MediaError):
     code = "shutting_down"
 
 
+class IdentityRefused(MediaError):
+    """The certificate and key can't be used by the RTSP door; the message says why."""
+
+    code = "identity_refused"
+
+
 class CoreUnavailable(MediaError):
     """The chosen core can't be started here; the message says what to do."""
 
@@ -310,7 +316,7 @@ class Reception:
     jitter_ms: float = 0.0
     rtt_ms: float = 0.0
     retransmitted: int = 0
-    transport: Literal["udp", "tcp", "rtsp"] = "udp"
+    transport: Literal["udp", "tcp", "rtsp", "rtsps"] = "udp"
     estimated_bps: int | None = None
 
 
@@ -343,7 +349,11 @@ class MediaCore(Protocol):
 
     @property
     def rtsp_port(self) -> int | None:
-        """The TCP port of the RTSP door; None where there is none."""
+        """The TCP port of the RTSP door in the clear; None where there is none."""
+
+    @property
+    def rtsps_port(self) -> int | None:
+        """The TCP port of the RTSP door by TLS; None where there is none."""
 
     def open_source(self, stream_id: str, spec: SourceSpec) -> None:
         """Dial. Replaces an earlier source of the stream; its viewers stay attached."""
@@ -389,6 +399,10 @@ class MediaCore(Protocol):
         """The no: the client is answered this RTSP status, with `Retry-After` unless that is 0.
         One that is gone is ignored.
         """
+
+    def set_rtsp_identity(self, certificate: bytes, key: bytes) -> None:
+        """Show this certificate (PEM, with its chain) to who comes by TLS from here on; connections
+        that are there go on. Raises `IdentityRefused`; then the former stays."""
 
     def renew_viewers(self, leases: Sequence[tuple[str, float]]) -> None:
         """Set a new `until` (unix seconds) for each (viewer id, until). Unknown ids are ignored."""

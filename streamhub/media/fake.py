@@ -89,6 +89,7 @@ class FakeCore:
     max_viewers: int = 1000
     udp_port: int = 40000
     rtsp_port: int | None = None
+    rtsps_port: int | None = None
     scripts: dict[str, Script] = field(default_factory=dict)
     default_script: Script = field(default_factory=Script)
     sources: dict[str, FakeSource] = field(default_factory=dict)
@@ -99,6 +100,7 @@ class FakeCore:
     # RTSP clients that wait, and what those that were refused were answered.
     rtsp_waiting: dict[str, RtspAsked] = field(default_factory=dict)
     rtsp_answers: list[tuple[str, int, int]] = field(default_factory=list)
+    rtsp_identities: list[tuple[bytes, bytes]] = field(default_factory=list)
     stats_calls: int = 0
     counters: dict[str, int] = field(default_factory=dict)
     _queue: deque[Event] = field(default_factory=deque)
@@ -182,6 +184,9 @@ class FakeCore:
     def refuse_rtsp(self, connection_id: str, status: int, *, retry_after_s: int = 0) -> None:
         if self.rtsp_waiting.pop(connection_id, None) is not None:
             self.rtsp_answers.append((connection_id, status, retry_after_s))
+
+    def set_rtsp_identity(self, certificate: bytes, key: bytes) -> None:
+        self.rtsp_identities.append((certificate, key))
 
     def renew_viewers(self, leases: Sequence[tuple[str, float]]) -> None:
         for viewer_id, until in leases:

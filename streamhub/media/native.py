@@ -20,6 +20,7 @@ from streamhub.media.contract import (
     Event,
     EventsLost,
     GsoRefused,
+    IdentityRefused,
     KeyframeTaken,
     MalformedOffer,
     MediaError,
@@ -57,6 +58,7 @@ _ERRORS: tuple[tuple[str, type[MediaError]], ...] = (
     ("NoCommonCodec", NoCommonCodec),
     ("OverCapacity", OverCapacity),
     ("CoreClosed", CoreClosed),
+    ("BadIdentity", IdentityRefused),
 )
 
 _Fields = Mapping[str, Any]
@@ -134,25 +136,34 @@ class NativeCore:
         remb: bool = False,
         rtsp_listen: str | None = None,
         rtsp_key: bytes | None = None,
+        rtsps_listen: str | None = None,
+        rtsps_identity: tuple[bytes, bytes] | None = None,
         native: Any = None,
     ) -> None:
-        """`rtsp_listen`, `rtsp_key`: where the RTSP door listens, and what its tickets are signed
-        with (32 bytes). `native`: an object with the methods of `_core.Core`, for tests of this
-        file."""
-        self._native: Any = (
-            native
-            if native is not None
-            else _core.Core(
-                udp_bind=udp_bind,
-                tcp_port=tcp_port,
-                advertise=list(advertise),
-                max_viewers=max_viewers,
-                shards=shards,
-                remb=remb,
-                rtsp_listen=rtsp_listen,
-                rtsp_key=rtsp_key,
+        """`rtsp_listen`, `rtsps_listen`: where the RTSP door listens, in the clear and by TLS;
+        `rtsp_key`: what its tickets are signed with (32 bytes); `rtsps_identity`: certificate with
+        chain, and key, both PEM. `native`: an object with the methods of `_core.Core`, for tests of
+        this file. Raises `IdentityRefused`; OSError where it can't listen."""
+        try:
+            self._native: Any = (
+                native
+                if native is not None
+                else _core.Core(
+                    udp_bind=udp_bind,
+                    tcp_port=tcp_port,
+                    advertise=list(advertise),
+                    max_viewers=max_viewers,
+                    shards=shards,
+                    remb=remb,
+                    rtsp_listen=rtsp_listen,
+                    rtsp_key=rtsp_key,
+                    rtsps_listen=rtsps_listen,
+                    rtsps_identity=rtsps_identity,
+                )
             )
-        )
+        except ValueError as error:
+            _raise_ours(error)
+            raise
         self._fd: int = self._native.event_fd
         self._wake = asyncio.Event()
         self._closing = False  # commands do nothing from here on
@@ -166,6 +177,11 @@ class NativeCore:
     @property
     def rtsp_port(self) -> int | None:
         port: int | None = self._native.rtsp_port
+        return port
+
+    @property
+    def rtsps_port(self) -> int | None:
+        port: int | None = self._native.rtsps_port
         return port
 
     def open_source(self, stream_id: str, spec: SourceSpec) -> None:
@@ -231,6 +247,15 @@ class NativeCore:
             return
         try:
             self._native.refuse_rtsp(connection_id, status, retry_after_s)
+        except Exception as error:
+            _raise_ours(error)
+            raise
+
+    def set_rtsp_identity(self, certificate: bytes, key: bytes) -> None:
+        if self._closing:
+            return
+        try:
+            self._native.set_rtsp_identity(certificate, key)
         except Exception as error:
             _raise_ours(error)
             raise

@@ -149,9 +149,55 @@ async def test_a_ticket_holds_no_longer_than_the_setting(tmp_path: Path) -> None
     ],
 )
 async def test_clients_are_told_where_the_door_is(
-    tmp_path: Path, told: str | None, reached_at: str, place: str
+    told: str | None, reached_at: str, place: str
 ) -> None:
-
     async with a_room(settings=DeliverySettings(rtsp_advertise=told)) as kit:
         kit.core.rtsp_port = PORT
-        assert kit.delivery.rtsp_place(reached_at) == place
+        assert kit.delivery.rtsp_places(reached_at) == [f"rtsp://{place}"]
+
+
+@pytest.mark.parametrize(
+    ("told", "told_tls", "places"),
+    [
+        (None, None, ["rtsps://192.0.2.1:8322", "rtsp://192.0.2.1:8554"]),
+        ("a.example:554", None, ["rtsps://a.example:8322", "rtsp://a.example:554"]),
+        ("[2001:db8::1]:554", None, ["rtsps://[2001:db8::1]:8322", "rtsp://[2001:db8::1]:554"]),
+        ("a.example", "b.example:322", ["rtsps://b.example:322", "rtsp://a.example:8554"]),
+    ],
+)
+async def test_of_two_doors_the_one_by_tls_is_told_first(
+    told: str | None, told_tls: str | None, places: list[str]
+) -> None:
+    told_of = DeliverySettings(rtsp_advertise=told, rtsps_advertise=told_tls)
+    async with a_room(settings=told_of) as kit:
+        kit.core.rtsp_port, kit.core.rtsps_port = PORT, 8322
+        assert kit.delivery.rtsp_places("192.0.2.1") == places
+        kit.core.rtsp_port = None
+        assert kit.delivery.rtsp_places("192.0.2.1") == places[:1]
+
+
+async def test_a_ticket_names_each_stream_by_tls_before_it_is_named_in_the_clear(
+    tmp_path: Path,
+) -> None:
+    async with a_service(tmp_path) as running, running.as_("yongshun") as client:
+        running.core.rtsp_port, running.core.rtsps_port = PORT, 8322
+        streams = (await issue(client)).json()["streams"]
+        assert [(row["profile"], row["encrypted"]) for row in streams] == [
+            ("main", True),
+            ("main", False),
+            ("sub", True),
+            ("sub", False),
+        ]
+        assert streams[0]["address"] == f"rtsps://{client.base_url.host}:8322/ch_y1/main"
+        running.core.rtsp_port = None
+        streams = (await issue(client, profiles=["sub"])).json()["streams"]
+        assert [row["url"].partition(":")[0] for row in streams] == ["rtsps"]
+
+
+async def test_the_door_by_tls_hears_of_a_new_certificate() -> None:
+    async with a_room() as kit:
+        kit.delivery.certificate_changed(b"certificate", b"key")
+        assert kit.core.rtsp_identities == [], "there is no such door"
+        kit.core.rtsps_port = 8322
+        kit.delivery.certificate_changed(b"certificate", b"key")
+        assert kit.core.rtsp_identities == [(b"certificate", b"key")]

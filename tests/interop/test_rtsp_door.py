@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -17,11 +18,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 
 from streamhub import _core, farm_scenes
 from streamhub.access.tickets import MAC_BYTES, PREFIX
+from support.certificates import MadeCertificate, make_certificate
 from support.district import eventually
 from support.patience import PATIENCE_S
 from support.rtsp_viewer import RtspViewer
@@ -50,12 +53,22 @@ class Door:
     asked: int = 0
     events: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
 
+    @property
+    def place(self) -> str:
+        core = self.core
+        by_tls = core.rtsps_port is not None
+        return (
+            f"rtsps://127.0.0.1:{core.rtsps_port}"
+            if by_tls
+            else (f"rtsp://127.0.0.1:{core.rtsp_port}")
+        )
+
     def pull(self, stream_id: str, farm: Farm, path: str) -> None:
         url = f"rtsp://127.0.0.1:{farm.port}{path}"
         self.core.open_source(stream_id, url, "admin", PASSWORD)
 
     def address(self, stream_id: str) -> str:
-        return f"rtsp://127.0.0.1:{self.core.rtsp_port}/{stream_id}"
+        return f"{self.place}/{stream_id}"
 
     def viewer(self, stream_id: str) -> RtspViewer:
         return RtspViewer(self.address(stream_id), ticket(*stream_id.split("/")))
@@ -81,8 +94,19 @@ class Door:
 
 
 @contextmanager
-def a_door(**settings: Any) -> Iterator[Door]:
-    door = Door(_core.Core(rtsp_listen="127.0.0.1:0", rtsp_key=KEY), **settings)
+def a_door(
+    *, tls: MadeCertificate | None = None, shards: int = 1, **settings: Any
+) -> Iterator[Door]:
+    """In the clear, or by TLS alone."""
+    where = "127.0.0.1:0"
+    core = _core.Core(
+        rtsp_key=KEY,
+        shards=shards,
+        rtsp_listen=where if tls is None else None,
+        rtsps_listen=None if tls is None else where,
+        rtsps_identity=None if tls is None else (tls.certificate, tls.key),
+    )
+    door = Door(core, **settings)
     over = threading.Event()
     thread = threading.Thread(target=door.answer, args=(over,))
     thread.start()
@@ -92,6 +116,17 @@ def a_door(**settings: Any) -> Iterator[Door]:
         over.set()
         thread.join()
         door.core.shutdown(1000)
+
+
+def running_numbers(pictures: list[np.ndarray[Any, Any]]) -> int:
+    """How many there are: each bar reads, and but for the camera's first group of pictures, which
+    is cut short, each follows the one before."""
+    bars = [farm_scenes.read_bar(picture) for picture in pictures]
+    numbers = [bar[1] for bar in bars if bar]
+    assert len(numbers) == len(bars), "every bar reads"
+    breaks = [(a, b) for a, b in pairwise(numbers) if b != (a + 1) % 250]
+    assert len(breaks) <= 1, breaks
+    return len(numbers)
 
 
 @pytest.fixture(scope="module")
@@ -125,15 +160,94 @@ def test_ffmpeg_decodes_h265(farm: Farm) -> None:
         played = subprocess.run(command, capture_output=True, timeout=120, check=False)
         assert played.returncode == 0, played.stderr.decode()
     pictures = np.frombuffer(played.stdout, np.uint8).reshape(-1, 1080, 1920)
-    bars = [farm_scenes.read_bar(picture) for picture in pictures]
-    numbers = [bar[1] for bar in bars if bar]
-    assert len(numbers) == len(bars) == 60, "every bar reads"
-    breaks = [(a, b) for a, b in pairwise(numbers) if b != (a + 1) % 250]
-    assert len(breaks) <= 1, "only the camera's first group of pictures is cut short"
+    assert running_numbers(list(pictures)) == 60
 
 
-async def test_who_reads_nothing_loses_whole_pictures_and_the_others_none(farm: Farm) -> None:
-    with a_door() as door:
+def by_s_client(port: int, *options: str) -> str:
+    """What OpenSSL's client says of a handshake."""
+    place = f"127.0.0.1:{port}"
+    command = ["openssl", "s_client", "-connect", place, "-brief", *options]
+    shaken = subprocess.run(
+        command, input="", capture_output=True, text=True, timeout=60, check=False
+    )
+    return shaken.stdout + shaken.stderr
+
+
+def test_by_tls_players_decode_from_every_shard(farm: Farm) -> None:
+    made = make_certificate()
+    with a_door(tls=made, shards=2) as door:
+        assert door.core.rtsp_port is None
+        streams = ["ch_a/sub", "ch_b/sub", "ch_c/sub", "ch_d/sub"]
+        shards = set()
+        for number, stream_id in enumerate(streams):
+            door.pull(stream_id, farm, f"/cam/{number + 1}/sub")
+            url = door.url(stream_id)
+            options = {"rtsp_transport": "tcp"}
+            with av.open(url, options=options, timeout=60) as container:
+                decoded = container.decode(video=0)
+                pictures = [next(decoded).to_ndarray(format="gray")[:360] for _ in range(30)]
+                [row] = door.core.viewer_stats([f"viewer-{number + 1}"])
+            assert running_numbers(pictures) == 30
+            assert row["transport"] == "rtsps"
+            shards.add(row["shard"])
+        assert shards == {0, 1}, "a connection that was handed over brings its TLS with it"
+        command = ["ffmpeg", "-v", "error", "-rtsp_transport", "tcp", "-i", door.url("ch_a/sub")]
+        command += ["-frames:v", "60", "-fps_mode", "passthrough"]
+        command += ["-f", "rawvideo", "-pix_fmt", "gray", "-"]
+        played = subprocess.run(command, capture_output=True, timeout=120, check=False)
+        assert played.returncode == 0, played.stderr.decode()
+        pictures = list(np.frombuffer(played.stdout, np.uint8).reshape(-1, 360, 640))
+        assert running_numbers(pictures) == 60
+        assert door.core.stats()["counters"]["rtsps_handshakes_failed"] == 0
+
+
+async def test_a_new_certificate_is_shown_and_who_plays_goes_on(farm: Farm, tmp_path: Path) -> None:
+    first, second = make_certificate(), make_certificate()
+    trusted = tmp_path / "second.crt"
+    trusted.write_bytes(second.certificate)
+    wanted = ("-CAfile", str(trusted), "-verify_return_error")
+    with a_door(tls=first) as door:
+        door.pull("ch_a/sub", farm, "/cam/7/sub")
+        viewer = door.viewer("ch_a/sub")
+        await viewer.play()
+        port = door.core.rtsps_port
+        assert port is not None
+        assert "verify error" in await asyncio.to_thread(by_s_client, port, *wanted)
+        with pytest.raises(_core.BadIdentity, match="can't be used together"):
+            door.core.set_rtsp_identity(second.certificate, first.key)
+        door.core.set_rtsp_identity(second.certificate, second.key)
+        for version in ("-tls1_2", "-tls1_3"):
+            said = await asyncio.to_thread(by_s_client, port, version, *wanted)
+            assert "Verification: OK" in said, said
+        before = len(viewer.packets)
+        await eventually("the picture goes on", lambda: len(viewer.packets) > before + 30, 30)
+        await viewer.close()
+
+
+async def test_who_speaks_no_tls_is_closed_and_harms_nobody(farm: Farm) -> None:
+    with a_door(tls=make_certificate()) as door:
+        door.pull("ch_a/sub", farm, "/cam/7/sub")
+        viewer = door.viewer("ch_a/sub")
+        await viewer.play()
+        address = ("127.0.0.1", door.core.rtsps_port)
+        others = [socket.create_connection(address) for _ in range(20)]
+        for each in others:
+            each.sendall(b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n")
+        counters = lambda: door.core.stats()["counters"]  # noqa: E731
+        await eventually("they are closed", lambda: counters()["rtsps_handshakes_failed"] == 20)
+        before = len(viewer.packets)
+        await eventually("the picture goes on", lambda: len(viewer.packets) > before + 30, 30)
+        assert counters()["worker_faults"] == 0
+        for each in others:
+            each.close()
+        await viewer.close()
+
+
+@pytest.mark.parametrize("by_tls", [False, True])
+async def test_who_reads_nothing_loses_whole_pictures_and_the_others_none(
+    farm: Farm, by_tls: bool
+) -> None:
+    with a_door(tls=make_certificate() if by_tls else None) as door:
         door.pull("ch_a/main", farm, "/cam/7/main")
         stuck, good = door.viewer("ch_a/main"), door.viewer("ch_a/main")
         stuck.receive_buffer_bytes = 64 << 10

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -14,6 +15,14 @@ from support.patience import PATIENCE_S
 MAGIC = 0x24
 # The door answers within 10 s, be it that there is nothing yet: a machine may stand still so long.
 MAX_TRIES = 3
+
+
+def trusting_anyone() -> ssl.SSLContext:
+    """As players are mostly set: sealed, whoever it is."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 @dataclass
@@ -42,13 +51,17 @@ class RtspViewer:
     _answers: asyncio.Queue[Answer] = field(default_factory=asyncio.Queue)
 
     async def connect(self) -> None:
-        host, _, port = self.address.removeprefix("rtsp://").partition("/")[0].rpartition(":")
+        scheme, _, place = self.address.partition("://")
+        host, _, port = place.partition("/")[0].rpartition(":")
         sock = socket.socket()
         sock.setblocking(False)
         if self.receive_buffer_bytes is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self.receive_buffer_bytes)
         await asyncio.get_running_loop().sock_connect(sock, (host, int(port)))
-        self._reader, self._writer = await asyncio.open_connection(sock=sock)
+        tls = trusting_anyone() if scheme == "rtsps" else None
+        name = None if tls is None else host
+        opening = asyncio.open_connection(sock=sock, ssl=tls, server_hostname=name)
+        self._reader, self._writer = await opening
         transport = self._writer.transport
         assert isinstance(transport, asyncio.ReadTransport)
         self.transport = transport

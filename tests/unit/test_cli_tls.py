@@ -14,6 +14,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from streamhub.api.middleware import OuterLayer
+from streamhub.cli import tls as module
 from streamhub.cli.serve import _listen
 from streamhub.cli.servers import PageServer
 from streamhub.cli.tls import ReloadingTls, TlsFilesUnusable, context_of, expires_at
@@ -106,6 +107,31 @@ def test_the_end_of_a_certificate_is_read(tmp_path: Path) -> None:
 def test_a_certificate_without_its_key_is_no_setting() -> None:
     with pytest.raises(SettingsError, match="given together"):
         load_settings(http={"tls_certificate": "hub.crt"})
+
+
+async def test_who_else_listens_is_told_of_a_pair_that_fits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOOK_EACH_S", 0.01)
+    files = _files(tmp_path)
+    first, second = make_certificate(), make_certificate()
+    first.write(*files)
+    tls = ReloadingTls(*files)
+    told: list[tuple[bytes, bytes]] = []
+    tls.on_change(lambda certificate, key: told.append((certificate, key)))
+    following = asyncio.create_task(tls.follow())
+    try:
+        files[0].write_bytes(second.certificate)
+        files[1].write_bytes(second.key)
+        await eventually("it is told", lambda: bool(told))
+        assert told == [(second.certificate, second.key)]
+    finally:
+        following.cancel()
+
+
+def test_rtsp_by_tls_needs_the_certificate() -> None:
+    with pytest.raises(SettingsError, match=r"rtsp\.tls_listen needs http\.tls_certificate"):
+        load_settings(rtsp={"tls_listen": "127.0.0.1:8322"})
 
 
 async def test_the_web_server_speaks_tls_and_says_so(tmp_path: Path) -> None:

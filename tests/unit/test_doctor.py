@@ -47,7 +47,24 @@ def test_the_rtsp_port_is_looked_at_and_beyond_this_machine_warned_of(tmp_path: 
     assert found(f"127.0.0.1:{port}").status == "ok"
     beyond = found("0.0.0.0:0")
     assert beyond.status == "warn"
+    assert "rtsp.tls_listen" in beyond.mend
     assert "docs/rtsp.md" in beyond.mend
+
+
+def test_the_rtsp_port_by_tls_may_be_reached_from_anywhere(tmp_path: Path) -> None:
+    def found(listen: str | None) -> doctor.Finding:
+        http = HttpSettings(tls_certificate=tmp_path / "hub.crt", tls_key=tmp_path / "hub.key")
+        rtsp = RtspSettings(tls_listen=listen)
+        return doctor.check_rtsps_port(Settings(data_dir=tmp_path, http=http, rtsp=rtsp))
+
+    assert found(None).found == "switched off"
+    assert found("0.0.0.0:0").status == "ok"
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        taken_port = found(f"127.0.0.1:{taken.getsockname()[1]}")
+    assert taken_port.status == "fail"
+    assert "STREAMHUB_RTSP__TLS_LISTEN" in taken_port.mend
 
 
 def test_a_key_that_others_can_read_fails(tmp_path: Path) -> None:

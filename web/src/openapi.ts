@@ -5387,6 +5387,11 @@ export interface components {
              * @description Without it, for who stores user name and password apart.
              */
             readonly address: string;
+            /**
+             * Encrypted
+             * @description By TLS (rtsps). Where there is one, it comes first.
+             */
+            readonly encrypted: boolean;
             /** Profile */
             readonly profile: string;
             /**
@@ -5542,7 +5547,7 @@ export interface components {
              * Transport
              * @enum {string}
              */
-            readonly transport: "udp" | "tcp" | "rtsp";
+            readonly transport: "udp" | "tcp" | "rtsp" | "rtsps";
         };
         /** ViewSubject */
         readonly ViewSubject: {

@@ -26,6 +26,8 @@ pub(crate) enum Command {
         status: u16,
         retry_after_s: u32,
     },
+    /// For the shard that takes connections in.
+    SetRtspIdentity(peer::tls::TlsIdentity),
     RenewViewers(Vec<(String, Instant)>),
     CloseViewers {
         select: Select,

@@ -1,7 +1,7 @@
 //! The engine as the control plane sees it. Nothing here waits for a shard but `shutdown`.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use fanout::{AudioConfig, RtxConfig};
 use peer::rtsp_client::{ClientConfig, Secret};
+use peer::tls::TlsIdentity;
 use peer::webrtc::{
     AnswerParams, DtlsIdentity, IceCredentials, NegotiateError, PeerConfig, negotiate,
 };
@@ -47,10 +48,20 @@ pub struct EngineConfig {
 
 #[derive(Debug, Clone)]
 pub struct RtspConfig {
-    /// Port 0 takes any.
-    pub listen: SocketAddr,
+    /// In the clear. Port 0 takes any.
+    pub listen: Option<SocketAddr>,
+    pub tls: Option<RtspTls>,
     /// What tickets are signed with.
     pub key: Arc<TicketKey>,
+}
+
+/// The RTSP door by TLS.
+#[derive(Debug, Clone)]
+pub struct RtspTls {
+    /// Port 0 takes any.
+    pub listen: SocketAddr,
+    /// Until [`Engine::set_rtsp_identity`].
+    pub identity: TlsIdentity,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -136,6 +147,7 @@ pub struct Engine {
     tcp_candidates: Vec<SocketAddr>,
     udp_port: u16,
     rtsp_port: Option<u16>,
+    rtsps_port: Option<u16>,
 }
 
 impl Engine {
@@ -173,11 +185,13 @@ impl Engine {
         let events = Arc::new(EventQueue::new().map_err(|e| start("eventfd", &e))?);
         let figures = Arc::new(Figures::new(config.shards));
         let rtsp = bind_rtsp(&config)?;
-        let rtsp_port = rtsp
-            .as_ref()
-            .map(|port| port.listener.local_addr().map(|at| at.port()))
-            .transpose()
-            .map_err(|e| start("RTSP", &e))?;
+        let port_of = |listener: Option<&TcpListener>| {
+            let port = listener.map(|listener| listener.local_addr().map(|at| at.port()));
+            port.transpose().map_err(|e| start("RTSP", &e))
+        };
+        let rtsp_port = port_of(rtsp.as_ref().and_then(|ports| ports.plain.as_ref()))?;
+        let tls = rtsp.as_ref().and_then(|ports| ports.tls.as_ref());
+        let rtsps_port = port_of(tls.map(|port| &port.listener))?;
         let (mesh, shards) = shards(&config, &socket, listener, rtsp, &events, &figures)
             .map_err(|e| start("shard", &e))?;
         let threads = shards
@@ -210,6 +224,7 @@ impl Engine {
             closed: AtomicBool::new(false),
             udp_port,
             rtsp_port,
+            rtsps_port,
             config,
         })
     }
@@ -221,6 +236,11 @@ impl Engine {
     /// Where RTSP clients are taken in, if they are.
     pub fn rtsp_port(&self) -> Option<u16> {
         self.rtsp_port
+    }
+
+    /// Where RTSP clients are taken in by TLS, if they are.
+    pub fn rtsps_port(&self) -> Option<u16> {
+        self.rtsps_port
     }
 
     pub fn events(&self) -> &EventQueue {
@@ -452,6 +472,14 @@ impl Engine {
             status,
             retry_after_s,
         })
+    }
+
+    /// Shows this certificate to who comes by TLS from here on; connections that are there go on.
+    ///
+    /// # Errors
+    /// [`EngineError::OverCapacity`], [`EngineError::Closed`].
+    pub fn set_rtsp_identity(&self, identity: TlsIdentity) -> Result<(), EngineError> {
+        self.mesh.mailboxes()[0].send(Command::SetRtspIdentity(identity))
     }
 
     /// The shard that a new viewer of this stream goes to.

@@ -22,10 +22,15 @@ mod stream;
 mod sys;
 mod tcp;
 mod timers;
+#[cfg(test)]
+#[path = "../../peer/tests/support/tls.rs"]
+mod tls_client;
 mod udp_pair;
 mod viewer;
 
 pub use handle::{
-    Engine, EngineConfig, EngineError, RtspConfig, RtspRequest, SourceRequest, ViewerRequest,
+    Engine, EngineConfig, EngineError, RtspConfig, RtspRequest, RtspTls, SourceRequest,
+    ViewerRequest,
 };
+pub use peer::tls::{IdentityError, TlsIdentity};
 pub use wire::ticket::TicketKey;

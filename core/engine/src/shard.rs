@@ -5,6 +5,8 @@ mod audio;
 mod faults;
 mod follow;
 mod rtsp;
+#[cfg(test)]
+mod rtsp_by_tls;
 mod sources;
 mod switch;
 mod tcp;
@@ -35,13 +37,14 @@ use crate::sys;
 use crate::tcp::Connection;
 use crate::timers::{Timer, Timers, fires};
 use crate::viewer::Viewer;
-pub(crate) use rtsp::RtspPort;
+pub(crate) use rtsp::{RtspPorts, TlsPort};
 
 const TOKEN_WAKE: u64 = 0;
 const TOKEN_UDP: u64 = 1;
 const TOKEN_LISTENER: u64 = 2;
 const TOKEN_RTSP_LISTENER: u64 = 3;
-const TOKEN_STREAMS: u64 = 4;
+const TOKEN_RTSPS_LISTENER: u64 = 4;
+const TOKEN_STREAMS: u64 = 5;
 /// Far beyond any stream's.
 const TOKEN_TCP: u64 = 1 << 40;
 /// Not woken again within this: a wake per readiness costs three times as much per packet.
@@ -73,7 +76,7 @@ pub(crate) struct Shard {
     streams: Slots<StreamSlot>,
     viewers: Slots<Viewer>,
     listener: Option<TcpListener>,
-    rtsp: Option<RtspPort>,
+    rtsp: Option<RtspPorts>,
     connections: Slots<Connection>,
     tcp_serial: u64,
     timers: Timers,
@@ -99,7 +102,7 @@ pub(crate) struct Shard {
 pub(crate) struct Ports {
     pub socket: UdpSocket,
     pub listener: Option<TcpListener>,
-    pub rtsp: Option<RtspPort>,
+    pub rtsp: Option<RtspPorts>,
 }
 
 /// What a shard has in common with who made it.
@@ -149,9 +152,16 @@ impl Shard {
             let token = epoll::EventData::new_u64(TOKEN_LISTENER);
             epoll::add(&epoll, listener, token, read)?;
         }
-        if let Some(port) = &rtsp {
-            let token = epoll::EventData::new_u64(TOKEN_RTSP_LISTENER);
-            epoll::add(&epoll, &port.listener, token, read)?;
+        let plain = rtsp.as_ref().and_then(|ports| ports.plain.as_ref());
+        let tls = rtsp.as_ref().and_then(|ports| ports.tls.as_ref());
+        let doors = [
+            (TOKEN_RTSP_LISTENER, plain),
+            (TOKEN_RTSPS_LISTENER, tls.map(|port| &port.listener)),
+        ];
+        for (token, listener) in doors {
+            if let Some(listener) = listener {
+                epoll::add(&epoll, listener, epoll::EventData::new_u64(token), read)?;
+            }
         }
         Ok(Self {
             commands,
@@ -294,7 +304,8 @@ impl Shard {
                 }
             }
             TOKEN_LISTENER => self.accept(now),
-            TOKEN_RTSP_LISTENER => self.accept_rtsp_clients(now),
+            TOKEN_RTSP_LISTENER => self.accept_rtsp_clients(now, false),
+            TOKEN_RTSPS_LISTENER => self.accept_rtsp_clients(now, true),
             token if token >= TOKEN_TCP => {
                 let key = usize::try_from(token - TOKEN_TCP).unwrap_or(usize::MAX);
                 self.serve_tcp(now, key, flags);
@@ -327,6 +338,7 @@ impl Shard {
                     status,
                     retry_after_s,
                 } => self.refuse_rtsp(now, &connection_id, status, retry_after_s),
+                Command::SetRtspIdentity(identity) => self.set_rtsp_identity(identity),
                 Command::RtspViewer { connection, open } => {
                     self.take_rtsp_viewer(now, *connection, *open);
                 }

@@ -1,13 +1,13 @@
 //! What an engine is made of before its threads run: ports, descriptors, shards.
 
-use std::net::{TcpListener, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
 
 use crate::event::EventQueue;
 use crate::handle::{EngineConfig, EngineError};
 use crate::mailbox::Mailbox;
 use crate::mesh::Mesh;
-use crate::shard::{Given, Ports, RtspPort, Shard, new_wake};
+use crate::shard::{Given, Ports, RtspPorts, Shard, TlsPort, new_wake};
 use crate::stats::Figures;
 
 /// All shards of an engine, and the mesh as who is none of them sees it.
@@ -15,7 +15,7 @@ pub(crate) fn shards(
     config: &EngineConfig,
     socket: &UdpSocket,
     listener: Option<TcpListener>,
-    rtsp: Option<RtspPort>,
+    rtsp: Option<RtspPorts>,
     events: &Arc<EventQueue>,
     figures: &Arc<Figures>,
 ) -> std::io::Result<(Mesh, Vec<Shard>)> {
@@ -52,7 +52,7 @@ pub(crate) fn shards(
 
 /// The one UDP socket, and beside it the TCP port.
 pub(crate) fn bind(config: &EngineConfig) -> Result<(UdpSocket, Option<TcpListener>), EngineError> {
-    let taken = |what: &str, at: std::net::SocketAddr, error: &std::io::Error| {
+    let taken = |what: &str, at: SocketAddr, error: &std::io::Error| {
         EngineError::Start(format!("{what} {at}: {error}"))
     };
     // The number of a free UDP port may be taken for TCP: then another is asked for.
@@ -86,21 +86,26 @@ pub(crate) fn bind(config: &EngineConfig) -> Result<(UdpSocket, Option<TcpListen
     }
 }
 
-/// The RTSP door's port, if it is wanted.
-pub(crate) fn bind_rtsp(config: &EngineConfig) -> Result<Option<RtspPort>, EngineError> {
+/// The RTSP door's ports, those that are wanted.
+pub(crate) fn bind_rtsp(config: &EngineConfig) -> Result<Option<RtspPorts>, EngineError> {
     let Some(rtsp) = &config.rtsp else {
         return Ok(None);
     };
-    let failed = |error: std::io::Error| {
-        let at = rtsp.listen;
-        EngineError::Start(format!("RTSP {at}: {error}"))
+    let listen = |what: &str, at: SocketAddr| {
+        let failed = |error: std::io::Error| EngineError::Start(format!("{what} {at}: {error}"));
+        let listener = TcpListener::bind(at).map_err(failed)?;
+        listener.set_nonblocking(true).map_err(failed)?;
+        Ok(listener)
     };
-    let listener = TcpListener::bind(rtsp.listen).map_err(failed)?;
-    listener.set_nonblocking(true).map_err(failed)?;
-    Ok(Some(RtspPort {
-        listener,
-        key: rtsp.key.clone(),
-    }))
+    let plain = rtsp.listen.map(|at| listen("RTSP", at)).transpose()?;
+    let tls = (rtsp.tls.as_ref())
+        .map(|tls| {
+            let listener = listen("RTSP by TLS", tls.listen)?;
+            Ok(TlsPort::new(listener, tls.identity.clone()))
+        })
+        .transpose()?;
+    let key = rtsp.key.clone();
+    Ok(Some(RtspPorts { plain, tls, key }))
 }
 
 /// A watched stream is a socket, so 3,000 cameras pass the usual soft limit of 1,024.

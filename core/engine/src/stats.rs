@@ -49,7 +49,7 @@ counters! {
         wakes, datagrams_in, datagrams_unrouted, datagrams_sent, messages_sent, bytes_sent,
         send_blocked, send_failed, gso_refused, sources_open, viewers_open, worker_faults, shards_ended,
         commands_refused, viewer_datagrams_refused, camera_packets_refused, camera_desyncs, tcp_refused,
-        rtsp_refused, rtsp_tickets_refused,
+        rtsp_refused, rtsp_tickets_refused, rtsps_accepted, rtsps_handshakes_failed,
     }
 }
 
@@ -83,6 +83,7 @@ pub enum ViewerTransport {
     Udp = 0,
     Tcp = 1,
     Rtsp = 2,
+    Rtsps = 3,
 }
 
 impl ViewerTransport {
@@ -90,6 +91,7 @@ impl ViewerTransport {
         match figure {
             1 => "tcp",
             2 => "rtsp",
+            3 => "rtsps",
             _ => "udp",
         }
     }

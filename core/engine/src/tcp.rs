@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use peer::rtsp_door::RtspDoor;
 use peer::rtsp_server::ConnectionSeeds;
+use peer::tls::{Ended, TlsServer};
 use socket2::SockRef;
 use wire::framing::{Deframer, write_frame};
 
@@ -77,10 +78,35 @@ pub(crate) enum Tongue {
     Rtsp(Box<Rtsp>),
 }
 
+impl Tongue {
+    fn tls_mut(&mut self) -> Option<&mut TlsServer> {
+        match self {
+            Self::Rtsp(rtsp) => rtsp.tls.as_mut(),
+            Self::Ice(_) => None,
+        }
+    }
+}
+
 pub(crate) struct Rtsp {
     pub door: RtspDoor,
     /// What its viewer begins with; the dialogue tells the client.
     pub seeds: ConnectionSeeds,
+    /// What the dialogue and its media are sealed by; none on the door in the clear.
+    pub tls: Option<TlsServer>,
+}
+
+impl Rtsp {
+    fn receive(&mut self, now: Instant, now_unix_s: u64, bytes: &[u8]) -> Result<(), Ended> {
+        let Self { door, tls, .. } = self;
+        let mut hear = |plain: &[u8]| door.receive(now, now_unix_s, plain);
+        match tls {
+            Some(tls) => tls.receive(bytes, &mut hear),
+            None => {
+                hear(bytes);
+                Ok(())
+            }
+        }
+    }
 }
 
 pub(crate) struct Connection {
@@ -150,6 +176,10 @@ impl Connection {
         }
     }
 
+    pub fn tls(&self) -> Option<&TlsServer> {
+        self.rtsp().and_then(|rtsp| rtsp.tls.as_ref())
+    }
+
     /// When something is due on it.
     pub fn next_deadline(&self) -> Option<Instant> {
         let door = self.rtsp().and_then(|rtsp| rtsp.door.poll_timeout());
@@ -177,7 +207,11 @@ impl Connection {
                                 return Visit::Over;
                             }
                         }
-                        Tongue::Rtsp(rtsp) => rtsp.door.receive(now, now_unix_s, &scratch[..n]),
+                        Tongue::Rtsp(rtsp) => {
+                            if rtsp.receive(now, now_unix_s, &scratch[..n]).is_err() {
+                                return Visit::Over;
+                            }
+                        }
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Visit::Goes,
@@ -212,29 +246,62 @@ impl Connection {
         self.unsent.len() < TCP_MAX_UNSENT_BYTES
     }
 
-    /// Writes as much as the connection takes.
+    /// Writes as much as the connection takes. By TLS no more is sealed than it is about to take, so
+    /// that what a right's end drops was not sealed either.
     pub fn flush(&mut self) -> Visit {
-        let mut written = 0;
+        let mut taken = 0;
         let visit = loop {
-            if written == self.unsent.len() {
-                break if self.closing {
-                    Visit::Over
-                } else {
-                    Visit::Goes
-                };
-            }
-            match self.stream.write(&self.unsent[written..]) {
+            let rest = &self.unsent[taken..];
+            let wrote = match self.tongue.tls_mut() {
+                Some(tls) => {
+                    if !tls.has_waiting() {
+                        taken += tls.seal(rest);
+                    }
+                    if rest.is_empty() && self.closing {
+                        tls.close();
+                    }
+                    if !tls.has_waiting() {
+                        break self.when_flushed();
+                    }
+                    tls.write_to(&mut self.stream)
+                }
+                None if rest.is_empty() => break self.when_flushed(),
+                None => self.stream.write(rest).inspect(|n| taken += n),
+            };
+            match wrote {
                 Ok(0) => break Visit::Over,
-                Ok(n) => written += n,
+                Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break Visit::Goes,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => break Visit::Over,
             }
         };
-        self.unsent.drain(..written);
+        self.unsent.drain(..taken);
         visit
     }
+
+    fn when_flushed(&self) -> Visit {
+        match self.closing {
+            true => Visit::Over,
+            false => Visit::Goes,
+        }
+    }
+
+    /// It is closed at once, whatever waits: a client by TLS is told that this is the end, where
+    /// nothing that was sealed stands before it.
+    pub fn say_end(&mut self) {
+        if let Some(tls) = self.tongue.tls_mut()
+            && !tls.is_handshaking()
+            && !tls.has_waiting()
+            && tls.close()
+        {
+            let _ = tls.write_to(&mut self.stream);
+        }
+    }
 }
+
+#[cfg(test)]
+mod by_tls;
 
 #[cfg(test)]
 mod tests {
@@ -251,7 +318,7 @@ mod tests {
     }
 
     /// A connection as the shard has it, and the viewer's end.
-    fn pair() -> (Connection, TcpStream) {
+    pub fn pair() -> (Connection, TcpStream) {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let viewer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (stream, from) = listener.accept().unwrap();

@@ -127,11 +127,12 @@ impl Viewer {
         }
     }
 
-    /// One that watches by RTSP, on the connection that goes by `address`.
+    /// One that watches by RTSP, on the connection that goes by `address`, which seals it or not.
     pub fn by_rtsp(
         open: AcceptRtsp,
         seeds: ConnectionSeeds,
         address: SocketAddr,
+        by_tls: bool,
         stream: usize,
     ) -> Self {
         Self {
@@ -142,7 +143,7 @@ impl Viewer {
                 first_rtp_ts: seeds.first_rtp_ts,
                 rtx: None,
             }),
-            leg: Leg::Rtsp(RtspLeg::new(address)),
+            leg: Leg::Rtsp(RtspLeg::new(address, by_tls)),
             audio: None,
             id: open.viewer_id,
             channel_id: open.channel_id,

@@ -5,4 +5,5 @@
 pub mod rtsp_client;
 pub mod rtsp_door;
 pub mod rtsp_server;
+pub mod tls;
 pub mod webrtc;

@@ -518,7 +518,13 @@ fn without_query(uri: &str) -> &str {
 
 /// The path of the stream that a request's URI names; `None` for `*` and for what is no URL.
 fn stream_path(uri: &str) -> Option<String> {
-    let path = RtspUrl::parse(uri).ok()?.path;
+    // Who comes by TLS says so, and means the same.
+    let by_tls = (uri.split_once(':')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("rtsps"));
+    let path = match by_tls {
+        Some((_, rest)) => RtspUrl::parse(&format!("rtsp:{rest}")),
+        None => RtspUrl::parse(uri),
+    };
+    let path = path.ok()?.path;
     let path = path.trim_end_matches('/');
     let path = path
         .strip_suffix(TRACK_CONTROL)

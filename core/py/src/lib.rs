@@ -14,8 +14,8 @@ use engine::command::Select;
 use engine::event::EventBody;
 use engine::stats::{SourceState, ViewerRow, ViewerTransport, unix_ms};
 use engine::{
-    Engine, EngineConfig, EngineError, RtspConfig, RtspRequest, SourceRequest, TicketKey,
-    ViewerRequest,
+    Engine, EngineConfig, EngineError, IdentityError, RtspConfig, RtspRequest, RtspTls,
+    SourceRequest, TicketKey, TlsIdentity, ViewerRequest,
 };
 use pyo3::create_exception;
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
@@ -26,6 +26,7 @@ create_exception!(_core, MalformedOffer, PyValueError);
 create_exception!(_core, NoCommonCodec, PyValueError);
 create_exception!(_core, OverCapacity, PyRuntimeError);
 create_exception!(_core, CoreClosed, PyRuntimeError);
+create_exception!(_core, BadIdentity, PyValueError);
 
 fn to_py(error: EngineError) -> PyErr {
     let sentence = error.to_string();
@@ -41,16 +42,41 @@ fn to_py(error: EngineError) -> PyErr {
     }
 }
 
-fn rtsp_config(listen: &str, key: Option<&[u8]>) -> PyResult<RtspConfig> {
-    let listen = listen
-        .parse()
-        .map_err(|_| PyValueError::new_err(format!("{listen} is no address:port")))?;
+fn address(text: &str) -> PyResult<SocketAddr> {
+    text.parse()
+        .map_err(|_| PyValueError::new_err(format!("{text} is no address:port")))
+}
+
+fn bad_identity(error: IdentityError) -> PyErr {
+    BadIdentity::new_err(error.to_string())
+}
+
+/// `None` where neither door listens.
+fn rtsp_config(
+    listen: Option<&str>,
+    tls_listen: Option<&str>,
+    identity: Option<(Vec<u8>, Vec<u8>)>,
+    key: Option<&[u8]>,
+) -> PyResult<Option<RtspConfig>> {
+    if listen.is_none() && tls_listen.is_none() {
+        return Ok(None);
+    }
+    let tls = tls_listen
+        .map(|listen| {
+            let (certificate, key) = identity
+                .ok_or_else(|| PyValueError::new_err("TLS needs a certificate and its key"))?;
+            let identity = TlsIdentity::from_pem(&certificate, &key).map_err(bad_identity)?;
+            let listen = address(listen)?;
+            PyResult::Ok(RtspTls { listen, identity })
+        })
+        .transpose()?;
     let key = key.and_then(|key| key.try_into().ok());
     let key = key.ok_or_else(|| PyValueError::new_err("the key of tickets has 32 bytes"))?;
-    Ok(RtspConfig {
-        listen,
+    Ok(Some(RtspConfig {
+        listen: listen.map(address).transpose()?,
+        tls,
         key: Arc::new(TicketKey::new(key)),
-    })
+    }))
 }
 
 fn from_unix_s(at: f64) -> SystemTime {
@@ -71,7 +97,7 @@ struct Core {
 impl Core {
     #[new]
     #[allow(clippy::too_many_arguments)] // all by name
-    #[pyo3(signature = (*, udp_bind="127.0.0.1:0", tcp_port=Some(0), advertise=None, max_viewers=4000, shards=1, remb=false, rtsp_listen=None, rtsp_key=None))]
+    #[pyo3(signature = (*, udp_bind="127.0.0.1:0", tcp_port=Some(0), advertise=None, max_viewers=4000, shards=1, remb=false, rtsp_listen=None, rtsp_key=None, rtsps_listen=None, rtsps_identity=None))]
     fn new(
         udp_bind: &str,
         tcp_port: Option<u16>,
@@ -81,10 +107,10 @@ impl Core {
         remb: bool,
         rtsp_listen: Option<&str>,
         rtsp_key: Option<&[u8]>,
+        rtsps_listen: Option<&str>,
+        rtsps_identity: Option<(Vec<u8>, Vec<u8>)>,
     ) -> PyResult<Self> {
-        let udp_bind: SocketAddr = udp_bind
-            .parse()
-            .map_err(|_| PyValueError::new_err(format!("{udp_bind} is no address:port")))?;
+        let udp_bind = address(udp_bind)?;
         let advertise = advertise
             .unwrap_or_else(|| vec![udp_bind.ip().to_string()])
             .iter()
@@ -97,9 +123,7 @@ impl Core {
                 })
             })
             .collect::<PyResult<Vec<_>>>()?;
-        let rtsp = rtsp_listen
-            .map(|listen| rtsp_config(listen, rtsp_key))
-            .transpose()?;
+        let rtsp = rtsp_config(rtsp_listen, rtsps_listen, rtsps_identity, rtsp_key)?;
         let engine = Engine::start(EngineConfig {
             udp_bind,
             advertise,
@@ -121,6 +145,11 @@ impl Core {
     #[getter]
     fn rtsp_port(&self) -> Option<u16> {
         self.engine.rtsp_port()
+    }
+
+    #[getter]
+    fn rtsps_port(&self) -> Option<u16> {
+        self.engine.rtsps_port()
     }
 
     #[getter]
@@ -193,6 +222,11 @@ impl Core {
             .engine
             .refuse_rtsp(connection_id, status, retry_after_s);
         refused.map_err(to_py)
+    }
+
+    fn set_rtsp_identity(&self, certificate: &[u8], key: &[u8]) -> PyResult<()> {
+        let identity = TlsIdentity::from_pem(certificate, key).map_err(bad_identity)?;
+        self.engine.set_rtsp_identity(identity).map_err(to_py)
     }
 
     fn renew_viewers(&self, leases: Vec<(String, f64)>) -> PyResult<()> {
@@ -450,5 +484,6 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("NoCommonCodec", m.py().get_type::<NoCommonCodec>())?;
     m.add("OverCapacity", m.py().get_type::<OverCapacity>())?;
     m.add("CoreClosed", m.py().get_type::<CoreClosed>())?;
+    m.add("BadIdentity", m.py().get_type::<BadIdentity>())?;
     m.add_class::<Core>()
 }

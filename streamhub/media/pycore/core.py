@@ -83,6 +83,10 @@ class PyCore:
     def rtsp_port(self) -> int | None:
         return None
 
+    @property
+    def rtsps_port(self) -> int | None:
+        return None
+
     def open_source(self, stream_id: str, spec: SourceSpec) -> None:
         row = self._figures.add_source(stream_id)
         self._events.push(StepTaken(stream_id, "dial", round(time.time() * 1000)))
@@ -151,6 +155,9 @@ class PyCore:
 
     def refuse_rtsp(self, connection_id: str, status: int, *, retry_after_s: int = 0) -> None:
         pass  # nobody asks
+
+    def set_rtsp_identity(self, certificate: bytes, key: bytes) -> None:
+        pass  # nobody is shown it
 
     def renew_viewers(self, leases: Sequence[tuple[str, float]]) -> None:
         self._hand_over(self._engine.renew_viewers, list(leases))

@@ -49,6 +49,7 @@ export const saidZh: Readonly<Record<string, string>> = {
   core_fault: '视频核心的一部分已停止，请运维重启服务。',
   core_unavailable: '视频核心不可用，请联系运维。',
   media_error: '视频服务出错，请稍后重试。',
+  identity_refused: '证书或私钥不可用，原证书继续使用。',
   delivery_error: '视频服务出错，请稍后重试。',
   malformed_sdp: '播放请求无法识别。请刷新页面后重试。',
   not_sdp: '播放请求无法识别。请刷新页面后重试。',

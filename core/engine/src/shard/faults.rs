@@ -70,7 +70,7 @@ impl Scene {
         scene
     }
 
-    fn command(&mut self, command: Command) {
+    pub fn command(&mut self, command: Command) {
         assert!(self.shard.mesh.mine().send(command).is_ok());
         self.shard.take_commands(self.now);
     }

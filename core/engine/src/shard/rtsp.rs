@@ -1,12 +1,13 @@
 //! The RTSP door's connections: taken in, asked about, given a viewer, closed.
 
 use std::io;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use peer::rtsp_door::{Description, DoorEvent, RtspDoor};
 use peer::rtsp_server::ConnectionSeeds;
+use peer::tls::{TlsIdentity, TlsServer};
 use wire::ticket::TicketKey;
 
 use super::Shard;
@@ -20,39 +21,123 @@ use crate::viewer::{RTSP_PAYLOAD_TYPE, Viewer};
 
 const CONNECTION_PREFIX: &str = "rtsp-";
 
+/// A TLS handshake is the dearest thing that a stranger can ask for: up to a millisecond (an RSA key of
+/// 2,048 bits) of the thread that packets run on. So many a second are let in...
+pub(super) const HANDSHAKES_PER_S: u32 = 100;
+/// ...and so many at once: a district's recorders after their switch was started anew.
+pub(super) const HANDSHAKE_BURST: u32 = 32;
+
 /// What the first shard takes RTSP clients in by, for all.
-pub(crate) struct RtspPort {
-    pub listener: TcpListener,
+pub(crate) struct RtspPorts {
+    pub plain: Option<TcpListener>,
+    pub tls: Option<TlsPort>,
     pub key: Arc<TicketKey>,
 }
 
+pub(crate) struct TlsPort {
+    pub listener: TcpListener,
+    /// For connections from here on.
+    pub identity: TlsIdentity,
+    handshakes: Pace,
+}
+
+impl TlsPort {
+    pub fn new(listener: TcpListener, identity: TlsIdentity) -> Self {
+        let handshakes = Pace::default();
+        Self {
+            listener,
+            identity,
+            handshakes,
+        }
+    }
+}
+
+/// Lets in [`HANDSHAKES_PER_S`]; the others wait in the kernel's queue, and are refused by nobody.
+#[derive(Default)]
+struct Pace {
+    /// When as many as were let in would be in, one after the other.
+    even_at: Option<Instant>,
+}
+
+impl Pace {
+    fn has_room(&self, now: Instant) -> bool {
+        let ahead = self.even_at.map(|at| at.saturating_duration_since(now));
+        ahead.unwrap_or_default() < Self::EACH * HANDSHAKE_BURST
+    }
+
+    fn take(&mut self, now: Instant) {
+        self.even_at = Some(self.even_at.map_or(now, |at| at.max(now)) + Self::EACH);
+    }
+
+    const EACH: Duration = Duration::from_millis(1_000 / HANDSHAKES_PER_S as u64);
+}
+
 impl Shard {
-    pub(super) fn accept_rtsp_clients(&mut self, now: Instant) {
+    pub(super) fn accept_rtsp_clients(&mut self, now: Instant, by_tls: bool) {
         for _ in 0..ACCEPTS_PER_WAKE {
-            let Some(port) = &self.rtsp else {
+            let Some(ports) = &mut self.rtsp else {
                 return;
             };
-            match port.listener.accept() {
+            let (listener, mut tls) = match (&ports.plain, &mut ports.tls) {
+                (_, Some(tls)) if by_tls => (&tls.listener, Some(&mut tls.handshakes)),
+                (Some(plain), _) if !by_tls => (plain, None),
+                _ => return,
+            };
+            if tls.as_ref().is_some_and(|pace| !pace.has_room(now)) {
+                return;
+            }
+            match listener.accept() {
                 Ok((stream, from)) => {
-                    let seeds = random_seeds();
-                    let (true, true, Some(seeds)) = (
-                        stream.set_nonblocking(true).is_ok(),
-                        self.has_place_for(from, true),
-                        seeds,
-                    ) else {
+                    if let Some(pace) = &mut tls {
+                        pace.take(now);
+                    }
+                    if !self.take_rtsp_client(now, stream, from, by_tls) {
                         self.totals.rtsp_refused.add(1);
-                        continue;
-                    };
-                    let _ = stream.set_nodelay(true);
-                    self.tcp_serial += 1;
-                    let address = StreamAddress::of(self.tcp_serial);
-                    let door = RtspDoor::new(port.key.clone(), seeds, now);
-                    let tongue = Tongue::Rtsp(Box::new(Rtsp { door, seeds }));
-                    self.take_in(Connection::new(stream, from, address, tongue, now));
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(_) => {}
             }
+        }
+    }
+
+    /// False when there is no place for it.
+    fn take_rtsp_client(
+        &mut self,
+        now: Instant,
+        stream: TcpStream,
+        from: SocketAddr,
+        by_tls: bool,
+    ) -> bool {
+        if stream.set_nonblocking(true).is_err() || !self.has_place_for(from, true) {
+            return false;
+        }
+        let (Some(ports), Some(seeds)) = (&self.rtsp, random_seeds()) else {
+            return false;
+        };
+        let tls = match &ports.tls {
+            Some(port) if by_tls => match TlsServer::new(&port.identity) {
+                Some(tls) => Some(tls),
+                None => return false,
+            },
+            _ => None,
+        };
+        let _ = stream.set_nodelay(true);
+        let door = RtspDoor::new(ports.key.clone(), seeds, now);
+        let tongue = Tongue::Rtsp(Box::new(Rtsp { door, seeds, tls }));
+        if by_tls {
+            self.totals.rtsps_accepted.add(1);
+        }
+        self.tcp_serial += 1;
+        let address = StreamAddress::of(self.tcp_serial);
+        self.take_in(Connection::new(stream, from, address, tongue, now));
+        true
+    }
+
+    /// Who comes from here on is shown this one.
+    pub(super) fn set_rtsp_identity(&mut self, identity: TlsIdentity) {
+        if let Some(port) = self.rtsp.as_mut().and_then(|ports| ports.tls.as_mut()) {
+            port.identity = identity;
         }
     }
 
@@ -224,7 +309,10 @@ impl Shard {
             door.accept();
         }
         let id = open.viewer_id.clone();
-        let viewer = Viewer::by_rtsp(open, seeds, address, stream);
+        let by_tls = connection.tls().is_some();
+        let viewer = Viewer::by_rtsp(open, seeds, address, by_tls, stream);
+        let transport = viewer.leg.transport();
+        viewer.figures().transport.set(transport as u64);
         let viewer = self.viewers.insert(viewer);
         self.viewer_keys.insert(id, viewer);
         self.by_address.insert(address, viewer);

@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Instant, SystemTime};
 
+use peer::tls::TlsServer;
 use peer::webrtc::Origin;
 use rustix::event::epoll;
 use wire::framing::Deframer;
@@ -243,9 +244,13 @@ impl Shard {
     }
 
     pub(super) fn close_connection(&mut self, now: Instant, key: usize) {
-        let Some(connection) = self.connections.remove(key) else {
+        let Some(mut connection) = self.connections.remove(key) else {
             return;
         };
+        connection.say_end();
+        if connection.tls().is_some_and(TlsServer::is_handshaking) {
+            self.totals.rtsps_handshakes_failed.add(1);
+        }
         self.by_stream_address.remove(&connection.address);
         let viewer = self.by_address.get(&connection.address).copied();
         let Some(viewer) = viewer.filter(|viewer| self.viewers.get(*viewer).is_some()) else {

@@ -1,4 +1,4 @@
-//! How a viewer is reached: WebRTC, sealed; or the RTSP connection it came by, in the clear.
+//! How a viewer is reached: WebRTC, sealed; or the RTSP connection it came by, which may be TLS.
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -19,14 +19,16 @@ pub(crate) enum Leg {
 /// The dialogue is the connection's; here is only where media goes.
 pub(crate) struct RtspLeg {
     address: SocketAddr,
+    by_tls: bool,
     /// None while it is not playing.
     pub rtp_channel: Option<u8>,
 }
 
 impl RtspLeg {
-    pub fn new(address: SocketAddr) -> Self {
+    pub fn new(address: SocketAddr, by_tls: bool) -> Self {
         Self {
             address,
+            by_tls,
             rtp_channel: None,
         }
     }
@@ -35,6 +37,7 @@ impl RtspLeg {
 impl Leg {
     pub fn transport(&self) -> ViewerTransport {
         match self {
+            Self::Rtsp(leg) if leg.by_tls => ViewerTransport::Rtsps,
             Self::Rtsp(_) => ViewerTransport::Rtsp,
             Self::Webrtc(peer) if peer.remote_addr().is_some_and(|at| StreamAddress::is(&at)) => {
                 ViewerTransport::Tcp
