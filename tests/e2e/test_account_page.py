@@ -1,10 +1,12 @@
-"""One's own account in Chromium: where one is signed in, a second factor, another password."""
+"""One's own account in Chromium: where one is signed in, a second factor, keys, another
+password."""
 
 from __future__ import annotations
 
 import base64
 import time
 
+import httpx
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
 from playwright.async_api import Browser, Page, expect
@@ -56,6 +58,21 @@ async def test_a_sign_in_is_ended_and_a_second_factor_asked_for(
     codes = (await desk.get_by_test_id("recovery-codes").inner_text()).split()
     assert len(codes) == 10
     await desk.get_by_test_id("recovery-kept").click()
+
+    # A key for a program: shown once, good until it is revoked.
+    await desk.get_by_test_id("key-name").fill("wall in the hall")
+    await desk.get_by_test_id("key-make").click()
+    key = await desk.get_by_test_id("key-text").inner_text()
+    await desk.get_by_test_id("key-kept").click()
+    await expect(desk.get_by_test_id("key-row")).to_contain_text("wall in the hall")
+    await expect(desk.get_by_test_id("keys")).not_to_contain_text(key)
+    async with httpx.AsyncClient(base_url=service.url) as program:
+        program.headers["authorization"] = f"Bearer {key}"
+        assert (await program.get("/api/v1/channels")).status_code == 200
+        await desk.get_by_test_id("key-revoke").click()
+        await desk.get_by_test_id("key-revoke-sure").click()
+        await expect(desk.get_by_test_id("key-row")).to_have_count(0)
+        assert (await program.get("/api/v1/channels")).status_code == 401
 
     await desk.get_by_test_id("password-current").fill(password)
     for field in ("password-new", "password-again"):

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import { agentName, grouped } from '../src/account/api'
+import { agentName, grouped, KEY_ACTIONS, makeKey, revokeKey } from '../src/account/api'
 import { errorText } from '../src/account/words'
 import { Api } from '../src/api'
-import { t } from '../src/i18n'
+import { hasKey, t } from '../src/i18n'
 
 describe('where one is signed in', () => {
   it.each([
@@ -42,5 +42,28 @@ describe('a second factor', () => {
     expect(errorText(error)).toBe(t('account.error.wrong_code'))
     expect(errorText({ ...error, code: 'odd' })).toContain('odd')
     expect(errorText({ ...error, status: 429, retryAfterMs: 7000 })).toContain('7')
+  })
+})
+
+describe('keys for programs', () => {
+  it('are asked for with what they may, and revoked by their id', async () => {
+    const sent: [string, string | undefined, unknown][] = []
+    const api = new Api({
+      fetch: (url, init) => {
+        sent.push([url, init?.method, typeof init?.body === 'string' ? JSON.parse(init.body) : null])
+        return Promise.resolve(new Response('{"id": "ak_1", "key": "shk_x"}', { status: 201 }))
+      },
+    })
+    const made = await makeKey(api, { name: 'wall', actions: ['list'], expires_in_days: 30 })
+    expect(made.kind === 'success' && made.value.key).toBe('shk_x')
+    await revokeKey(api, 'ak/1')
+    expect(sent).toEqual([
+      ['/api/v1/keys', 'POST', { name: 'wall', actions: ['list'], expires_in_days: 30 }],
+      ['/api/v1/keys/ak%2F1', 'DELETE', null],
+    ])
+  })
+
+  it('have a word for each thing that they may', () => {
+    expect(KEY_ACTIONS.filter((each) => !hasKey(`account.action.${each}`))).toEqual([])
   })
 })

@@ -1,5 +1,5 @@
 /**
- * What one calls about one's own account: where one is signed in, the password, the second factor. Through `request` of the one door.
+ * What one calls about one's own account: where one is signed in, the password, the second factor, keys for programs. Through `request` of the one door.
  */
 import { jsonInit, type Api, type Result } from '../api'
 
@@ -75,4 +75,41 @@ export function grouped(secret: string): string {
 
 export function changePassword(api: Api, current: string, next: string): Promise<Result<null>> {
   return api.request('/api/v1/me/password', jsonInit('PUT', { current, new: next }))
+}
+
+export interface OwnKey {
+  readonly id: string
+  readonly name: string
+  readonly prefix: string
+  /** Null: all that one may. */
+  readonly actions: readonly string[] | null
+  readonly area_ids: readonly string[] | null
+  readonly created_at: string
+  readonly expires_at: string
+  readonly used_at: string | null
+  readonly expired: boolean
+}
+
+export interface KeyDraft {
+  readonly name: string
+  readonly actions: readonly string[] | null
+  readonly expires_in_days: number
+}
+
+const KEYS = '/api/v1/keys'
+
+/** What a key may be kept to; the rest of the rights are for people. */
+export const KEY_ACTIONS = ['list', 'live', 'snapshot', 'ptz', 'export', 'manage', 'audit'] as const
+
+export function ownKeys(api: Api): Promise<Result<{ readonly items: readonly OwnKey[] }>> {
+  return api.get(KEYS)
+}
+
+/** The answer has the key's text, and no later one does. */
+export function makeKey(api: Api, draft: KeyDraft): Promise<Result<OwnKey & { readonly key: string }>> {
+  return api.request(KEYS, jsonInit('POST', draft))
+}
+
+export function revokeKey(api: Api, id: string): Promise<Result<null>> {
+  return api.request(`${KEYS}/${encodeURIComponent(id)}`, { method: 'DELETE' })
 }
