@@ -84,7 +84,7 @@ def test_a_shift_from_its_role_to_who_can(command: Command) -> None:
 def test_a_loan_from_the_telephone_to_its_end(command: Command) -> None:
     """Without a service, as the local operator: in somebody's name."""
     command.ok("subject", "add", "li", "--keep", "--password-stdin", given="li-pass-word\n")
-    first = command.json("loan", "ask", "li", CODE, "追踪逆行车辆", "--minutes", "90")
+    first = command.json("loan", "ask", "li", CODE, "查看路口积水", "--minutes", "90")
     assert (first["state"], first["username"], first["actions"]) == ("open", "li", ["live"])
     assert "永顺路口1" in command.ok("loan", "list", "--state", "open")
     lent = command.json("loan", "allow", first["id"], "--minutes", "30")

@@ -17,7 +17,7 @@ from support.patience import PATIENCE_S
 
 LOANS = "/api/v1/loans"
 Y1, L1, NONE = (f"1101120011131{number:07d}" for number in (1, 4, 99))
-QUESTION = {"channel": Y1, "actions": ["live"], "reason": "追踪逆行车辆", "minutes": 60}
+QUESTION = {"channel": Y1, "actions": ["live"], "reason": "查看路口积水", "minutes": 60}
 WHAT_DIFFERS = {"id", "asked", "created_at", "lapses_at"}
 
 

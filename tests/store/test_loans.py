@@ -43,7 +43,7 @@ class At:
 
 
 def a_question(asked: str = CODE, minutes: int = 60, *actions: str) -> LoanDraft:
-    return LoanDraft("su_stranger", asked, actions or ("live",), " 追踪逆行车辆 ", minutes)
+    return LoanDraft("su_stranger", asked, actions or ("live",), " 查看路口积水 ", minutes)
 
 
 def the_camera(number: int = 0) -> Channel:
@@ -76,7 +76,7 @@ async def acts(store: SqlStore, *names: str) -> list[tuple[str, str | None, str 
 
 async def test_a_question_its_answer_and_its_end(store: SqlStore, loans: Loans, at: At) -> None:
     asked = await loans.ask(a_question(CODE, 60, "live", "snapshot"), ASKER)
-    assert (asked.reason, asked.state_at(at.now)) == ("追踪逆行车辆", LoanState.OPEN)
+    assert (asked.reason, asked.state_at(at.now)) == ("查看路口积水", LoanState.OPEN)
     assert await loans.unfinished() == [asked] == (await loans.of_subject("su_stranger")).items
     assert await loans.channels_of([asked]) == {asked.id: the_camera()}
 
