@@ -75,29 +75,35 @@ impl Pace {
 impl Shard {
     pub(super) fn accept_rtsp_clients(&mut self, now: Instant, by_tls: bool) {
         for _ in 0..ACCEPTS_PER_WAKE {
-            let Some(ports) = &mut self.rtsp else {
+            let Some(ports) = &self.rtsp else {
                 return;
             };
-            let (listener, mut tls) = match (&ports.plain, &mut ports.tls) {
-                (_, Some(tls)) if by_tls => (&tls.listener, Some(&mut tls.handshakes)),
+            let (listener, tls) = match (&ports.plain, &ports.tls) {
+                (_, Some(tls)) if by_tls => (&tls.listener, Some(&tls.handshakes)),
                 (Some(plain), _) if !by_tls => (plain, None),
                 _ => return,
             };
-            if tls.as_ref().is_some_and(|pace| !pace.has_room(now)) {
+            if tls.is_some_and(|pace| !pace.has_room(now)) {
                 return;
             }
             match listener.accept() {
                 Ok((stream, from)) => {
-                    if let Some(pace) = &mut tls {
-                        pace.take(now);
-                    }
                     if !self.take_rtsp_client(now, stream, from, by_tls) {
+                        // No handshake is begun with it: others are not kept waiting for that.
                         self.totals.rtsp_refused.add(1);
+                    } else if by_tls {
+                        self.pace_handshakes(now);
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(_) => {}
             }
+        }
+    }
+
+    fn pace_handshakes(&mut self, now: Instant) {
+        if let Some(port) = self.rtsp.as_mut().and_then(|ports| ports.tls.as_mut()) {
+            port.handshakes.take(now);
         }
     }
 
