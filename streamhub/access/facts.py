@@ -7,7 +7,7 @@ deciding on the join path needs no SQL.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -244,10 +244,12 @@ class Facts:
         neither would be said of it when it is added again."""
         rows_here = filter(None, map(self.channel, channel_ids))
         return any(each.sensitive for each in rows_here) or any(
-            row.denies and row.channel_id in channel_ids
-            for rows in self._grants.values()
-            for row in rows
+            row.channel_id in channel_ids for row in self.denials()
         )
+
+    def denials(self) -> Iterator[Grant]:
+        """Everybody's, but those that were revoked."""
+        return (row for rows in self._grants.values() for row in rows if row.denies)
 
     def grants_of_role(self, role_id: str) -> tuple[Grant, ...]:
         """Those that were not revoked."""

@@ -1,5 +1,6 @@
 """Channels: one camera view each; what people name and are granted."""
 
+from dataclasses import replace
 from typing import Annotated, Literal, cast
 
 from fastapi import APIRouter, Header, Query, Response
@@ -13,6 +14,7 @@ from camera_registry.secret import Secret
 from streamhub.access.permit import Permit
 from streamhub.access.policy import Scope
 from streamhub.access.principal import DISTRICT, Action, Principal, area
+from streamhub.access.reach import denials_on
 
 from .paging import DEFAULT_LIMIT, Cursor, Limit
 from .profiles import Profile
@@ -105,6 +107,8 @@ _SEARCH = (
 
 # These may be taken away with null; null for any other field is refused by the registry's types.
 _NULLABLE = frozenset({"sub_url", "lon", "lat"})
+# What a denial may go by.
+_DENIED_BY = frozenset({"code", "name", "area_id", "device_class", "facts"})
 
 
 @router.get("")
@@ -181,7 +185,8 @@ async def update_channel(
     body: ChannelPatch,
 ) -> ChannelDetail:
     """Moving it needs the right to manage the new area too; another URL, what it is steered by
-    (its device may have other areas' cameras) or saying whether it is sensitive, the district."""
+    (its device may have other areas' cameras), saying whether it is sensitive, or taking it from
+    under a denial, be it somebody else's, the district."""
     given = body.model_fields_set
     if body.area_id is not None:
         services.guard.require(permit.principal, Action.MANAGE, area(body.area_id))
@@ -193,10 +198,29 @@ async def update_channel(
         value = getattr(body, name)
         if value is not None or name in _NULLABLE:
             changes[name] = value  # type: ignore[literal-required]
+    if _leaves_a_denial(services, permit.channel_id, body):
+        services.guard.require(permit.principal, Action.MANAGE, DISTRICT)
     row = await services.registry.update_channel(
         permit.channel_id, changes, permit.principal.actor()
     )
     return _detail(services, permit.principal, row)
+
+
+def _leaves_a_denial(services: Services, channel_id: str, body: ChannelPatch) -> bool:
+    facts = services.facts.current
+    row = facts.channel(channel_id)
+    if row is None or not body.model_fields_set & _DENIED_BY:
+        return False
+    said = {**row.facts, **(body.facts or {})}
+    changed = replace(
+        row,
+        code=body.code or row.code,
+        name=body.name or row.name,
+        area_id=body.area_id or row.area_id,
+        device_class=body.device_class or row.device_class,
+        facts={key: value for key, value in said.items() if value is not None},
+    )
+    return not denials_on(row, facts) <= denials_on(changed, facts)
 
 
 @router.delete("/{channel_id}", status_code=204)

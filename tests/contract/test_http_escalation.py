@@ -127,6 +127,36 @@ async def test_a_denial_does_not_go_with_its_camera(tmp_path: Path) -> None:
         assert problem(await warden.delete("/api/v1/channels/ch_y2")) == (403, "forbidden")
 
 
+async def test_no_camera_is_moved_from_under_a_denial(tmp_path: Path) -> None:
+    """Whoever manages two areas, and may not watch in one, does not watch in the other."""
+    async with (
+        a_service(tmp_path) as running,
+        running.as_("admin") as admin,
+        running.as_("warden") as warden,
+    ):
+        village = {"code": "110112001999", "name": "别处", "kind": "community"}
+        village["parent_id"] = "ar_yongshun"
+        made = await admin.post("/api/v1/areas", json=village)
+        assert made.status_code == 201, made.text
+        path, there = "/api/v1/channels/ch_y1", {"area_id": made.json()["id"]}
+        moved = await admin.patch(path, json={**there, "facts": {"owner": "镇政府"}})
+        assert moved.status_code == 200, moved.text
+        device_class = {"field": "device_class", "op": "eq", "values": ["police_hd"]}
+        owner = {"field": "owner", "op": "eq", "values": ["镇政府"]}
+        back = {"area_id": "ar_yongshun"}
+        for denied, change in (
+            (there, back),
+            ({"conditions": [device_class]}, {"device_class": "alley"}),
+            ({"conditions": [owner]}, {"facts": {"owner": "别人"}}),
+        ):
+            deny = {"effect": "deny", "actions": ["live"], "subject_id": "su_lister", **denied}
+            grant_id = await _grant(admin, **deny)
+            assert problem(await warden.patch(path, json=change)) == (403, "forbidden"), denied
+            assert (await admin.delete(f"/api/v1/grants/{grant_id}")).status_code == 204
+        moved = await warden.patch(path, json=back)
+        assert moved.status_code == 200, moved.text
+
+
 async def test_a_camera_that_is_denied_is_in_nothing_done_to_its_area(tmp_path: Path) -> None:
     """One manages the area, but not that one camera: no way over the area leads to it."""
     async with (
