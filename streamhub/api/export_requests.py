@@ -27,7 +27,7 @@ from .rights import (
     Who,
     declares,
     must_be_in_person,
-    requires,
+    requires_in_person,
     requires_somewhere,
     stated,
     the_district,
@@ -199,7 +199,7 @@ async def export_settings(services: Provided, scope: MayAudit) -> ExportSettings
 @router.put("/export-settings")
 async def choose_export_settings(
     services: Provided,
-    permit: Annotated[Permit, requires(Action.MANAGE, the_district)],
+    permit: Annotated[Permit, requires_in_person(Action.MANAGE, the_district)],
     body: ExportSettings,
 ) -> ExportSettings:
     """Whether an export of the log is made by two people. Audited."""

@@ -11,7 +11,7 @@ from streamhub.access.permit import Permit
 from streamhub.access.policy import Scope
 from streamhub.access.principal import DISTRICT, Action, Resource, area, channel
 
-from .rights import requires, requires_somewhere, the_district
+from .rights import requires, requires_in_person, requires_somewhere, the_district
 from .services import Provided, Services
 
 router = APIRouter(prefix="/api/v1", tags=["filing"])
@@ -107,7 +107,7 @@ async def filing_settings(
 @router.put("/filing-settings")
 async def choose_filing_settings(
     services: Provided,
-    permit: Annotated[Permit, requires(Action.MANAGE, the_district)],
+    permit: Annotated[Permit, requires_in_person(Action.MANAGE, the_district)],
     body: FilingSettingsIn,
 ) -> FilingSettingsOut:
     """What is left out stays as it is. Audited."""

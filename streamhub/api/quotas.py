@@ -15,7 +15,7 @@ from streamhub.access.principal import DISTRICT, Action, Principal, Resource, ar
 from streamhub.delivery.limits import SERVICE, Meter
 
 from .paging import DEFAULT_LIMIT, Cursor, Limit, page_in_memory
-from .rights import requires, signed_in
+from .rights import requires_in_person, signed_in
 from .services import Provided, Services
 
 router = APIRouter(prefix="/api/v1/quotas", tags=["quotas"])
@@ -76,8 +76,8 @@ async def above_subject_in_path(services: Provided, subject_id: str) -> Resource
     return _above(facts, facts.homes.get(subject_id))
 
 
-SetsArea = Annotated[Permit, requires(Action.MANAGE, above_area_in_path)]
-SetsSubject = Annotated[Permit, requires(Action.MANAGE, above_subject_in_path)]
+SetsArea = Annotated[Permit, requires_in_person(Action.MANAGE, above_area_in_path)]
+SetsSubject = Annotated[Permit, requires_in_person(Action.MANAGE, above_subject_in_path)]
 
 
 @router.get("")

@@ -193,3 +193,25 @@ async def test_the_file_is_a_zip_of_the_rows_asked_for(tmp_path: Path) -> None:
             rows = archive.read("rows.csv").decode("utf-8-sig").splitlines()
         assert len(rows) == 2
         assert "area_update" in rows[1]
+
+
+async def test_a_key_changes_no_safeguard(tmp_path: Path) -> None:
+    async with two_auditors(tmp_path) as (running, admin, _auditor):
+        wanted = {"name": "all", "actions": ["manage", "audit"]}
+        key = (await admin.post("/api/v1/keys", json=wanted)).json()["key"]
+        async with running.client(Authorization=f"Bearer {key}") as program:
+            for path, body in (
+                ("export-settings", {"second_person": False}),
+                ("filing-settings", {"second_person": False}),
+                ("quotas/areas/ar_yongshun", {"max_views": 1}),
+                ("quotas/subjects/su_auditor", {"max_views": 1}),
+            ):
+                answer = await program.put(f"/api/v1/{path}", json=body)
+                assert problem(answer) == (403, "key_not_enough"), path
+            for path in ("areas/ar_yongshun", "subjects/su_auditor"):
+                answer = await program.delete(f"/api/v1/quotas/{path}")
+                assert problem(answer) == (403, "key_not_enough"), path
+            assert problem(await program.get("/api/v1/audit/export")) == (
+                409,
+                "export_approval_wanted",
+            )
