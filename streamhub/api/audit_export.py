@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter
 from starlette.responses import StreamingResponse
+from starlette.types import Receive, Send
+from starlette.types import Scope as ASGIScope
 
 from camera_registry.audit.export import Export, Format, Name
 from camera_registry.errors import RootsUnfit
@@ -81,14 +83,30 @@ async def handed_over(
         services.audit_exports -= 1
         raise
     name = f"audit-{services.now():%Y%m%dT%H%M%SZ}.zip"
-    return StreamingResponse(
-        _parts(services, export),
+    return _Counted(
+        services,
+        export.stream(),
         media_type=ZIP,
         headers={
             "Content-Disposition": f'attachment; filename="{name}"',
             "Cache-Control": "no-store",
         },
     )
+
+
+class _Counted(StreamingResponse):
+    """One of MAX_EXPORTS until it is sent. Counted here, not in the content: of a client that left
+    early the content never begins, and what never begins has no `finally`."""
+
+    def __init__(self, services: Services, content: AsyncIterator[bytes], **given: Any) -> None:
+        super().__init__(content, **given)
+        self._services = services
+
+    async def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._services.audit_exports -= 1
 
 
 async def _begun(
@@ -119,14 +137,6 @@ async def _begun(
         up_to_segment=0 if last is None else last.number,
         names=_names(facts),
     )
-
-
-async def _parts(services: Services, export: Export) -> AsyncIterator[bytes]:
-    try:
-        async for part in export.stream():
-            yield part
-    finally:
-        services.audit_exports -= 1
 
 
 def _names(facts: Facts) -> tuple[Name, Name]:

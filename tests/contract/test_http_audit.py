@@ -6,13 +6,16 @@ import asyncio
 import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from starlette.requests import ClientDisconnect
 
 from camera_registry.audit.verify_export import verify_export
 from camera_registry.domain import AuditEntry
 from camera_registry.store import chain, open_store
+from streamhub.api.audit_export import MAX_EXPORTS
 from support.http_kit import OFFER, SDP, Running, a_service, problem, seed
 
 AUDIT = "/api/v1/audit"
@@ -218,6 +221,29 @@ async def test_an_export_has_what_its_auditor_may_see_and_proves_it(tmp_path: Pa
         running.services.audit_exports = 2
         async with running.as_("admin") as admin:
             assert problem(await admin.get(f"{AUDIT}/export")) == (503, "over_capacity")
+
+
+async def test_who_leaves_before_the_file_begins_leaves_room_for_others(tmp_path: Path) -> None:
+    async with a_service(tmp_path) as running:
+        await by_one_person(running)
+        headers = {"Authorization": f"Bearer {await running.token('admin')}"}
+
+        async def left(scope: Any, receive: Any, send: Any) -> None:
+            async def gone(message: Any) -> None:
+                raise OSError("the client is gone")
+
+            await running.app(scope, receive, gone)
+
+        transport = httpx.ASGITransport(app=left)
+        async with httpx.AsyncClient(
+            transport=transport, base_url=running.base_url, headers=headers
+        ) as client:
+            for _ in range(MAX_EXPORTS):
+                with pytest.raises((ClientDisconnect, OSError)):
+                    await client.get(f"{AUDIT}/export")
+        assert len(await running.audit_rows("audit_export")) == MAX_EXPORTS
+        async with running.as_("admin") as admin:
+            assert (await admin.get(f"{AUDIT}/export")).status_code == 200
 
 
 async def test_a_day_that_is_over_gets_its_root_from_the_service_by_itself(
