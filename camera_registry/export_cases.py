@@ -71,19 +71,21 @@ class ExportRequests:
         """`channel_id` and `area_id`: what the audit row is about. Raises
         Conflict("too_many_exports_asked")."""
         now = self._clock()
-        request = ExportRequest(
-            id=new_id("ex"),
-            created_at=now,
-            subject_id=by.subject_id,
-            subject_name=by.subject_name,
-            asked=dict(asked),
-            format=kind,
-            stated=stated,
-            state=RequestState.PENDING,
-            ends_at=now + PENDING_FOR,
-        )
         async with self._units.begin(by) as unit:
             repo = unit.tx.export_requests
+            last_seq, _ = await unit.tx.audit.head()
+            request = ExportRequest(
+                id=new_id("ex"),
+                created_at=now,
+                subject_id=by.subject_id,
+                subject_name=by.subject_name,
+                asked=dict(asked),
+                up_to_seq=last_seq,
+                format=kind,
+                stated=stated,
+                state=RequestState.PENDING,
+                ends_at=now + PENDING_FOR,
+            )
             await repo.delete_ended(now - KEPT_FOR)
             if await repo.count_pending(by.subject_id, by.subject_name, now) >= MAX_PENDING:
                 raise Conflict(

@@ -28,14 +28,15 @@ class RequestState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ExportRequest:
-    """`asked` is the filter, as JSON; `ends_at`: of a pending one, until when it can be decided, of
-    an approved one, until when it can be fetched."""
+    """`asked` is the filter, as JSON; `up_to_seq` the log's last row then; `ends_at`: of a pending
+    one, until when it can be decided, of an approved one, until when it can be fetched."""
 
     id: str
     created_at: datetime
     subject_id: str | None  # None: the local operator
     subject_name: str
     asked: Mapping[str, Any]
+    up_to_seq: int
     format: str
     stated: Stated
     state: RequestState

@@ -218,6 +218,8 @@ class _Sink(io.RawIOBase):
 
 
 def _may_have(segment: Segment, query: AuditQuery) -> bool:
+    if query.max_seq is not None and segment.first_seq > query.max_seq:
+        return False
     if query.since is not None and segment.spans_to < query.since:
         return False
     return query.until is None or segment.spans_from < query.until

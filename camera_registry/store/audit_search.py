@@ -103,6 +103,8 @@ def _conditions(query: AuditQuery, *, postgresql: bool) -> list[ColumnElement[bo
         where.append(_U.at >= query.since)
     if query.until is not None:
         where.append(func.coalesce(_U.began_at, _U.at) < query.until)
+    if query.max_seq is not None:
+        where.append(_U.seq <= query.max_seq)
     if query.except_channel_ids:
         denied = among(_U.channel_id, sorted(query.except_channel_ids), postgresql_=postgresql)
         where.append(or_(_U.channel_id.is_(None), not_(denied)))

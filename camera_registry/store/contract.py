@@ -121,6 +121,7 @@ class AuditQuery:
     area_ids: frozenset[str] | None = None
     channel_ids: frozenset[str] | None = None
     except_channel_ids: frozenset[str] = frozenset()
+    max_seq: int | None = None  # the last row that may be one
 
 
 class AreaReader(Protocol):

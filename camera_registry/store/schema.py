@@ -424,6 +424,7 @@ export_requests = Table(
     Column("subject_id", String(32), nullable=True),  # no foreign key: they outlive subjects
     Column("subject_name", String(80), nullable=False),
     Column("asked", Text, nullable=False),  # JSON: the filter
+    Column("up_to_seq", BigInteger, nullable=False),  # the log's last row when it was asked
     Column("format", String(8), nullable=False),
     Column("purpose", String(32), nullable=False),
     Column("note", String(160), nullable=True),

@@ -11,6 +11,8 @@ from starlette.types import Scope as ASGIScope
 
 from camera_registry.audit.export import Export, Format, Name
 from camera_registry.errors import RootsUnfit
+from camera_registry.store.contract import AuditQuery
+from streamhub.access.errors import Forbidden
 from streamhub.access.facts import Facts
 from streamhub.access.policy import Scope
 from streamhub.access.principal import Action, Principal
@@ -56,19 +58,30 @@ async def export_audit(
         )
         return {}
 
-    return await handed_over(services, who, scope, asked, format, written)
+    return await handed_over(
+        services, who, asked, format, lambda: seen_by(services, who, asked), written
+    )
+
+
+def seen_by(services: Services, who: Principal, asked: Filter) -> AuditQuery:
+    """The rows that fit, of those that they may see now. Raises Forbidden where that is none."""
+    scope = services.guard.scope(who, Action.AUDIT)
+    if scope.is_empty:
+        raise Forbidden("You may not read the log any more; ask whoever manages the area.")
+    return asked.query(services.facts.current, scope)
 
 
 async def handed_over(
     services: Services,
     who: Principal,
-    scope: Scope,
     asked: Filter,
     kind: Format,
+    rows: Callable[[], AuditQuery],
     written: Callable[[], Awaitable[Mapping[str, Any]]],
 ) -> StreamingResponse:
     """The file, once `written` has written the export's own row; it gives what else the export's
-    signed statement says. Raises Problem("over_capacity") before."""
+    signed statement says. `rows` is asked before, and again when the file begins: sealing takes its
+    time. Raises what it raises, and Problem("over_capacity")."""
     if services.audit_exports >= MAX_EXPORTS:
         raise Problem(
             503,
@@ -78,7 +91,8 @@ async def handed_over(
         )
     services.audit_exports += 1
     try:
-        export = await _begun(services, who, asked, scope, kind, await written())
+        rows()
+        export = await _begun(services, who, asked, kind, rows, await written())
     except BaseException:
         services.audit_exports -= 1
         raise
@@ -113,11 +127,10 @@ async def _begun(
     services: Services,
     who: Principal,
     asked: Filter,
-    scope: Scope,
     kind: Format,
+    rows: Callable[[], AuditQuery],
     basis: Mapping[str, Any],
 ) -> Export:
-    facts = services.facts.current
     keeper = services.audit_keeper
     await keeper.seal(everything=True)
     # The proof does without; the keeper tries again, and says so.
@@ -128,14 +141,14 @@ async def _begun(
     return Export(
         services.store,
         keeper.key,
-        asked.query(facts, scope),
+        rows(),
         kind=kind,
         asked=asked.asked(),
         by=who.username,
         basis=basis,
         at=services.now(),
         up_to_segment=0 if last is None else last.number,
-        names=_names(facts),
+        names=_names(services.facts.current),
     )
 
 

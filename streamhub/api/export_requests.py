@@ -1,7 +1,7 @@
 """Exports of the log that two people make: one asks, another decides, the first fetches."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, cast
 
 from fastapi import APIRouter, Depends
@@ -13,6 +13,7 @@ from camera_registry.domain import SubjectKind
 from camera_registry.errors import NotFound
 from camera_registry.export_requests import ExportRequest, RequestState
 from camera_registry.filing_rules import MAX_NOTE_CHARS
+from camera_registry.store.contract import AuditQuery
 from camera_registry.validation import MAX_PURPOSE_NOTE_CHARS
 from streamhub.access.errors import Forbidden, NotVisible
 from streamhub.access.guard import purpose_wanted
@@ -20,7 +21,7 @@ from streamhub.access.permit import Permit
 from streamhub.access.policy import Scope, purpose_unfit
 from streamhub.access.principal import Action, Principal
 
-from .audit_export import ZIP, handed_over
+from .audit_export import ZIP, handed_over, seen_by
 from .audit_filter import Asked, Filter
 from .paging import DEFAULT_LIMIT, Cursor, Limit, page_in_memory
 from .rights import (
@@ -177,18 +178,23 @@ async def fetch_export(services: Provided, access: ThisExport) -> StreamingRespo
     """The ZIP, as of `/api/v1/audit/export`, for whoever asked: the rows that they may see now."""
     who, request = access.principal, access.request
     request.require_fetchable(who.actor(), services.now())
-    scope = services.guard.scope(who, Action.AUDIT)
-    if scope.is_empty:
-        raise Forbidden("You may not read the log any more; ask whoever manages the area.")
     asked = Filter.of(request.asked)
+
+    def rows() -> AuditQuery:
+        return replace(seen_by(services, who, asked), max_seq=request.up_to_seq)
 
     async def written() -> Mapping[str, Any]:
         now = await services.export_requests.fetch(
             request.id, who.actor(), **asked.about(services.facts.current)
         )
-        return {"request_id": now.id, "approved_by": now.decided_by, **now.stated.detail()}
+        return {
+            "request_id": now.id,
+            "approved_by": now.decided_by,
+            "up_to_seq": now.up_to_seq,
+            **now.stated.detail(),
+        }
 
-    return await handed_over(services, who, scope, asked, cast(Format, request.format), written)
+    return await handed_over(services, who, asked, cast(Format, request.format), rows, written)
 
 
 @router.get("/export-settings")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import zipfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,7 +14,7 @@ import httpx
 import pytest
 
 from camera_registry.audit.verify_export import verify_export
-from support.http_kit import Running, a_service, problem
+from support.http_kit import OFFER, SDP, Running, a_service, problem
 
 EXPORTS = "/api/v1/audit/exports"
 YONGSHUN = {"area_id": "ar_yongshun"}
@@ -215,3 +217,36 @@ async def test_a_key_changes_no_safeguard(tmp_path: Path) -> None:
                 409,
                 "export_approval_wanted",
             )
+
+
+async def test_a_view_that_ends_after_the_question_is_not_in_the_file(tmp_path: Path) -> None:
+    async with two_auditors(tmp_path / "data") as (running, admin, auditor):
+        opened = await admin.post("/whep/ch_y1", content=OFFER, headers=SDP)
+        request = await asked(admin, channel_id="ch_y1")
+        assert (await admin.delete(opened.headers["location"])).status_code == 200
+        delivery = running.services.doors()
+        await delivery.views.drained()
+        await delivery._view_log.settled()
+        assert len(await running.audit_rows("view_end")) == 1
+        assert (await auditor.post(f"{EXPORTS}/{request['id']}/approve")).status_code == 200
+        answer = await admin.get(f"{EXPORTS}/{request['id']}/file")
+        with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+            rows = list(csv.DictReader(io.StringIO(archive.read("rows.csv").decode("utf-8-sig"))))
+        assert [row["act"] for row in rows] == ["view_start"]
+
+
+async def test_a_right_that_falls_while_rows_are_sealed_gives_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with two_auditors(tmp_path) as (running, admin, auditor):
+        own = await asked(auditor, **YONGSHUN)
+        await admin.post(f"{EXPORTS}/{own['id']}/approve")
+        seal = running.services.audit_keeper.seal
+
+        async def revoked_meanwhile(**given: Any) -> Any:
+            assert (await admin.delete("/api/v1/grants/gr_auditor")).status_code in (200, 204)
+            return await seal(**given)
+
+        monkeypatch.setattr(running.services.audit_keeper, "seal", revoked_meanwhile)
+        assert problem(await auditor.get(f"{EXPORTS}/{own['id']}/file")) == (403, "forbidden")
+        assert running.services.audit_exports == 0

@@ -56,6 +56,8 @@ async def test_one_asks_another_approves_and_the_first_fetches(desk: Desk) -> No
     asked = await desk.ask()
     assert await desk.cases.get(asked.id) == asked
     assert (asked.state, asked.ends_at) == (RequestState.PENDING, START + PENDING_FOR)
+    assert asked.up_to_seq == 0
+    assert (await desk.ask(B)).up_to_seq == 1  # the row of the first question
     assert await desk.refusal(asked, A, fetch=True) == "export_not_approved"
     approved = await desk.cases.decide(asked.id, B, approve=True)
     assert (approved.decided_by, approved.ends_at) == ("b", START + APPROVED_FOR)
@@ -66,6 +68,7 @@ async def test_one_asks_another_approves_and_the_first_fetches(desk: Desk) -> No
     assert (await desk.cases.get(asked.id)).fetched_at == START
     assert await desk.rows() == [
         ("export_ask", "a"),
+        ("export_ask", "b"),
         ("export_approve", "b"),
         ("audit_export", "a"),
         ("audit_export", "a"),
@@ -73,7 +76,7 @@ async def test_one_asks_another_approves_and_the_first_fetches(desk: Desk) -> No
     async with desk.store.read() as tx:
         for part in ("案件", "INQUIRY"):
             page = await tx.audit.page(AuditQuery(purpose=part), limit=9, cursor=None)
-            assert len(page.items) == 4
+            assert len(page.items) == 5
     assert page.items[0].detail["approved_by"] == "b"
     desk.now += APPROVED_FOR
     assert await desk.refusal(asked, A, fetch=True) == "export_lapsed"

@@ -34,6 +34,7 @@ def upgrade() -> None:
         sa.Column("subject_id", sa.String(32), nullable=True),
         sa.Column("subject_name", sa.String(80), nullable=False),
         sa.Column("asked", sa.Text, nullable=False),
+        sa.Column("up_to_seq", sa.BigInteger, nullable=False),
         sa.Column("format", sa.String(8), nullable=False),
         sa.Column("purpose", sa.String(32), nullable=False),
         sa.Column("note", sa.String(160), nullable=True),
