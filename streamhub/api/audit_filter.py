@@ -87,11 +87,15 @@ class Filter:
             "area_id": None if place is None else place.id,
         }
 
-    def resource(self) -> Resource:
-        """What all rows that fit are about: whoever may read all of that may read them."""
+    def resource(self, facts: Facts) -> Resource:
+        """What all rows that fit are about: whoever may read all of that may read them. Of a camera
+        or an area that is gone, nobody knows any more whose it was: the district."""
         if self.channel_id is not None:
-            return channel(self.channel_id)
-        return DISTRICT if self.area_id is None else area(self.area_id)
+            there = facts.channel(self.channel_id) is not None
+            return channel(self.channel_id) if there else DISTRICT
+        if self.area_id is not None and facts.area(self.area_id) is not None:
+            return area(self.area_id)
+        return DISTRICT
 
 
 async def _filter(
@@ -141,7 +145,8 @@ def _within(query: AuditQuery, facts: Facts, scope: Scope, area_id: str | None) 
     """
     if scope.everything and area_id is None:
         return query
-    areas = None if area_id is None else facts.descendants(area_id)
+    # Of an area that is gone, the rows that name it.
+    areas = None if area_id is None else facts.descendants(area_id) or frozenset({area_id})
     area_ids = scope.area_ids if areas is None else areas
     if not scope.everything:
         area_ids &= scope.area_ids

@@ -220,7 +220,8 @@ async def _decided(
 ) -> ExportOut:
     who, asked = must_be_in_person(access.principal), Filter.of(access.request.asked)
     access.request.require_decidable(who.actor(), services.now())
-    services.guard.require_passing_on(who, Action.AUDIT, asked.resource(), asked_why=False)
+    resource = asked.resource(services.facts.current)
+    services.guard.require_passing_on(who, Action.AUDIT, resource, asked_why=False)
     subject = services.facts.current.subject(who.subject_id)
     if subject is not None and subject.kind is not SubjectKind.PERSON:
         raise Forbidden("Only a person decides on an export; sign in as one.", code="person_wanted")
@@ -237,7 +238,8 @@ async def _decided(
 def _may_see(services: Services, who: Principal, request: ExportRequest) -> bool:
     if request.is_of(who.actor()):
         return True
-    return services.guard.allows(who, Action.AUDIT, Filter.of(request.asked).resource())
+    resource = Filter.of(request.asked).resource(services.facts.current)
+    return services.guard.allows(who, Action.AUDIT, resource)
 
 
 def _sort_key(request: ExportRequest) -> str:

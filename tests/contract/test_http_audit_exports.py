@@ -219,6 +219,13 @@ async def test_a_key_changes_no_safeguard(tmp_path: Path) -> None:
             )
 
 
+async def rows_of(client: httpx.AsyncClient, export_id: str) -> list[dict[str, str]]:
+    answer = await client.get(f"{EXPORTS}/{export_id}/file")
+    assert answer.status_code == 200, answer.text
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        return list(csv.DictReader(io.StringIO(archive.read("rows.csv").decode("utf-8-sig"))))
+
+
 async def test_a_view_that_ends_after_the_question_is_not_in_the_file(tmp_path: Path) -> None:
     async with two_auditors(tmp_path / "data") as (running, admin, auditor):
         opened = await admin.post("/whep/ch_y1", content=OFFER, headers=SDP)
@@ -229,9 +236,7 @@ async def test_a_view_that_ends_after_the_question_is_not_in_the_file(tmp_path: 
         await delivery._view_log.settled()
         assert len(await running.audit_rows("view_end")) == 1
         assert (await auditor.post(f"{EXPORTS}/{request['id']}/approve")).status_code == 200
-        answer = await admin.get(f"{EXPORTS}/{request['id']}/file")
-        with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
-            rows = list(csv.DictReader(io.StringIO(archive.read("rows.csv").decode("utf-8-sig"))))
+        rows = await rows_of(admin, request["id"])
         assert [row["act"] for row in rows] == ["view_start"]
 
 
@@ -250,3 +255,24 @@ async def test_a_right_that_falls_while_rows_are_sealed_gives_no_file(
         monkeypatch.setattr(running.services.audit_keeper, "seal", revoked_meanwhile)
         assert problem(await auditor.get(f"{EXPORTS}/{own['id']}/file")) == (403, "forbidden")
         assert running.services.audit_exports == 0
+
+
+@pytest.mark.parametrize(
+    ("gone", "asked_for"),
+    [
+        ("channels/ch_y2", {"channel_id": "ch_y2", "act": "channel_delete"}),
+        ("areas/ar_village", {"area_id": "ar_village", "act": "area_delete"}),
+    ],
+)
+async def test_of_what_is_gone_the_district_decides(
+    gone: str, asked_for: dict[str, str], tmp_path: Path
+) -> None:
+    async with two_auditors(tmp_path) as (running, admin, auditor):
+        for path in dict.fromkeys(("channels/ch_y2", gone)):
+            assert (await admin.delete(f"/api/v1/{path}")).status_code in (200, 204)
+        request = await asked(admin, **asked_for)
+        path = f"{EXPORTS}/{request['id']}"
+        assert problem(await auditor.post(f"{path}/approve")) == (404, "not_found")
+        async with running.local() as local:
+            assert (await local.post(f"{path}/approve")).status_code == 200
+        assert [row["act"] for row in await rows_of(admin, request["id"])] == [asked_for["act"]]
