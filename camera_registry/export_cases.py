@@ -115,15 +115,15 @@ class ExportRequests:
         channel_id: str | None = None,
         area_id: str | None = None,
     ) -> ExportRequest:
-        """Approve, or refuse with a reason. Raises NotFound; ValidationFailed about the reason;
-        what `require_decidable` raises."""
+        """Approve, or refuse with a reason, which takes back an approval, too. Raises NotFound;
+        ValidationFailed about the reason; what `require_decidable` raises."""
         note = None
         if reason is not None or not approve:
             note = check.text("reason", reason or "", MAX_NOTE_CHARS)
         now = self._clock()
         async with self._units.begin(by) as unit:
             before = await _found(unit.tx, request_id)
-            before.require_decidable(by, now)
+            before.require_decidable(by, now, approve=approve)
             request = replace(
                 before,
                 state=RequestState.APPROVED if approve else RequestState.REFUSED,
@@ -141,6 +141,7 @@ class ExportRequests:
                 request_id=request.id,
                 asked_by=request.subject_name,
                 **({} if note is None else {"reason": note}),
+                **({} if before.decided_by is None else {"approved_by": before.decided_by}),
                 **request.stated.detail(),
             )
         return request

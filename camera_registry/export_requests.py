@@ -56,15 +56,17 @@ class ExportRequest:
     def may_be_fetched(self, now: datetime) -> bool:
         return self.state is RequestState.APPROVED and now < self.ends_at
 
-    def require_decidable(self, by: Actor, now: datetime) -> None:
-        """Raises Conflict("export_own", "export_decided", "export_lapsed")."""
+    def require_decidable(self, by: Actor, now: datetime, *, approve: bool) -> None:
+        """An approval is taken back by a refusal, while it holds. Raises Conflict("export_own",
+        "export_decided", "export_lapsed")."""
         if self.is_of(by):
             raise Conflict(
                 "export",
                 "export_own",
                 "You asked for this export yourself; somebody else has to decide on it.",
             )
-        if self.state is not RequestState.PENDING:
+        taken_back = not approve and self.may_be_fetched(now)
+        if self.state is not RequestState.PENDING and not taken_back:
             raise Conflict(
                 "export", "export_decided", f"{self.decided_by} has decided on this export already."
             )

@@ -76,6 +76,7 @@ class ExportOut(BaseModel):
     is_open: bool = Field(description="Whether `ends_at` is still to come.")
     is_mine: bool
     may_decide: bool
+    may_refuse: bool = Field(description="Also what is approved: it is taken back.")
     may_fetch: bool
 
 
@@ -165,7 +166,7 @@ async def approve_export(services: Provided, access: ThisExport) -> ExportOut:
 
 @router.post("/audit/exports/{export_id}/refuse")
 async def refuse_export(services: Provided, access: ThisExport, body: RefusalIn) -> ExportOut:
-    """Says no, and why."""
+    """Says no, and why. Takes back what was approved, until `ends_at`, by whoever may decide."""
     return await _decided(services, access, approve=False, reason=body.reason)
 
 
@@ -219,7 +220,7 @@ async def _decided(
     services: Services, access: RequestAccess, *, approve: bool, reason: str | None = None
 ) -> ExportOut:
     who, asked = must_be_in_person(access.principal), Filter.of(access.request.asked)
-    access.request.require_decidable(who.actor(), services.now())
+    access.request.require_decidable(who.actor(), services.now(), approve=approve)
     resource = asked.resource(services.facts.current)
     services.guard.require_passing_on(who, Action.AUDIT, resource, asked_why=False)
     subject = services.facts.current.subject(who.subject_id)
@@ -272,5 +273,6 @@ def _out(services: Services, who: Principal, request: ExportRequest) -> ExportOu
         is_open=now < request.ends_at,
         is_mine=is_mine,
         may_decide=not is_mine and request.waits(now),
+        may_refuse=not is_mine and (request.waits(now) or request.may_be_fetched(now)),
         may_fetch=is_mine and request.may_be_fetched(now),
     )

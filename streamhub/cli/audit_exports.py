@@ -103,7 +103,7 @@ def refuse_export(
     reason: Annotated[str, typer.Option(help="Why not.")],
     as_json: AsJson = False,
 ) -> None:
-    """Say no, and why."""
+    """Say no, and why; also to what is approved: that takes it back."""
     body = {"reason": reason}
     decided = run(lambda api: api.call("POST", f"{EXPORTS}/{request}/refuse", body=body))
     show_object(decided, as_json=as_json)

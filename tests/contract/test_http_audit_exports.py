@@ -276,3 +276,16 @@ async def test_of_what_is_gone_the_district_decides(
         async with running.local() as local:
             assert (await local.post(f"{path}/approve")).status_code == 200
         assert [row["act"] for row in await rows_of(admin, request["id"])] == [asked_for["act"]]
+
+
+async def test_whoever_may_decide_takes_an_approval_back(tmp_path: Path) -> None:
+    async with two_auditors(tmp_path) as (running, admin, auditor):
+        request = await asked(admin, **YONGSHUN)
+        path = f"{EXPORTS}/{request['id']}"
+        approved = (await auditor.post(f"{path}/approve")).json()
+        assert (approved["may_decide"], approved["may_refuse"]) == (False, True)
+        assert (await admin.get(path)).json()["may_refuse"] is False
+        async with running.local() as local:
+            refused = (await local.post(f"{path}/refuse", json={"reason": "结案了"})).json()
+        assert (refused["state"], refused["may_refuse"]) == ("refused", False)
+        assert problem(await admin.get(f"{path}/file")) == (409, "export_not_approved")

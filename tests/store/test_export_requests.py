@@ -118,6 +118,28 @@ async def test_who_refuses_says_why_and_a_question_runs_out(desk: Desk) -> None:
         await desk.cases.decide("ex_none", B, approve=True)
 
 
+async def test_an_approval_is_taken_back_while_it_holds(desk: Desk) -> None:
+    asked, late = await desk.ask(), await desk.ask()
+    for each in (asked, late):
+        await desk.cases.decide(each.id, B, approve=True)
+    with pytest.raises(Conflict) as caught:
+        await desk.cases.decide(asked.id, A, approve=False, reason="x")
+    assert caught.value.code == "export_own"
+    back = await desk.cases.decide(asked.id, HERE, approve=False, reason="结案了")
+    assert (back.state, back.decided_by) == (RequestState.REFUSED, "local:root")
+    assert await desk.refusal(asked, A, fetch=True) == "export_not_approved"
+    assert await desk.refusal(asked, B) == "export_decided"
+    async with desk.store.read() as tx:
+        page = await tx.audit.page(
+            AuditQuery(acts=frozenset({"export_refuse"})), limit=9, cursor=None
+        )
+    assert [row.detail["approved_by"] for row in page.items] == ["b"]
+    desk.now += APPROVED_FOR
+    with pytest.raises(Conflict) as caught:
+        await desk.cases.decide(late.id, B, approve=False, reason="x")
+    assert caught.value.code == "export_decided"
+
+
 async def test_what_waits_and_what_is_kept_is_bounded(desk: Desk) -> None:
     first = await desk.ask()
     for _ in range(MAX_PENDING - 1):

@@ -263,7 +263,7 @@ export interface paths {
         readonly put?: never;
         /**
          * Refuse Export
-         * @description Says no, and why.
+         * @description Says no, and why. Takes back what was approved, until `ends_at`, by whoever may decide.
          */
         readonly post: operations["refuse_export_api_v1_audit_exports__export_id__refuse_post"];
         readonly delete?: never;
@@ -3370,6 +3370,11 @@ export interface components {
             readonly may_decide: boolean;
             /** May Fetch */
             readonly may_fetch: boolean;
+            /**
+             * May Refuse
+             * @description Also what is approved: it is taken back.
+             */
+            readonly may_refuse: boolean;
             /** Purpose */
             readonly purpose: string;
             /** Purpose Note */

@@ -28,6 +28,7 @@ export const logEn: Record<keyof typeof logZh, string> = {
   'log.export_look': 'Show these rows',
   'log.export_approve': 'Approve',
   'log.export_refuse': 'Refuse',
+  'log.export_take_back': 'Take the approval back',
   'log.export_reason': 'Why it is refused',
   'log.export_fetch': 'Fetch the file',
   'log.export.pending': 'waits for approval until {time}',

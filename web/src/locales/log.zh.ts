@@ -26,6 +26,7 @@ export const logZh = {
   'log.export_look': '查看这些记录',
   'log.export_approve': '批准',
   'log.export_refuse': '不批准',
+  'log.export_take_back': '撤回批准',
   'log.export_reason': '不批准的理由',
   'log.export_fetch': '取文件',
   'log.export.pending': '待批准，{time} 前有效',
