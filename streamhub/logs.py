@@ -20,11 +20,12 @@ from .settings import LogSettings
 _SECRET_KEY = re.compile(
     r"pass(word|wd|phrase)?$|secret|token$|cookie|authorization|ice_pwd|api_key", re.IGNORECASE
 )
-# Userinfo in a URL, API keys, and what follows Bearer or Basic: they turn up in other people's
-# messages.
+# Userinfo in a URL, API keys, tickets for the RTSP door (also behind an escaped `=`), and what
+# follows Bearer or Basic: they turn up in other people's messages.
 _SECRET_TEXT = re.compile(
     r"(?P<scheme>\b[a-z][a-z0-9+.-]*://)[^/\s@]+@"
     r"|(?P<key>\bshk_)[A-Za-z0-9_-]{8,}"
+    r"|(?P<ticket>rt1\.live\.)[A-Za-z0-9._-]{8,}"
     r"|(?P<auth>\b(?:Bearer|Basic|Digest)\s+)[A-Za-z0-9._~+/=-]{8,}[^\r\n]*",
     re.IGNORECASE,
 )
@@ -105,4 +106,4 @@ def _clean(key: str, value: Any, depth: int) -> Any:
 def _struck(match: re.Match[str]) -> str:
     if match["scheme"]:
         return f"{match['scheme']}{MASK}@"
-    return f"{match['auth'] or match['key']}{MASK}"
+    return f"{match['auth'] or match['key'] or match['ticket']}{MASK}"
