@@ -279,7 +279,14 @@ class Webhooks:
             # Whoever runs the receiver need not manage the cameras: drafts are not theirs to know.
             return channel.is_filed and (within is None or channel.area_id in within)
 
-        seen = (each.seen_by(told) for each in events)
+        def watched(channel: Channel) -> bool:
+            # What a device says is as the picture; a receiver can't say what it wants it for.
+            return told(channel) and channel.enabled and not channel.sensitive
+
+        seen = (
+            each.seen_by(watched if each.kind is EventKind.DEVICE_EVENT else told)
+            for each in events
+        )
         now = self._clock()
         return [
             Delivery(

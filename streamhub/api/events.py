@@ -8,7 +8,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Header, Query
 from fastapi.responses import StreamingResponse
 
-from camera_registry.domain import EventKind
+from camera_registry.domain import Channel, EventKind
 from streamhub.access.policy import Scope
 from streamhub.access.principal import Action, Principal
 from streamhub.events.hub import Place, Told
@@ -42,7 +42,8 @@ async def events(
 ) -> StreamingResponse:
     """`channel.added`, `channel.changed`, `channel.removed`, `channel.online`, `channel.offline`
     of the channels one may list; `device_event`, what its device says of a channel, of those that
-    one may watch; and `resync`: something was missed, read the lists anew.
+    are switched on and that one may watch without saying what for; and `resync`: something was
+    missed, read the lists anew.
 
     `Last-Event-ID` goes on where a stream ended. A listener that is too slow is told `resync` and
     the stream ends.
@@ -100,8 +101,15 @@ async def _stream(
 def _seen(services: Services, who: Principal, told: list[Told], place: Place) -> str:
     """What the listener may know of these events now; whatever they were, it is at `place` then."""
     may_list = services.guard.scope(who, Action.LIST).shows
-    # What a device sees, or hears at its inputs, is as the picture itself.
-    may_watch = services.guard.scope(who, Action.LIVE).shows
+
+    def may_watch(told_of: Channel) -> bool:
+        # What a device sees, or hears at its inputs, is as the picture itself: of the channel as
+        # it is now. Nobody can say here what for, so where that is asked it is not told.
+        row = services.facts.current.channel(told_of.id)
+        if row is None or not row.enabled:
+            return False
+        return services.guard.actions_on(who, row).get(Action.LIVE) is False
+
     lines = []
     for each in told:
         is_of_picture = each.event.kind is EventKind.DEVICE_EVENT

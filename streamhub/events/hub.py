@@ -192,9 +192,10 @@ class EventHub:
         self._tell_states()
 
     def device_said(self, channel_id: str, said: DeviceEvent, at: datetime) -> None:
-        """A channel's device has said something of it, which came at `at`."""
+        """A channel's device has said something of it, which came at `at`. Of a channel that is
+        switched off nothing is told."""
         channel = self._facts.current.channel(channel_id)
-        if channel is not None:
+        if channel is not None and channel.enabled:
             self._tell_now([of_device(channel, said, at)])
 
     # --- listeners --------------------------------------------------------------------------------

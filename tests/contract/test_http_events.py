@@ -13,11 +13,15 @@ from typing import Any
 import httpx
 import pytest
 
+from camera_registry.channel_events import DeviceEvent, Said
+from camera_registry.domain import Channel
+from camera_registry.units import utc_now
 from streamhub.access.principal import Principal
 from streamhub.api import events as door
 from streamhub.events import hub as hubs
 from streamhub.router import RouteView
 from streamhub.router.route import RouteState
+from support.district import eventually
 from support.http_kit import Running, a_service, problem
 from support.patience import PATIENCE_S
 
@@ -190,6 +194,51 @@ async def test_what_happens_comes_at_once_and_a_right_that_ends_ends_it(tmp_path
                 assert "".join([part async for part in stream]) == ""
         assert running.services.events.has_room_for("su_lister")
         assert not running.services.events._listeners
+
+
+def said(running: Running, channel: str) -> None:
+    """Its device says that something moves."""
+    motion = DeviceEvent(Said.MOTION, True, "VideoSource/MotionAlarm", {}, "")
+    running.services.events.device_said(channel, motion, utc_now())
+
+
+async def test_what_a_device_says_is_told_as_the_picture_is(tmp_path: Path) -> None:
+    async with a_service(tmp_path) as running, aclosing(lines(running, "yongshun")) as stream:
+        facts = running.services.facts
+        await anext(stream)
+        await anext(stream)
+        said(running, "ch_y1")
+        assert [each.name for each in await next_events(stream)] == ["device_event"]
+        for changes in ({"sensitive": True}, {"sensitive": False, "enabled": False}):
+            said(running, "ch_y2")  # when it came one might have known
+            await patch(running, "ch_y2", **changes)
+            await eventually("it is known", lambda: not _is_free(facts.current.channel("ch_y2")))
+            assert [each.name for each in await next_events(stream)] == ["channel.changed"]
+            if changes["sensitive"]:
+                await patch(running, "ch_y2", sensitive=False)
+                await eventually("it is known", lambda: _is_free(facts.current.channel("ch_y2")))
+                assert [each.name for each in await next_events(stream)] == ["channel.changed"]
+        said(running, "ch_off")
+        (listener,) = running.services.events._listeners
+        assert not listener._waiting, "of a channel that is switched off nothing is told at all"
+
+
+def _is_free(row: Channel | None) -> bool:
+    return row is not None and row.enabled and not row.sensitive
+
+
+async def test_what_a_device_says_is_not_told_to_who_is_asked_what_for(tmp_path: Path) -> None:
+    async with a_service(tmp_path) as running, running.as_("admin") as admin:
+        grant = {"subject_id": "su_lister", "area_id": "ar_yongshun", "actions": ["live"]}
+        answer = await admin.post("/api/v1/grants", json=grant | {"purpose_required": True})
+        assert answer.status_code == 201, answer.text
+        async with aclosing(lines(running, "lister")) as stream:
+            await anext(stream)
+            await anext(stream)
+            said(running, "ch_y1")
+            state(running, "ch_y1", RouteState.LIVE)
+            running.services.events._due()
+            assert [each.name for each in await next_events(stream)] == ["channel.online"]
 
 
 async def test_what_moves_away_is_gone_for_who_may_not_follow_it(tmp_path: Path) -> None:

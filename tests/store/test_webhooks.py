@@ -155,6 +155,20 @@ async def test_what_a_device_says_goes_to_who_asked_for_it(
     }
 
 
+async def test_what_a_device_says_of_a_sensitive_camera_or_one_switched_off_goes_to_no_webhook(
+    webhooks: Webhooks, registry: Registry, by: Actor
+) -> None:
+    one, _ = await place(registry, by)
+    channel = await camera(registry, one, 1, by)
+    webhook, _ = await webhooks.create(WebhookDraft(URL), by)
+    said = DeviceEvent(Said.MOTION, True, "VideoSource/MotionAlarm", {}, "")
+    for row in (replace(channel, sensitive=True), replace(channel, enabled=False)):
+        motion = of_device(row, said, utc_now())
+        assert await webhooks.queue_events([motion], registry.tree) == set()
+        state = of_state(row, online=True, cause=None, at=utc_now())
+        assert await webhooks.queue_events([state], registry.tree) == {webhook.id}, "states are"
+
+
 async def test_a_webhook_that_was_off_is_not_told_what_it_missed(
     webhooks: Webhooks, registry: Registry, by: Actor
 ) -> None:

@@ -784,7 +784,8 @@ export interface paths {
          * Events
          * @description `channel.added`, `channel.changed`, `channel.removed`, `channel.online`, `channel.offline`
          *     of the channels one may list; `device_event`, what its device says of a channel, of those that
-         *     one may watch; and `resync`: something was missed, read the lists anew.
+         *     are switched on and that one may watch without saying what for; and `resync`: something was
+         *     missed, read the lists anew.
          *
          *     `Last-Event-ID` goes on where a stream ended. A listener that is too slow is told `resync` and
          *     the stream ends.
