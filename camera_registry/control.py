@@ -38,11 +38,19 @@ class EventAddress:
     password: Secret | None
     channels: tuple[tuple[str, int | None], ...]
 
+    @property
+    def asks_which(self) -> bool:
+        """Whether it matters which of the device's pictures something is of: it has several
+        channels here, or one that says its number, as of a recorder whose others are not here."""
+        return len(self.channels) > 1 or self.channels[0][1] is not None
+
     def channel_at(self, place: int | None) -> str | None:
-        """Of the device's `place`th picture (0 is the first; None: of none): its only channel, or
-        the one of that number; what is of no picture belongs to the first channel."""
-        if len(self.channels) == 1 or place is None:
+        """Of the device's `place`th picture (0 is the first; None: of one it does not list): the
+        channel of that number, or the only one, where that says none."""
+        if not self.asks_which:
             return self.channels[0][0]
+        if place is None:
+            return None
         return next((each for each, number in self.channels if number == place + 1), None)
 
 

@@ -75,7 +75,7 @@ class _Ear:
     address: EventAddress | None = None
     task: asyncio.Task[None] | None = None
     state: str = "waiting"
-    pictures: dict[str, int] = field(default_factory=dict)
+    pictures: dict[str, int] = field(default_factory=dict)  # by token
 
 
 class DeviceEars:
@@ -129,6 +129,10 @@ class DeviceEars:
         if not change.kinds & _ABOUT:
             return
         self._changed |= set(self._ears) if change.is_everything else set(change.object_ids)
+        for device_id, ear in self._ears.items():
+            # Also the device that a channel was of before.
+            if ear.address and any(each in change.object_ids for each, _ in ear.address.channels):
+                self._changed.add(device_id)
         for object_id in change.object_ids:
             channel = self._facts.current.channel(object_id)
             if channel is not None:
@@ -238,7 +242,7 @@ class DeviceEars:
         if url is None:
             raise NoEvents
         ear.pictures = {}
-        if len(address.channels) > 1:
+        if address.asks_which:
             sources, _ = await list_sources(client, found)
             for place, source in enumerate(sources):
                 ear.pictures |= dict.fromkeys({source.source_token, *source.config_tokens}, place)
@@ -258,14 +262,25 @@ class DeviceEars:
         said = None if operation == "Deleted" else classify(event.notification)
         if said is None:
             return
-        picture = picture_of(said)
-        place = None if picture is None else ear.pictures.get(picture, -1)
-        channel_id = address.channel_at(place)
+        channel_id = self._channel_of(ear, address, picture_of(said))
         if channel_id is None:
             self.unplaced_total += 1
         elif ear.sayings.take(self._clock(), said, is_state=operation == "Initialized"):
             self.told_total += 1
             self._tell(channel_id, said, event.received_at)
+
+    def _channel_of(self, ear: _Ear, address: EventAddress, picture: str | None) -> str | None:
+        """Whose it is, as far as that is known and the channel is still the device's."""
+        facts = self._facts.current
+        if picture is not None:
+            channel_id = address.channel_at(ear.pictures.get(picture))
+        else:
+            # An input: of none of the channels more than of another, so all must lie together.
+            rows = [facts.channel(each) for each, _ in address.channels]
+            areas = {None if row is None else row.area_id for row in rows}
+            channel_id = address.channels[0][0] if len(areas) == 1 else None
+        row = None if channel_id is None else facts.channel(channel_id)
+        return row.id if row is not None and row.device_id == address.device_id else None
 
     def _client(self, address: EventAddress) -> DeviceClient:
         if self._http is None:

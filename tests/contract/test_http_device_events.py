@@ -25,7 +25,7 @@ DEVICE = "/api/v1/devices/de_1"
 
 @dataclass
 class Site:
-    """A service, and a simulated device: `de_1`, whose first channel is `ch_y1`."""
+    """A service, and a simulated device: `de_1`, whose only channel here is `ch_y1`, the first."""
 
     running: Running
     simulated: Device
@@ -71,6 +71,8 @@ async def a_site(tmp_path: Path, network: str) -> AsyncIterator[Site]:
             await admin.patch(DEVICE, json=device),
             await admin.patch("/api/v1/channels/ch_y1", json={"facts": facts}),
         ]
+        others = ("ch_y2", "ch_off", "ch_l1", "ch_l2")
+        answers += [await admin.delete(f"/api/v1/channels/{each}") for each in others]
         assert all(answer.is_success for answer in answers), [each.text for each in answers]
         yield Site(running, simulated, server, admin)
 
@@ -119,6 +121,17 @@ async def test_an_input_is_told_to_who_may_watch_and_to_nobody_else(tmp_path: Pa
 
 def _kind(body: dict[str, Any]) -> str:
     return str(body["data"]["device_event"]["kind"])
+
+
+async def test_of_a_device_whose_channel_has_a_number_the_pictures_are_asked_for(
+    tmp_path: Path,
+) -> None:
+    async with a_site(tmp_path, "127.79.44.0/30") as site:
+        await site.listen()
+        await site.until("listening")
+        ears = site.running.services.ears
+        assert ears is not None
+        assert ears._ears["de_1"].pictures["VideoSource_1"] == 0
 
 
 async def test_it_begins_and_ends_with_the_switch_and_is_given_back(tmp_path: Path) -> None:

@@ -190,12 +190,14 @@ async def test_a_device_that_is_listened_to_says_where_and_whose_pictures_are_wh
     assert (where.host, where.port, where.username) == ("192.0.2.10", 8080, "ops")
     assert where.password == Secret("s3cret")
     unnumbered, first, second = ids
-    assert [where.channel_at(place) for place in (0, 1, 2, None)] == [first, second, None, first]
+    assert where.asks_which
+    assert [where.channel_at(place) for place in (0, 1, 2, None)] == [first, second, None, None]
     for channel_id in (unnumbered, second):
         await registry.delete_channel(channel_id, by)
     alone = await registry.events_of(device.id)
     assert alone is not None
-    assert alone.channel_at(7) == first, "the only one it has"
+    assert alone.asks_which, "the recorder's other pictures are not here"
+    assert [alone.channel_at(place) for place in (0, 1, 7, None)] == [first, None, None, None]
 
 
 async def test_bad_channels_are_refused_by_field_and_code(registry: Registry, by: Actor) -> None:
