@@ -91,9 +91,12 @@ class FactsCache:
             if ChangeKind.EVERYTHING in ids:
                 self._current = await self._load_all(tx)
             elif changed := ids.keys() - {ChangeKind.DEVICE, ChangeKind.WEBHOOK}:
+                # Not the store's newest: of kinds that are not in this batch nothing later is
+                # read. All that was read at the start may be newer than the batch.
+                version = max(self._current.version, batch[-1].seq)
                 if changed - _CREDENTIALS:
-                    self._current = await self._load_changed(tx, ids)
-                self._current = await self._load_credentials(tx, ids)
+                    self._current = await self._load_changed(tx, ids, version)
+                self._current = await self._load_credentials(tx, ids, version)
         change = FactsChange(
             version=self._current.version,
             kinds=frozenset(kind.value for kind in ids),
@@ -131,17 +134,20 @@ class FactsCache:
             api_keys={row.id: row for row in await tx.api_keys.all()},
         )
 
-    async def _load_credentials(self, tx: ReadTx, ids: Mapping[ChangeKind, set[str]]) -> Facts:
+    async def _load_credentials(
+        self, tx: ReadTx, ids: Mapping[ChangeKind, set[str]], version: int
+    ) -> Facts:
         now = self._current
         sign_ins, api_keys = now.sign_ins, now.api_keys
         if ChangeKind.SIGN_IN in ids:
             sign_ins = await _sign_ins(tx, sign_ins, ids[ChangeKind.SIGN_IN])
         if ChangeKind.API_KEY in ids:
             api_keys = await _api_keys(tx, api_keys, ids[ChangeKind.API_KEY])
-        version = await tx.change_seq()
         return now.with_credentials(version, sign_ins=sign_ins, api_keys=api_keys)
 
-    async def _load_changed(self, tx: ReadTx, ids: Mapping[ChangeKind, set[str]]) -> Facts:
+    async def _load_changed(
+        self, tx: ReadTx, ids: Mapping[ChangeKind, set[str]], version: int
+    ) -> Facts:
         now = self._current
         tree, channels, subjects = now.tree, now.channels, now.subjects
         roles, members, purposes = now.roles, now.members, now.purposes
@@ -163,7 +169,7 @@ class FactsCache:
         if ChangeKind.GRANT in ids:
             self._grants = await _grants(tx, self._grants, ids[ChangeKind.GRANT])
         facts = Facts(
-            version=await tx.change_seq(),
+            version=version,
             tree=tree,
             channels=channels,
             subjects=subjects,

@@ -168,3 +168,18 @@ async def test_roles_purposes_and_rules_are_followed(tmp_path: Path) -> None:
         assert "extra" in kit.facts.current.purposes
         await people.remove_member(role.id, "su_stranger", BY)
         assert kit.facts.current.grants_of("su_stranger") == ()
+
+
+async def test_its_version_claims_nothing_that_was_not_read(tmp_path: Path) -> None:
+    """A grant is revoked when the batch is out, and before the facts read what that is about."""
+    async with a_kit(tmp_path) as kit:
+        await kit.facts.stop()
+        before, people = kit.facts.current.version, People(kit.store)
+        await people.create_role(RoleDraft("night", "夜班"), BY)
+        batch = await kit.store.changes_since(before)
+        await people.revoke_grant("gr_warden", BY)
+        await kit.facts._changed(batch)
+        assert kit.facts.current.grants_of("su_warden") != ()
+        assert kit.facts.current.version == batch[-1].seq
+        await kit.facts._changed(await kit.store.changes_since(batch[-1].seq))
+        assert kit.facts.current.grants_of("su_warden") == ()
