@@ -214,6 +214,14 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True)
+class Basis:
+    """What the right to a change was decided from."""
+
+    seq: int  # of the changes: later ones were not known
+    credential_id: str | None = None  # the sign-in or API key that it was asked with
+
+
+@dataclass(frozen=True, slots=True)
 class Actor:
     """Who does a change, as the audit row will name them."""
 
@@ -221,6 +229,8 @@ class Actor:
     subject_name: str  # a username, or e.g. "local:root", "system"
     remote: str | None = None
     as_role: str | None = None
+    # Given, the change is refused (`RightsChanged`) where rights have changed since.
+    basis: Basis | None = field(default=None, compare=False)
 
     def is_same_person(self, subject_id: str | None, name: str | None) -> bool:
         """A person is an account; a local operator, the name of theirs on this machine."""

@@ -4,6 +4,7 @@ RegistryError
 ├── ValidationFailed   a field of the input is wrong: field, code, sentence   (HTTP 422)
 ├── NotFound           no such object: noun, object_id                        (HTTP 404)
 ├── Conflict           the state forbids it: field, code, sentence            (HTTP 409)
+│   └── RightsChanged  since the right to it was decided: decide again
 ├── EntryRefused       one entry of several, of which nothing was done: entry, cause
 ├── DemoRefused        seeding a registry that is not the demo's
 ├── StoreError         the file, the database or its schema
@@ -57,6 +58,13 @@ class Conflict(RegistryError):
         self.field = field
         self.code = code
         self.sentence = sentence
+
+
+class RightsChanged(Conflict):
+    """Between the decision that the caller may and the change itself."""
+
+    def __init__(self) -> None:
+        super().__init__("rights", "registry_changed", "Rights have changed meanwhile; ask again.")
 
 
 class EntryRefused(RegistryError):

@@ -7,11 +7,25 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from .domain import Actor, AuditEntry, ChangeKind
+from .domain import Actor, AuditEntry, Basis, ChangeKind
+from .errors import RightsChanged
 from .feed import ChangeFeed
 from .store.contract import Store, WriteTx
 
 CATCH_UP_MS: Final = 1_000  # how long a mutation waits for this process's caches to show it
+
+# What a decision rests on, besides the credential that it was asked with.
+_RIGHTS_REST_ON: Final = frozenset(
+    {
+        ChangeKind.GRANT,
+        ChangeKind.ROLE,
+        ChangeKind.SUBJECT,
+        ChangeKind.AREA,
+        ChangeKind.CHANNEL,
+        ChangeKind.QUOTA,
+        ChangeKind.EVERYTHING,
+    }
+)
 
 Clock = Callable[[], datetime]
 
@@ -25,6 +39,17 @@ async def touched_since(store: Store, seq: int, kinds: Collection[ChangeKind]) -
     while changes := await store.changes_since(seq):
         if any(change.kind in kinds for change in changes):
             return True
+        seq = changes[-1].seq
+    return False
+
+
+async def rights_changed_since(store: Store, basis: Basis) -> bool:
+    """Whether anything was committed after `basis` by which it might be decided otherwise."""
+    seq = basis.seq
+    while changes := await store.changes_since(seq):
+        for change in changes:
+            if change.kind in _RIGHTS_REST_ON or change.object_id == basis.credential_id:
+                return True
         seq = changes[-1].seq
     return False
 
@@ -79,7 +104,19 @@ class Units:
 
     @asynccontextmanager
     async def begin(self, by: Actor) -> AsyncIterator[Unit]:
-        async with self._store.write() as tx:
-            yield Unit(tx, by)
-        if self._feed is not None and tx.last_change_seq is not None:
-            await self._feed.wait_caught_up(tx.last_change_seq, CATCH_UP_MS)
+        """Raises RightsChanged where rights have changed since `by.basis`: whoever waited for the
+        writer was perhaps revoked by the one before. The followers have then seen that."""
+        try:
+            async with self._store.write() as tx:
+                if by.basis is not None and await rights_changed_since(self._store, by.basis):
+                    raise RightsChanged
+                yield Unit(tx, by)
+        except RightsChanged:
+            # Not before the writer is free: a follower may be waiting for it.
+            await self._seen(await self._store.latest_change_seq())
+            raise
+        await self._seen(tx.last_change_seq)
+
+    async def _seen(self, seq: int | None) -> None:
+        if self._feed is not None and seq is not None:
+            await self._feed.wait_caught_up(seq, CATCH_UP_MS)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
-from camera_registry.domain import Actor
+from camera_registry.domain import Actor, Basis
 
 Via = Literal["bearer", "cookie", "key", "local", "ticket"]
 ResourceKind = Literal["channel", "area", "district"]
@@ -80,13 +80,16 @@ class Principal:
             version=0,
         )
 
-    def actor(self) -> Actor:
-        """Who does a change, in the registry's words."""
+    def actor(self, *, known_seq: int | None = None) -> Actor:
+        """Who does a change, in the registry's words. `known_seq`: of the facts by which they may;
+        the change is then refused (RightsChanged) where rights have changed since."""
+        checked = known_seq is not None and not self.is_local  # whom nobody revokes
         return Actor(
             subject_id=None if self.is_local else self.subject_id,
             subject_name=self.username,
             remote=self.remote,
             as_role=self._role(),
+            basis=Basis(known_seq or 0, self.credential_id) if checked else None,
         )
 
     def _role(self) -> str | None:

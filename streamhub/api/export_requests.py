@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from starlette.responses import StreamingResponse
 
 from camera_registry.audit.export import Format
-from camera_registry.domain import SubjectKind
+from camera_registry.domain import Actor, SubjectKind
 from camera_registry.errors import NotFound
 from camera_registry.export_requests import ExportRequest, RequestState
 from camera_registry.filing_rules import MAX_NOTE_CHARS
@@ -23,6 +23,7 @@ from streamhub.access.principal import Action, Principal
 
 from .audit_export import ZIP, handed_over, seen_by
 from .audit_filter import Asked, Filter
+from .newest import by_newest_rights
 from .paging import DEFAULT_LIMIT, Cursor, Limit, page_in_memory
 from .rights import (
     Who,
@@ -221,19 +222,24 @@ async def _decided(
 ) -> ExportOut:
     who, asked = must_be_in_person(access.principal), Filter.of(access.request.asked)
     access.request.require_decidable(who.actor(), services.now(), approve=approve)
-    resource = asked.resource(services.facts.current)
-    services.guard.require_passing_on(who, Action.AUDIT, resource, asked_why=False)
-    subject = services.facts.current.subject(who.subject_id)
-    if subject is not None and subject.kind is not SubjectKind.PERSON:
-        raise Forbidden("Only a person decides on an export; sign in as one.", code="person_wanted")
-    request = await services.export_requests.decide(
-        access.request.id,
-        who.actor(),
-        approve=approve,
-        reason=reason,
-        **asked.about(services.facts.current),
-    )
-    return _out(services, who, request)
+
+    async def decide(by: Actor) -> ExportRequest:
+        resource = asked.resource(services.facts.current)
+        services.guard.require_passing_on(who, Action.AUDIT, resource, asked_why=False)
+        subject = services.facts.current.subject(who.subject_id)
+        if subject is not None and subject.kind is not SubjectKind.PERSON:
+            raise Forbidden(
+                "Only a person decides on an export; sign in as one.", code="person_wanted"
+            )
+        return await services.export_requests.decide(
+            access.request.id,
+            by,
+            approve=approve,
+            reason=reason,
+            **asked.about(services.facts.current),
+        )
+
+    return _out(services, who, await by_newest_rights(services, who, decide))
 
 
 def _may_see(services: Services, who: Principal, request: ExportRequest) -> bool:

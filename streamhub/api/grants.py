@@ -10,7 +10,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query, Response
 from pydantic import BaseModel, Field
 
-from camera_registry.domain import Effect, Grant
+from camera_registry.domain import Actor, Effect, Grant
 from camera_registry.drafts import GrantDraft
 from camera_registry.errors import EntryRefused, NotFound, RegistryError
 from camera_registry.grant_batch import MAX_CHANGES
@@ -28,6 +28,7 @@ from .grant_bodies import (
     windows_in,
     windows_out,
 )
+from .newest import by_newest_rights
 from .paging import DEFAULT_LIMIT, Cursor, Limit
 from .problems import Problem
 from .rights import Who, in_person, requires, requires_in_person
@@ -168,12 +169,17 @@ async def create_grant(
     body: GrantCreate,
     idempotency_key: Annotated[str | None, Header()] = None,
 ) -> GrantOut:
-    _require_granting(services, permit.principal, body)
+    who = permit.principal
+    _require_granting(services, who, body)
     draft = _draft(body)
 
+    async def write(by: Actor) -> Grant:
+        services.guard.require(who, Action.MANAGE, permit.resource)
+        _require_granting(services, who, body)
+        return await services.people.create_grant(draft, by)
+
     async def create() -> GrantOut:
-        by = permit.principal.actor()
-        return _out(services, permit.principal, await services.people.create_grant(draft, by))
+        return _out(services, who, await by_newest_rights(services, who, write))
 
     return await services.idempotency.once(
         idempotency_key, subject_id=permit.subject_id, route="grants", body=body, create=create
@@ -191,15 +197,14 @@ async def change_grants(
     with an audit row each, or none of them. What is refused says which `entry` it is about."""
     revoked = [each.revoke for each in body.changes if each.revoke is not None]
     known = {each.id: each for each in await services.people.get_grants(revoked)}
-    changes: list[GrantDraft | str] = []
-    for number, each in enumerate(body.changes):
-        try:
-            changes.append(_change(services, who, each, known))
-        except (AccessError, RegistryError, Problem) as refused:
-            raise EntryRefused(number, refused) from refused
+    _changes(services, who, body, known)
+
+    async def write(by: Actor) -> list[Grant]:
+        changes = _changes(services, who, body, known)
+        return await services.people.change_grants(changes, by)
 
     async def change() -> GrantsChanged:
-        rows = await services.people.change_grants(changes, who.actor())
+        rows = await by_newest_rights(services, who, write)
         return GrantsChanged(items=[_out(services, who, row) for row in rows])
 
     return await services.idempotency.once(
@@ -225,6 +230,19 @@ async def revoke_grant(
     """Revokes it: when this answers, the views it allowed have been told to end."""
     await services.people.revoke_grant(grant_id, permit.principal.actor())
     return Response(status_code=204)
+
+
+def _changes(
+    services: Services, who: Principal, body: GrantBatch, known: Mapping[str, Grant]
+) -> list[GrantDraft | str]:
+    """Raises EntryRefused."""
+    changes: list[GrantDraft | str] = []
+    for number, each in enumerate(body.changes):
+        try:
+            changes.append(_change(services, who, each, known))
+        except (AccessError, RegistryError, Problem) as refused:
+            raise EntryRefused(number, refused) from refused
+    return changes
 
 
 def _change(

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
-from camera_registry.domain import Quota
+from camera_registry.domain import Actor, Quota
 from camera_registry.errors import ValidationFailed
 from camera_registry.quota_cases import MAX_BPS, MAX_VIEWS
 from streamhub.access.facts import Facts
@@ -14,6 +14,7 @@ from streamhub.access.permit import Permit
 from streamhub.access.principal import DISTRICT, Action, Principal, Resource, area
 from streamhub.delivery.limits import SERVICE, Meter
 
+from .newest import by_newest_rights
 from .paging import DEFAULT_LIMIT, Cursor, Limit, page_in_memory
 from .rights import requires_in_person, signed_in
 from .services import Provided, Services
@@ -68,12 +69,11 @@ class QuotaBody(BaseModel):
 
 
 async def above_area_in_path(services: Provided, area_id: str) -> Resource:
-    return _above(services.facts.current, area_id)
+    return _place(services.facts.current, area_id, None)
 
 
 async def above_subject_in_path(services: Provided, subject_id: str) -> Resource:
-    facts = services.facts.current
-    return _above(facts, facts.homes.get(subject_id))
+    return _place(services.facts.current, None, subject_id)
 
 
 SetsArea = Annotated[Permit, requires_in_person(Action.MANAGE, above_area_in_path)]
@@ -121,14 +121,14 @@ async def put_subject_quota(
 
 @router.delete("/areas/{area_id}", status_code=204)
 async def remove_area_quota(services: Provided, permit: SetsArea, area_id: str) -> Response:
-    return await _remove(services, permit, area_id)
+    return await _remove(services, permit, area_id=area_id)
 
 
 @router.delete("/subjects/{subject_id}", status_code=204)
 async def remove_subject_quota(
     services: Provided, permit: SetsSubject, subject_id: str
 ) -> Response:
-    return await _remove(services, permit, subject_id)
+    return await _remove(services, permit, subject_id=subject_id)
 
 
 async def _put(
@@ -139,22 +139,28 @@ async def _put(
     area_id: str | None = None,
     subject_id: str | None = None,
 ) -> QuotaOut:
-    now = services.facts.current.quotas.get(area_id or subject_id or "")
-    kept = (now.kept_views, now.kept_bps) if now is not None else (0, 0)
-    quota = Quota(
-        area_id,
-        subject_id,
-        body.max_views,
-        body.max_bps,
-        kept[0] if body.kept_views is None else body.kept_views,
-        kept[1] if body.kept_bps is None else body.kept_bps,
-    )
-    if (quota.kept_views, quota.kept_bps) != kept:
-        # What is kept for some is taken from all.
-        services.guard.require(permit.principal, Action.MANAGE, DISTRICT)
-        _require_room(services, quota, kept)
-    await services.people.put_quota(quota, permit.principal.actor())
-    return _out(services, permit.principal, quota)
+    who = permit.principal
+
+    async def put(by: Actor) -> Quota:
+        facts, guard = services.facts.current, services.guard
+        guard.require(who, Action.MANAGE, _place(facts, area_id, subject_id))
+        now = facts.quotas.get(area_id or subject_id or "")
+        kept = (now.kept_views, now.kept_bps) if now is not None else (0, 0)
+        quota = Quota(
+            area_id,
+            subject_id,
+            body.max_views,
+            body.max_bps,
+            kept[0] if body.kept_views is None else body.kept_views,
+            kept[1] if body.kept_bps is None else body.kept_bps,
+        )
+        if (quota.kept_views, quota.kept_bps) != kept:
+            # What is kept for some is taken from all.
+            guard.require(who, Action.MANAGE, DISTRICT)
+            _require_room(services, quota, kept)
+        return await services.people.put_quota(quota, by)
+
+    return _out(services, who, await by_newest_rights(services, who, put))
 
 
 def _require_room(services: Services, quota: Quota, before: tuple[int, int]) -> None:
@@ -180,12 +186,30 @@ def _require_room(services: Services, quota: Quota, before: tuple[int, int]) -> 
         )
 
 
-async def _remove(services: Services, permit: Permit, holder_id: str) -> Response:
-    now = services.facts.current.quotas.get(holder_id)
-    if now is not None and now.keeps:
-        services.guard.require(permit.principal, Action.MANAGE, DISTRICT)
-    await services.people.remove_quota(holder_id, permit.principal.actor())
+async def _remove(
+    services: Services,
+    permit: Permit,
+    *,
+    area_id: str | None = None,
+    subject_id: str | None = None,
+) -> Response:
+    who, holder_id = permit.principal, area_id or subject_id or ""
+
+    async def remove(by: Actor) -> None:
+        facts, guard = services.facts.current, services.guard
+        guard.require(who, Action.MANAGE, _place(facts, area_id, subject_id))
+        now = facts.quotas.get(holder_id)
+        if now is not None and now.keeps:
+            guard.require(who, Action.MANAGE, DISTRICT)
+        await services.people.remove_quota(holder_id, by)
+
+    await by_newest_rights(services, who, remove)
     return Response(status_code=204)
+
+
+def _place(facts: Facts, area_id: str | None, subject_id: str | None) -> Resource:
+    """What one has to manage to set the quota of the area or the subject."""
+    return _above(facts, area_id or facts.homes.get(subject_id or ""))
 
 
 def _above(facts: Facts, area_id: str | None) -> Resource:
@@ -227,7 +251,7 @@ def _out(services: Services, who: Principal, quota: Quota) -> QuotaOut:
     row = facts.area(quota.area_id or "")
     subject = facts.subject(quota.subject_id or "")
     views, bps = _use(services, Meter("area" if quota.area_id else "subject", quota.holder_id))
-    above = _above(facts, _home(facts, quota))
+    place = _place(facts, quota.area_id, quota.subject_id)
     return QuotaOut(
         area_id=quota.area_id,
         area_name=None if row is None else row.name,
@@ -239,7 +263,7 @@ def _out(services: Services, who: Principal, quota: Quota) -> QuotaOut:
         kept_bps=quota.kept_bps,
         views=views,
         bps=bps,
-        may_set=services.guard.allows(who, Action.MANAGE, above),
+        may_set=services.guard.allows(who, Action.MANAGE, place),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -87,6 +88,7 @@ class Services:
     forms_dir: Path | None = None  # the site's own templates and vendors
     audit_exports: int = 0  # that are being made
     idempotency: Idempotency = field(default_factory=Idempotency)
+    deciding: asyncio.Lock = field(default_factory=asyncio.Lock)  # of `newest.py`
 
     def doors(self) -> Delivery:
         """The doors out. Raises Problem 503 when there are none."""
