@@ -89,6 +89,7 @@ async def list_quotas(
 ) -> QuotaList:
     """Those that one is under, and those of areas that one manages and of their people; areas
     first, by code. With what is in use now."""
+    services.guard.require_nothing_due(who)
     facts = services.facts.current
     shown = [each for each in facts.quotas.values() if _may_see(services, who, each)]
     rows = sorted(shown, key=lambda each: _sort_key(facts, each))

@@ -188,6 +188,15 @@ async def test_one_sees_what_one_is_under_and_what_one_manages(tmp_path: Path) -
         assert (capacity["max_views"], capacity["kept_views"]) == (2000, 4)
 
 
+async def test_nothing_is_told_before_what_is_due(tmp_path: Path) -> None:
+    async with a_town(tmp_path) as (running, admin), running.client() as page:
+        await admin.put(TOWN, json={"max_views": 3})
+        given = {"username": "yongshun", "password": "set-by-somebody"}
+        await admin.patch("/api/v1/subjects/su_yongshun", json={"password": given["password"]})
+        assert (await page.post("/api/v1/sign-in", json=given)).status_code == 200
+        assert problem(await page.get(QUOTAS)) == (403, "password_change_due")
+
+
 async def test_a_home_is_given_with_the_subject_and_signs_nobody_out(tmp_path: Path) -> None:
     async with a_town(tmp_path) as (running, admin), running.as_("yongshun") as operator:
         body = {"username": "ada", "display_name": "Ada", "home_area_id": "ar_liyuan"}
