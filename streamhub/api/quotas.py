@@ -1,5 +1,5 @@
 """Quotas: how much the people of an area, or one subject, may watch at once, and what is kept for
-them. Set by whoever manages the area above: nobody raises their own."""
+them. Set by whoever manages the area above; those that one is under oneself, by the district."""
 
 from typing import Annotated
 
@@ -16,7 +16,7 @@ from streamhub.delivery.limits import SERVICE, Meter
 
 from .newest import by_newest_rights
 from .paging import DEFAULT_LIMIT, Cursor, Limit, page_in_memory
-from .rights import requires_in_person, signed_in
+from .rights import Who, requires_in_person, signed_in
 from .services import Provided, Services
 
 router = APIRouter(prefix="/api/v1/quotas", tags=["quotas"])
@@ -68,12 +68,12 @@ class QuotaBody(BaseModel):
     kept_bps: Bps | None = None
 
 
-async def above_area_in_path(services: Provided, area_id: str) -> Resource:
-    return _place(services.facts.current, area_id, None)
+async def above_area_in_path(services: Provided, who: Who, area_id: str) -> Resource:
+    return _place(services.facts.current, who, area_id, None)
 
 
-async def above_subject_in_path(services: Provided, subject_id: str) -> Resource:
-    return _place(services.facts.current, None, subject_id)
+async def above_subject_in_path(services: Provided, who: Who, subject_id: str) -> Resource:
+    return _place(services.facts.current, who, None, subject_id)
 
 
 SetsArea = Annotated[Permit, requires_in_person(Action.MANAGE, above_area_in_path)]
@@ -144,7 +144,7 @@ async def _put(
 
     async def put(by: Actor) -> Quota:
         facts, guard = services.facts.current, services.guard
-        guard.require(who, Action.MANAGE, _place(facts, area_id, subject_id))
+        guard.require(who, Action.MANAGE, _place(facts, who, area_id, subject_id))
         now = facts.quotas.get(area_id or subject_id or "")
         kept = (now.kept_views, now.kept_bps) if now is not None else (0, 0)
         quota = Quota(
@@ -198,7 +198,7 @@ async def _remove(
 
     async def remove(by: Actor) -> None:
         facts, guard = services.facts.current, services.guard
-        guard.require(who, Action.MANAGE, _place(facts, area_id, subject_id))
+        guard.require(who, Action.MANAGE, _place(facts, who, area_id, subject_id))
         now = facts.quotas.get(holder_id)
         if now is not None and now.keeps:
             guard.require(who, Action.MANAGE, DISTRICT)
@@ -208,8 +208,13 @@ async def _remove(
     return Response(status_code=204)
 
 
-def _place(facts: Facts, area_id: str | None, subject_id: str | None) -> Resource:
-    """What one has to manage to set the quota of the area or the subject."""
+def _place(facts: Facts, who: Principal, area_id: str | None, subject_id: str | None) -> Resource:
+    """What one has to manage to set the quota of the area or the subject: the area above, and of
+    one that one is under oneself, the district."""
+    if subject_id == who.subject_id or area_id in facts.area_chain(
+        facts.homes.get(who.subject_id, "")
+    ):
+        return DISTRICT
     return _above(facts, area_id or facts.homes.get(subject_id or ""))
 
 
@@ -252,7 +257,7 @@ def _out(services: Services, who: Principal, quota: Quota) -> QuotaOut:
     row = facts.area(quota.area_id or "")
     subject = facts.subject(quota.subject_id or "")
     views, bps = _use(services, Meter("area" if quota.area_id else "subject", quota.holder_id))
-    place = _place(facts, quota.area_id, quota.subject_id)
+    place = _place(facts, who, quota.area_id, quota.subject_id)
     return QuotaOut(
         area_id=quota.area_id,
         area_name=None if row is None else row.name,

@@ -135,6 +135,26 @@ async def test_nobody_raises_their_own_and_what_is_kept_is_the_district_s(tmp_pa
         )
 
 
+async def test_a_home_beneath_what_one_manages_makes_nobody_raise_their_own(
+    tmp_path: Path,
+) -> None:
+    own, other = (f"{QUOTAS}/subjects/su_{name}" for name in ("warden", "lister"))
+    async with a_town(tmp_path) as (running, admin), running.as_("warden") as warden:
+        for name in ("warden", "lister"):
+            path = f"/api/v1/subjects/su_{name}"
+            await admin.patch(path, json={"home_area_id": "ar_village"})
+        for path in (own, VILLAGE, TOWN):
+            assert (await admin.put(path, json={"max_views": 2})).status_code == 200
+            assert problem(await warden.put(path, json={"max_views": 500})) == (403, "forbidden")
+            assert problem(await warden.delete(path)) == (403, "forbidden")
+        assert (await warden.put(other, json={"max_views": 3})).status_code == 200
+        rows = (await warden.get(QUOTAS)).json()["items"]
+        may = {row["area_name"] or row["subject_name"]: row["may_set"] for row in rows}
+        assert may == {"永顺镇": False, "新建村": False, "lister": True, "warden": False}
+        assert (await warden.delete(other)).status_code == 204
+        assert (await admin.delete(own)).status_code == 204
+
+
 @pytest.mark.parametrize(
     ("body", "code"),
     [
