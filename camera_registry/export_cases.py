@@ -112,6 +112,7 @@ class ExportRequests:
         *,
         approve: bool,
         reason: str | None = None,
+        covers: str | None = None,
         channel_id: str | None = None,
         area_id: str | None = None,
     ) -> ExportRequest:
@@ -132,6 +133,7 @@ class ExportRequests:
                 decided_by_id=by.subject_id,
                 decided_by=by.subject_name,
                 reason=note,
+                covers=covers,
             )
             await unit.tx.export_requests.update(request)
             await unit.record(

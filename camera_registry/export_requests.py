@@ -29,7 +29,9 @@ class RequestState(StrEnum):
 @dataclass(frozen=True, slots=True)
 class ExportRequest:
     """`asked` is the filter, as JSON; `up_to_seq` the log's last row then; `ends_at`: of a pending
-    one, until when it can be decided, of an approved one, until when it can be fetched."""
+    one, until when it can be decided, of an approved one, until when it can be fetched;
+    `covers`: a digest of the areas and cameras that the filter's area stood for when it was
+    approved."""
 
     id: str
     created_at: datetime
@@ -46,6 +48,7 @@ class ExportRequest:
     decided_by: str | None = None
     reason: str | None = None
     fetched_at: datetime | None = None
+    covers: str | None = None
 
     def is_of(self, by: Actor) -> bool:
         return by.is_same_person(self.subject_id, self.subject_name)
@@ -88,4 +91,13 @@ class ExportRequest:
         if now >= self.ends_at:
             raise Conflict(
                 "export", "export_lapsed", "The time to fetch this export is over; ask for it anew."
+            )
+
+    def require_unchanged(self, covers: str | None) -> None:
+        """Raises Conflict("export_changed")."""
+        if covers != self.covers:
+            raise Conflict(
+                "export",
+                "export_changed",
+                "What was approved covers other cameras by now; ask again.",
             )

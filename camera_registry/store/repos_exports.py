@@ -94,6 +94,7 @@ def _request(row: AnyRow) -> ExportRequest:
         decided_by=row.decided_by,
         reason=row.reason,
         fetched_at=row.fetched_at,
+        covers=row.covers,
     )
 
 
@@ -115,4 +116,5 @@ def _values(request: ExportRequest) -> dict[str, Any]:
         "decided_by": schema.fitting(_E.decided_by, request.decided_by),
         "reason": request.reason,
         "fetched_at": request.fetched_at,
+        "covers": request.covers,
     }

@@ -435,6 +435,7 @@ export_requests = Table(
     Column("decided_by", String(80), nullable=True),
     Column("reason", String(500), nullable=True),
     Column("fetched_at", UtcTime, nullable=True),
+    Column("covers", String(64), nullable=True),
     Index(None, "created_at", "id"),
 )
 

@@ -1,5 +1,6 @@
 """What a question about the audit log may be narrowed by, and always is: the auditor's scope."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -7,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Query
 
+from camera_registry.store.chain import canonical_json
 from camera_registry.store.contract import AuditQuery
 from streamhub.access.facts import Facts
 from streamhub.access.policy import Scope
@@ -86,6 +88,18 @@ class Filter:
             "channel_id": None if row is None else row.id,
             "area_id": None if place is None else place.id,
         }
+
+    def covers(self, facts: Facts) -> str | None:
+        """Of an area, a digest of the areas and cameras that it stands for now, for whoever sees
+        all of them: SHA-256, hex."""
+        if self.area_id is None:
+            return None
+        query = self.query(facts, Scope(facts, everything=True))
+        cameras = query.channel_ids or frozenset()
+        if self.channel_id is not None:
+            cameras &= {self.channel_id}
+        meant = canonical_json([sorted(query.area_ids or ()), sorted(cameras)])
+        return hashlib.sha256(meant.encode()).hexdigest()
 
     def resource(self, facts: Facts) -> Resource:
         """What all rows that fit are about: whoever may read all of that may read them. Of a camera

@@ -177,12 +177,14 @@ async def refuse_export(services: Provided, access: ThisExport, body: RefusalIn)
     responses={200: {"content": {ZIP: {}}}},
 )
 async def fetch_export(services: Provided, access: ThisExport) -> StreamingResponse:
-    """The ZIP, as of `/api/v1/audit/export`, for whoever asked: the rows that they may see now."""
+    """The ZIP, as of `/api/v1/audit/export`, for whoever asked: the rows that they may see now.
+    409 `export_changed` where its area has other cameras than when it was approved."""
     who, request = access.principal, access.request
     request.require_fetchable(who.actor(), services.now())
     asked = Filter.of(request.asked)
 
     def rows() -> AuditQuery:
+        request.require_unchanged(asked.covers(services.facts.current))
         return replace(seen_by(services, who, asked), max_seq=request.up_to_seq)
 
     async def written() -> Mapping[str, Any]:
@@ -224,9 +226,10 @@ async def _decided(
     access.request.require_decidable(who.actor(), services.now(), approve=approve)
 
     async def decide(by: Actor) -> ExportRequest:
-        resource = asked.resource(services.facts.current)
+        facts = services.facts.current
+        resource = asked.resource(facts)
         services.guard.require_passing_on(who, Action.AUDIT, resource, asked_why=False)
-        subject = services.facts.current.subject(who.subject_id)
+        subject = facts.subject(who.subject_id)
         if subject is not None and subject.kind is not SubjectKind.PERSON:
             raise Forbidden(
                 "Only a person decides on an export; sign in as one.", code="person_wanted"
@@ -236,7 +239,8 @@ async def _decided(
             by,
             approve=approve,
             reason=reason,
-            **asked.about(services.facts.current),
+            covers=asked.covers(facts) if approve else None,
+            **asked.about(facts),
         )
 
     return _out(services, who, await by_newest_rights(services, who, decide))

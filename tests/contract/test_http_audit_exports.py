@@ -289,3 +289,21 @@ async def test_whoever_may_decide_takes_an_approval_back(tmp_path: Path) -> None
             refused = (await local.post(f"{path}/refuse", json={"reason": "结案了"})).json()
         assert (refused["state"], refused["may_refuse"]) == ("refused", False)
         assert problem(await admin.get(f"{path}/file")) == (409, "export_not_approved")
+
+
+async def test_an_approval_is_for_the_cameras_that_the_area_had(tmp_path: Path) -> None:
+    async with two_auditors(tmp_path) as (running, admin, auditor):
+        requests = [await asked(admin, **YONGSHUN), await asked(admin, channel_id="ch_y1")]
+        for request in requests:
+            path = f"{EXPORTS}/{request['id']}"
+            assert (await auditor.post(f"{path}/approve")).status_code == 200
+        area, camera = (f"{EXPORTS}/{request['id']}/file" for request in requests)
+        assert (await admin.get(area)).status_code == 200
+        move = {"area_id": "ar_yongshun"}
+        assert (await admin.patch("/api/v1/channels/ch_l1", json=move)).status_code == 200
+        assert problem(await admin.get(area)) == (409, "export_changed")
+        assert (await admin.get(camera)).status_code == 200
+        assert len(await running.audit_rows("audit_export")) == 2
+        back = {"area_id": "ar_liyuan"}
+        assert (await admin.patch("/api/v1/channels/ch_l1", json=back)).status_code == 200
+        assert (await admin.get(area)).status_code == 200

@@ -59,7 +59,8 @@ async def test_one_asks_another_approves_and_the_first_fetches(desk: Desk) -> No
     assert asked.up_to_seq == 0
     assert (await desk.ask(B)).up_to_seq == 1  # the row of the first question
     assert await desk.refusal(asked, A, fetch=True) == "export_not_approved"
-    approved = await desk.cases.decide(asked.id, B, approve=True)
+    approved = await desk.cases.decide(asked.id, B, approve=True, covers="ab" * 32)
+    assert (await desk.cases.get(asked.id)).covers == approved.covers == "ab" * 32
     assert (approved.decided_by, approved.ends_at) == ("b", START + APPROVED_FOR)
     assert await desk.refusal(asked, B, fetch=True) == "export_not_yours"
     assert await desk.refusal(asked, B) == "export_decided"

@@ -242,6 +242,7 @@ export interface paths {
         /**
          * Fetch Export
          * @description The ZIP, as of `/api/v1/audit/export`, for whoever asked: the rows that they may see now.
+         *     409 `export_changed` where its area has other cameras than when it was approved.
          */
         readonly get: operations["fetch_export_api_v1_audit_exports__export_id__file_get"];
         readonly put?: never;

@@ -58,6 +58,7 @@ export const saidAccessZh: Readonly<Record<string, string>> = {
   export_not_yours: '只有申请人可以取这份导出。',
   export_own: '自己申请的导出须由另一人决定。',
   export_decided: '这份导出申请已有人处理。（{detail}）',
+  export_changed: '批准之后所涉摄像机有变动，请重新申请。',
   export_lapsed: '这份导出申请已过期，请重新申请。',
   too_many_exports_asked: '待批准的导出申请太多，请先等待处理。',
   person_wanted: '须由本人决定，服务账号不能代替。',

@@ -45,6 +45,7 @@ def upgrade() -> None:
         sa.Column("decided_by", sa.String(80), nullable=True),
         sa.Column("reason", sa.String(500), nullable=True),
         sa.Column("fetched_at", sa.String(32), nullable=True),
+        sa.Column("covers", sa.String(64), nullable=True),
         sa.PrimaryKeyConstraint("id", name="pk_export_requests"),
     )
     op.create_index("ix_export_requests_created_at_id", "export_requests", ["created_at", "id"])
