@@ -3,8 +3,8 @@
 Changes of channels come from their versions in the store, online and offline from the routes of
 this process, and what devices say from those that are listened to. A place in the stream (`Place`)
 is the last version told, and the number of the last of the others told by this process: what came
-after it can be found again, the versions in the store, the others among the newest RECENT of this
-process.
+after it can be found again, the versions in the store, online and offline among the newest RECENT
+of this process; what devices said is told once.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from camera_registry.channel_events import (
     of_state,
     of_version,
 )
+from camera_registry.domain import EventKind
 from camera_registry.store.contract import Store
 from streamhub.access.facts import FactsSource
 from streamhub.access.facts_cache import FactsChange
@@ -221,7 +222,8 @@ class EventHub:
         """What was told between two places; None when that can't be said any more.
 
         Of another process the versions are told, and all states that this one has told: it began
-        without any.
+        without any. What devices said is left out: it is the alarm of a moment, and who may watch
+        now, as by a loan, might not have then.
         """
         place = Place.parse(since)
         if place is None or place.version > until.version:
@@ -243,6 +245,7 @@ class EventHub:
         told += [
             Told(each.event, Place(until.version, until.epoch, each.place.number))
             for each in states
+            if each.event.kind is not EventKind.DEVICE_EVENT
         ]
         return told
 

@@ -241,6 +241,29 @@ async def test_what_a_device_says_is_not_told_to_who_is_asked_what_for(tmp_path:
             assert [each.name for each in await next_events(stream)] == ["channel.online"]
 
 
+async def test_what_a_device_said_is_not_told_to_who_comes_later(tmp_path: Path) -> None:
+    """A loan, too, begins when it begins."""
+    async with (
+        a_service(tmp_path) as running,
+        running.as_("yongshun") as watcher,
+        running.as_("lister") as borrower,
+        running.as_("admin") as admin,
+    ):
+        _, since = await told(borrower, None)
+        said(running, "ch_y1")
+        state(running, "ch_y1", RouteState.LIVE)
+        running.services.events._due()
+        grant = {"subject_id": "su_lister", "area_id": "ar_yongshun", "actions": ["live"]}
+        answer = await admin.post("/api/v1/grants", json=grant)
+        assert answer.status_code == 201, answer.text
+        other_process = f"{since.split('-')[0]}-00000000-0"
+        for client in (watcher, borrower):
+            for place in (since, other_process):
+                events, after = await told(client, place)
+                assert [each.name for each in events] == ["channel.online"]
+                assert (await told(client, after))[0] == []
+
+
 async def test_what_moves_away_is_gone_for_who_may_not_follow_it(tmp_path: Path) -> None:
     async with a_service(tmp_path) as running:
         stream = lines(running, "lister")

@@ -788,7 +788,8 @@ export interface paths {
          *     are switched on and that one may watch without saying what for; and `resync`: something was
          *     missed, read the lists anew.
          *
-         *     `Last-Event-ID` goes on where a stream ended. A listener that is too slow is told `resync` and
+         *     `Last-Event-ID` goes on where a stream ended, without `device_event`s: they are told to who
+         *     listens when they come. A listener that is too slow is told `resync` and
          *     the stream ends.
          */
         readonly get: operations["events_api_v1_events_get"];
