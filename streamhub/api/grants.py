@@ -197,7 +197,8 @@ async def change_grants(
     with an audit row each, or none of them. What is refused says which `entry` it is about."""
     revoked = [each.revoke for each in body.changes if each.revoke is not None]
     known = {each.id: each for each in await services.people.get_grants(revoked)}
-    _changes(services, who, body, known)
+    if idempotency_key is not None:  # an answer is not given again to who may no more
+        _changes(services, who, body, known)
 
     async def write(by: Actor) -> list[Grant]:
         changes = _changes(services, who, body, known)
