@@ -11,7 +11,7 @@ from typing import Any, Final
 from . import validation as check
 from .domain import Actor, Subject
 from .errors import Conflict, NotFound, ValidationFailed
-from .quotas import Quota
+from .quotas import Quota, QuotaDraft
 from .store.contract import Store, WriteTx
 from .units import Unit, Units
 
@@ -19,6 +19,12 @@ from .units import Unit, Units
 MAX_QUOTAS: Final = 5_000
 MAX_VIEWS: Final = 100_000
 MAX_BPS: Final = 10**12
+_FIELDS: Final = {
+    "max_views": MAX_VIEWS,
+    "max_bps": MAX_BPS,
+    "kept_views": MAX_VIEWS,
+    "kept_bps": MAX_BPS,
+}
 
 
 class QuotaCases:
@@ -32,23 +38,22 @@ class QuotaCases:
         async with self._store.read() as tx:
             return await tx.quotas.all()
 
-    async def put_quota(self, quota: Quota, by: Actor) -> Quota:
+    async def put_quota(self, draft: QuotaDraft, by: Actor) -> Quota:
         """Sets the quota of an area or a subject, in place of one that it has. Views beyond it
         end. Raises ValidationFailed("quota_empty", "unknown_area", "unknown_subject"),
         Conflict("too_many_quotas")."""
-        if quota.max_views is not None:
-            check.integer("max_views", quota.max_views, 0, MAX_VIEWS)
-        if quota.max_bps is not None:
-            check.integer("max_bps", quota.max_bps, 0, MAX_BPS)
-        check.integer("kept_views", quota.kept_views, 0, MAX_VIEWS)
-        check.integer("kept_bps", quota.kept_bps, 0, MAX_BPS)
-        if quota.says_nothing:
-            raise ValidationFailed(
-                "max_views", "quota_empty", "Give a limit or what is kept; or remove the quota."
-            )
+        for field, most in _FIELDS.items():
+            given = getattr(draft, field)
+            if given is not None:
+                check.integer(field, given, 0, most)
         async with self._units.begin(by) as unit:
-            name = await _holder(unit.tx, quota)
             known = {each.holder_id: each for each in await unit.tx.quotas.all()}
+            quota = draft.over(known.get(draft.area_id or draft.subject_id or ""))
+            if quota.says_nothing:
+                raise ValidationFailed(
+                    "max_views", "quota_empty", "Give a limit or what is kept; or remove the quota."
+                )
+            name = await _holder(unit.tx, quota)
             if quota.holder_id not in known and len(known) >= MAX_QUOTAS:
                 raise Conflict(
                     "max_views",

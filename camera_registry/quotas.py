@@ -36,3 +36,27 @@ class Quota:
     @property
     def says_nothing(self) -> bool:
         return self.max_views is None and self.max_bps is None and not self.keeps
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaDraft:
+    """A quota as it is asked for; what is kept stays as it was where it is None."""
+
+    area_id: str | None
+    subject_id: str | None
+    max_views: int | None = None
+    max_bps: int | None = None
+    kept_views: int | None = None
+    kept_bps: int | None = None
+
+    def over(self, before: Quota | None) -> Quota:
+        """In place of the one that there was."""
+        kept = (0, 0) if before is None else (before.kept_views, before.kept_bps)
+        return Quota(
+            self.area_id,
+            self.subject_id,
+            self.max_views,
+            self.max_bps,
+            kept[0] if self.kept_views is None else self.kept_views,
+            kept[1] if self.kept_bps is None else self.kept_bps,
+        )

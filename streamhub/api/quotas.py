@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from camera_registry.domain import Actor, Quota
 from camera_registry.errors import ValidationFailed
 from camera_registry.quota_cases import MAX_BPS, MAX_VIEWS
+from camera_registry.quotas import QuotaDraft
 from streamhub.access.facts import Facts
 from streamhub.access.permit import Permit
 from streamhub.access.principal import DISTRICT, Action, Principal, Resource, area
@@ -147,19 +148,13 @@ async def _put(
         guard.require(who, Action.MANAGE, _place(facts, who, area_id, subject_id))
         now = facts.quotas.get(area_id or subject_id or "")
         kept = (now.kept_views, now.kept_bps) if now is not None else (0, 0)
-        quota = Quota(
-            area_id,
-            subject_id,
-            body.max_views,
-            body.max_bps,
-            kept[0] if body.kept_views is None else body.kept_views,
-            kept[1] if body.kept_bps is None else body.kept_bps,
-        )
+        draft = QuotaDraft(area_id, subject_id, **body.model_dump())
+        quota = draft.over(now)
         if (quota.kept_views, quota.kept_bps) != kept:
             # What is kept for some is taken from all.
             guard.require(who, Action.MANAGE, DISTRICT)
             _require_room(services, quota, kept)
-        return await services.people.put_quota(quota, by)
+        return await services.people.put_quota(draft, by)
 
     return _out(services, who, await by_newest_rights(services, who, put))
 

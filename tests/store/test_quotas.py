@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import asyncio
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -12,9 +13,14 @@ from camera_registry.drafts import AreaDraft, SubjectDraft
 from camera_registry.errors import Conflict, NotFound, ValidationFailed
 from camera_registry.feed import ChangeFeed
 from camera_registry.people import People
+from camera_registry.quotas import QuotaDraft
 from camera_registry.service import Registry
 from camera_registry.store import AuditQuery, SqlStore
 from streamhub.access.facts_cache import FactsCache
+
+
+def draft_of(quota: Quota) -> QuotaDraft:
+    return QuotaDraft(**asdict(quota))
 
 
 async def rows_of(store: SqlStore, act: str) -> list[dict[str, object]]:
@@ -31,13 +37,13 @@ async def test_a_quota_is_set_changed_and_removed_with_its_rows(
     of_area = Quota(area.id, None, 20, 4_000_000_000, 2, 3_000_000_000)
     of_ada = Quota(None, ada.id, max_views=0)
     for quota in (of_area, of_ada):
-        assert await people.put_quota(quota, by) == quota
+        assert await people.put_quota(draft_of(quota), by) == quota
     assert await people.list_quotas() == [of_area, of_ada]
     before = await store.latest_change_seq()
-    await people.put_quota(of_area, by)
+    await people.put_quota(draft_of(of_area), by)
     assert await store.latest_change_seq() == before, "the same again is no change"
     lower = replace(of_area, max_views=5, max_bps=None)
-    await people.put_quota(lower, by)
+    await people.put_quota(draft_of(lower), by)
     await people.remove_quota(ada.id, by)
     assert await people.list_quotas() == [lower]
     changes = [(each.kind, each.object_id) for each in await store.changes_since(before)]
@@ -72,7 +78,7 @@ async def test_what_is_no_quota_is_refused(
     people: People, registry: Registry, by: Actor, fields: dict[str, object], code: str
 ) -> None:
     area = await registry.create_area(AreaDraft(None, "district", "110112", "通州"), by)
-    quota = replace(Quota(area.id, None), **fields)  # type: ignore[arg-type]
+    quota = replace(QuotaDraft(area.id, None), **fields)  # type: ignore[arg-type]
     with pytest.raises(ValidationFailed) as refusal:
         await people.put_quota(quota, by)
     assert refusal.value.code == code
@@ -81,16 +87,36 @@ async def test_what_is_no_quota_is_refused(
         await people.remove_quota(area.id, by)
 
 
+async def test_what_is_kept_stays_as_the_one_before_has_set_it(
+    people: People, registry: Registry, by: Actor
+) -> None:
+    area = await registry.create_area(AreaDraft(None, "district", "110112", "通州"), by)
+    await people.put_quota(QuotaDraft(area.id, None, 20), by)
+    # Neither knows of the other; they write one after the other.
+    await asyncio.gather(
+        people.put_quota(QuotaDraft(area.id, None, 20, None, 2, 3_000_000), by),
+        people.put_quota(QuotaDraft(area.id, None, 10), by),
+    )
+    [quota] = await people.list_quotas()
+    assert quota == Quota(area.id, None, 10, None, 2, 3_000_000)
+    await people.put_quota(QuotaDraft(area.id, None, None, None, kept_views=0), by)
+    [quota] = await people.list_quotas()
+    assert (quota.kept_views, quota.kept_bps) == (0, 3_000_000)
+    with pytest.raises(ValidationFailed) as refusal:
+        await people.put_quota(QuotaDraft(area.id, None, kept_bps=0), by)
+    assert refusal.value.code == "quota_empty"
+
+
 async def test_there_are_only_so_many(
     people: People, registry: Registry, by: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(quota_cases, "MAX_QUOTAS", 1)
     area = await registry.create_area(AreaDraft(None, "district", "110112", "通州"), by)
     ada = await people.create_subject(SubjectDraft("ada", "Ada"), by)
-    await people.put_quota(Quota(area.id, None, 1), by)
-    await people.put_quota(Quota(area.id, None, 2), by)
+    await people.put_quota(QuotaDraft(area.id, None, 1), by)
+    await people.put_quota(QuotaDraft(area.id, None, 2), by)
     with pytest.raises(Conflict) as refusal:
-        await people.put_quota(Quota(None, ada.id, 1), by)
+        await people.put_quota(QuotaDraft(None, ada.id, 1), by)
     assert refusal.value.code == "too_many_quotas"
 
 
@@ -133,7 +159,7 @@ async def test_the_facts_follow_and_a_quota_goes_with_whose_it_was(
     ada = await people.create_subject(SubjectDraft("ada", "Ada", home_area_id=area.id), by)
     quotas = [Quota(area.id, None, 3), Quota(None, ada.id, None, 8_000_000)]
     for quota in quotas:
-        await people.put_quota(quota, by)
+        await people.put_quota(draft_of(quota), by)
     assert list(facts.current.quotas.values()) == quotas
     assert facts.current.homes == {ada.id: area.id}
     await people.delete_subject(ada.id, by)
