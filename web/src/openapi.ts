@@ -502,7 +502,8 @@ export interface paths {
         /**
          * Update Channel
          * @description Moving it needs the right to manage the new area too; another URL, what it is steered by
-         *     (its device may have other areas' cameras) or saying whether it is sensitive, the district.
+         *     (its device may have other areas' cameras), saying whether it is sensitive, or taking it from
+         *     under a denial, be it somebody else's, the district.
          */
         readonly patch: operations["update_channel_api_v1_channels__channel_id__patch"];
         readonly trace?: never;
