@@ -128,7 +128,7 @@ class Workers:
                     change.ids = change.ids[: change.made]
                     change.answered = True
                     known += change.ids
-                elif answer.status_code != httpx.codes.CONFLICT:  # else rights changed too often
+                else:
                     said = f"A change was answered {answer.status_code}: {answer.text}"
                     self.work.refused.append(said)
 
