@@ -11,8 +11,8 @@ from streamhub.access.principal import Principal
 
 from .services import Services
 
-# After the first; rights that go on changing are answered 409.
-RETRIES: Final = 3
+# Rights that go on changing by other ways are answered 409.
+TRIES: Final = 4
 
 T = TypeVar("T")
 
@@ -23,15 +23,9 @@ async def by_newest_rights(
     """Calls `change`, which asks the guard and then writes in the name of the actor it is given;
     again, where rights have changed before it could write. Raises RightsChanged when that goes
     on, with nothing done."""
-
-    async def once() -> T:
-        return await change(who.actor(known_seq=services.facts.current.version))
-
-    with suppress(RightsChanged):
-        return await once()
-    # One at a time: many that wait together, each a change of rights, would refuse one another.
+    # One at a time: each is a change of rights, and those beside one another would refuse the rest.
     async with services.deciding:
-        for _ in range(RETRIES - 1):
+        for _ in range(TRIES - 1):
             with suppress(RightsChanged):
-                return await once()
-        return await once()
+                return await change(who.actor(known_seq=services.facts.current.version))
+        return await change(who.actor(known_seq=services.facts.current.version))

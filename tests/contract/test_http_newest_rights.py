@@ -24,27 +24,39 @@ ACTS = ("grant_create", "loan_allow", "export_approve", "quota_set")
 Ask = tuple[str, str, dict[str, Any]]
 
 
-class Writers:
-    """Counts who came to write; those before them may keep them waiting."""
+class Arrivals:
+    """Counts who came to decide and who to write; those before them may keep them waiting."""
 
     def __init__(self, running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
         store: Any = running.services.store
         self.alone = store.write
-        self._came = 0
+        self._came = {"decide": 0, "write": 0}
         self._moved = asyncio.Condition()
+        self._deciding = running.services.deciding
         monkeypatch.setattr(store, "write", self._write)
+        monkeypatch.setattr(running.services, "deciding", self)
+
+    async def __aenter__(self) -> None:
+        await self._come("decide")
+        await self._deciding.acquire()
+
+    async def __aexit__(self, *_: object) -> None:
+        self._deciding.release()
 
     @asynccontextmanager
     async def _write(self) -> AsyncIterator[SqlWriteTx]:
-        async with self._moved:
-            self._came += 1
-            self._moved.notify_all()
+        await self._come("write")
         async with self.alone() as tx:
             yield tx
 
-    async def have_come(self, count: int) -> None:
+    async def _come(self, to: str) -> None:
+        async with self._moved:
+            self._came[to] += 1
+            self._moved.notify_all()
+
+    async def have_come(self, to: str, count: int) -> None:
         async with asyncio.timeout(PATIENCE_S), self._moved:
-            await self._moved.wait_for(lambda: self._came >= count)
+            await self._moved.wait_for(lambda: self._came[to] >= count)
 
 
 @asynccontextmanager
@@ -78,16 +90,18 @@ async def a_warden(
 
 
 async def after(
-    writers: Writers, first: Any, warden: httpx.AsyncClient, asks: list[Ask]
+    arrivals: Arrivals, first: Any, warden: httpx.AsyncClient, asks: list[Ask], decides: int
 ) -> list[httpx.Response]:
-    """What `warden` is answered who asks while `first` waits for the writer."""
-    async with writers.alone():
+    """What `warden` is answered who asks while `first`, one of `decides` itself, waits for the
+    writer. Where it is none, the first of the asks has been decided and waits behind it."""
+    async with arrivals.alone():
         before = asyncio.create_task(first)
-        await writers.have_come(1)
+        await arrivals.have_come("write", 1)
         waiting = []
-        for number, (method, path, body) in enumerate(asks):
+        for number, (method, path, body) in enumerate(asks, start=1):
             waiting.append(asyncio.create_task(warden.request(method, path, json=body)))
-            await writers.have_come(number + 2)
+            await arrivals.have_come("decide", decides + number)
+        await arrivals.have_come("write", 2 - decides)
     answer = await before
     assert answer.is_success, answer.text
     return [await each for each in waiting]
@@ -105,22 +119,24 @@ async def test_who_is_revoked_meanwhile_gives_nothing_on(
         held = (await admin.get(GRANTS, params={"subject_id": "su_warden"})).json()["items"]
         changes = [{"revoke": each["id"]} for each in held]
         revoking = admin.post(f"{GRANTS}/batch", json={"changes": changes})
-        answers = await after(Writers(running, monkeypatch), revoking, warden, asks)
+        answers = await after(Arrivals(running, monkeypatch), revoking, warden, asks, 1)
         assert [problem(each) for each in answers] == [(404, "not_found")] * len(asks)
         assert await done_by_warden(running) == []
 
 
+@pytest.mark.parametrize(("number", "status"), list(enumerate([401, 401, 404, 401, 401])))
 async def test_whose_sign_in_is_ended_meanwhile_does_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, status: int
 ) -> None:
+    """It has been decided that they may. A loan says nothing of what there is."""
     async with a_warden(tmp_path) as (running, admin, asks), running.client() as warden:
         form = {"username": "warden", "password": "warden-pass"}
         assert (await warden.post("/api/v1/sign-in", json=form)).status_code == 200
         [row] = (await warden.get("/api/v1/sign-ins")).json()["items"]
         ending = admin.delete(f"/api/v1/subjects/su_warden/sign-ins/{row['id']}")
-        answers = await after(Writers(running, monkeypatch), ending, warden, asks)
-        # A loan says nothing of what there is.
-        assert [problem(each)[0] for each in answers] == [401, 401, 404, 401, 401]
+        arrivals = Arrivals(running, monkeypatch)
+        [answer] = await after(arrivals, ending, warden, [asks[number]], 0)
+        assert problem(answer)[0] == status
         assert await done_by_warden(running) == []
 
 
@@ -128,9 +144,8 @@ async def test_who_keeps_the_right_is_not_in_the_way_of_others_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with a_warden(tmp_path) as (running, admin, asks), running.as_("warden") as warden:
-        other = {"subject_id": "su_stranger", "actions": ["list"], "area_id": "ar_liyuan"}
-        granting = admin.post(f"{GRANTS}/batch", json={"changes": [{"create": other}]})
-        answers = await after(Writers(running, monkeypatch), granting, warden, asks)
+        other = admin.patch("/api/v1/subjects/su_stranger", json={"display_name": "别人"})
+        answers = await after(Arrivals(running, monkeypatch), other, warden, asks, 0)
         assert [each.status_code for each in answers] == [201, *[200] * 4]
         assert sorted(await done_by_warden(running)) == sorted(
             (*ACTS, "grant_create", "grant_create")
