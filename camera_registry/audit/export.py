@@ -20,7 +20,8 @@ from datetime import datetime
 from typing import Any, Final, Literal, cast
 
 from ..store.chain import canonical_json
-from ..store.contract import AuditQuery, Store
+from ..store.contract import Store
+from ..store.contract_audit import AuditQuery
 from . import merkle
 from .keys import AuditKey
 from .model import Segment

@@ -13,7 +13,7 @@ from .segment import from_line, line_of, statement, statement_hash
 
 
 class Judge:
-    """Implements `store.contract.SegmentJudge`. `today`: days before it should be signed."""
+    """Implements `store.contract_audit.SegmentJudge`. `today`: days before it should be signed."""
 
     def __init__(self, keys: PublicKeys, roots: RootFiles | None) -> None:
         self._keys = keys

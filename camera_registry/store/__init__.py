@@ -6,7 +6,8 @@ Who may call: `camera_registry` itself and, by the `contract`, `streamhub.access
 is called by the composition root and the CLI alone, `postgres.examine` by its doctor.
 """
 
-from .contract import AuditQuery, ChannelQuery, ReadTx, Store, WriteTx
+from .contract import ChannelQuery, ReadTx, Store, WriteTx
+from .contract_audit import AuditQuery
 from .sql_store import SqlStore, open_store
 
 __all__ = [

@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 
 from . import schema
-from .contract import AuditQuery
+from .contract_audit import AuditQuery
 from .dialect import among, contains
 
 _U: Final = schema.audit.c

@@ -12,10 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
-from ..audit.model import AuditVerification, Faults, Segment
+from ..audit.model import AuditVerification
 from ..domain import (
     Area,
     AuditEntry,
@@ -29,6 +28,7 @@ from ..domain import (
     Page,
     Subject,
 )
+from .contract_audit import AuditReader, AuditRepo, SegmentJudge
 from .contract_credentials import (
     ApiKeyReader,
     ApiKeyRepo,
@@ -99,29 +99,6 @@ class ChannelQuery:
     unfiled_channel_ids: frozenset[str] | None = None
     unfiled_class_areas: ClassAreas | None = None
     unfiled_except_ids: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class AuditQuery:
-    """A filter over audit rows; None means "any". Newest first.
-
-    `since` and `until` take what lasted into that time: a view by its start and its end, any other
-    row by its moment. `area_ids` and `channel_ids`: rows about any of them (either suffices), as
-    a scoped auditor sees them, but none about `except_channel_ids`.
-    """
-
-    acts: frozenset[str] | None = None
-    subject_id: str | None = None
-    subject_name: str | None = None  # of who is no subject: the local operator
-    channel_id: str | None = None
-    outcome: str | None = None
-    purpose: str | None = None  # a part of it or of its note, letters A to Z in either case
-    since: datetime | None = None
-    until: datetime | None = None
-    area_ids: frozenset[str] | None = None
-    channel_ids: frozenset[str] | None = None
-    except_channel_ids: frozenset[str] = frozenset()
-    max_seq: int | None = None  # the last row that may be one
 
 
 class AreaReader(Protocol):
@@ -257,61 +234,6 @@ class SubjectRepo(SubjectReader, Protocol):
 
     async def delete(self, subject_id: str) -> None:
         """Deletes its grants and sign-ins too; audit rows stay."""
-        ...
-
-
-class SegmentJudge(Protocol):
-    """Whether segments are signed, and their roots written down elsewhere."""
-
-    def look(self, segments: Sequence[Segment], faults: Faults) -> None:
-        """The next ones, in order. In a thread."""
-        ...
-
-    def end(self, faults: Faults) -> Sequence[str]:
-        """There are no more; gives notices."""
-        ...
-
-
-class AuditReader(Protocol):
-    async def page(self, query: AuditQuery, *, limit: int, cursor: str | None) -> Page[AuditRow]:
-        """Newest first; `total` counts up to MAX_FOUND_COUNT."""
-        ...
-
-    async def head(self) -> tuple[int, str]:
-        """Number and hash of the last row; 0 and zeros for none."""
-        ...
-
-    async def stored(self, *, after: int, limit: int, up_to: int | None = None) -> Sequence[Any]:
-        """Rows as they lie in the table, attributes by the names of its columns, texts also for
-        times and `detail`; in order.
-        """
-        ...
-
-    async def matching(self, query: AuditQuery, *, first_seq: int, last_seq: int) -> Sequence[Any]:
-        """Of these rows, those that the query means, as they lie in the table; in order."""
-        ...
-
-    async def hashes(self, first_seq: int, last_seq: int) -> list[str]:
-        """Of these rows, in order."""
-        ...
-
-    async def segments(self, *, after: int = 0, limit: int = 200) -> list[Segment]:
-        """By number."""
-        ...
-
-    async def last_segment(self) -> Segment | None: ...
-
-
-class AuditRepo(AuditReader, Protocol):
-    async def append(self, entry: AuditEntry) -> AuditRow:
-        """Adds the next row of the chain inside this unit of work."""
-        ...
-
-    async def append_many(self, entries: Sequence[AuditEntry]) -> list[AuditRow]: ...
-
-    async def add_segment(self, segment: Segment) -> None: ...
-    async def cut(self, segment: Segment, at: datetime) -> None:
-        """Removes every row up to the segment's last. The caller has made sure, and says so."""
         ...
 
 

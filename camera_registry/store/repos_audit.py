@@ -16,7 +16,8 @@ from .audit_search import Found, Places
 from .audit_sql import COLUMNS, row_values
 from .chain import ZERO_HASH, chain_rows
 from .chain_check import ChainCheck
-from .contract import MAX_FOUND_COUNT, AuditQuery, SegmentJudge
+from .contract import MAX_FOUND_COUNT
+from .contract_audit import AuditQuery, SegmentJudge
 from .repos_base import Repo, Tx
 from .rows import audit_from, change_from, cursor_of, keys_of
 

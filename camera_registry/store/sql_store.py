@@ -24,7 +24,7 @@ from ..secret import Secret
 from . import migrate as migrations
 from . import repos_audit
 from .chain import canonical_json
-from .contract import SegmentJudge
+from .contract_audit import SegmentJudge
 from .database import Database
 from .repos_base import Tx
 from .sql_tx import SqlReadTx, SqlWriteTx

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from camera_registry.store.contract import AuditQuery
+from camera_registry.store.contract_audit import AuditQuery
 from streamhub.access.policy import Scope
 from streamhub.access.principal import Action, Principal
 

@@ -11,7 +11,7 @@ from starlette.types import Scope as ASGIScope
 
 from camera_registry.audit.export import Export, Format, Name
 from camera_registry.errors import RootsUnfit
-from camera_registry.store.contract import AuditQuery
+from camera_registry.store.contract_audit import AuditQuery
 from streamhub.access.errors import Forbidden
 from streamhub.access.facts import Facts
 from streamhub.access.policy import Scope

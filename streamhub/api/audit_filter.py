@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from fastapi import Depends, Query
 
 from camera_registry.store.chain import canonical_json
-from camera_registry.store.contract import AuditQuery
+from camera_registry.store.contract_audit import AuditQuery
 from streamhub.access.facts import Facts
 from streamhub.access.policy import Scope
 from streamhub.access.principal import DISTRICT, Principal, Resource, area, channel

@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from camera_registry.domain import AuditRow
-from camera_registry.store.contract import AuditQuery
+from camera_registry.store.contract_audit import AuditQuery
 from streamhub.access.facts import Facts
 from streamhub.access.policy import Scope
 from streamhub.access.principal import Action, Principal

@@ -13,7 +13,7 @@ from camera_registry.domain import Actor, SubjectKind
 from camera_registry.errors import NotFound
 from camera_registry.export_requests import ExportRequest, RequestState
 from camera_registry.filing_rules import MAX_NOTE_CHARS
-from camera_registry.store.contract import AuditQuery
+from camera_registry.store.contract_audit import AuditQuery
 from camera_registry.validation import MAX_PURPOSE_NOTE_CHARS
 from streamhub.access.errors import Forbidden, NotVisible
 from streamhub.access.guard import purpose_wanted

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from camera_registry.domain import AuditEntry, AuditRow
-from camera_registry.store.contract import AuditQuery
+from camera_registry.store.contract_audit import AuditQuery
 from streamhub.delivery.errors import AuditUnavailable
 from streamhub.delivery.view import LiveView
 

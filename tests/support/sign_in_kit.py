@@ -11,7 +11,7 @@ from camera_registry.domain import Actor, AuditRow
 from camera_registry.feed import ChangeFeed
 from camera_registry.people import People
 from camera_registry.store import Store, open_store
-from camera_registry.store.contract import AuditQuery
+from camera_registry.store.contract_audit import AuditQuery
 from camera_registry.vault import Vault
 from streamhub.access.facts_cache import FactsCache
 from streamhub.access.passwords import Passwords

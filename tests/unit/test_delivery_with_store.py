@@ -24,7 +24,8 @@ from camera_registry.people import People
 from camera_registry.secret import Secret
 from camera_registry.service import Registry
 from camera_registry.store import open_store
-from camera_registry.store.contract import AuditQuery, Store
+from camera_registry.store.contract import Store
+from camera_registry.store.contract_audit import AuditQuery
 from camera_registry.vault import open_vault
 from gateways.rtsp import prepare
 from streamhub.access.audit import AuditLog
