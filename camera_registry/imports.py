@@ -19,21 +19,21 @@ from pathlib import Path
 from typing import Any, Final
 
 from . import validation as check
-from .codes import kept_serial
-from .domain import Actor, ChangeKind, Channel, Device, Page, new_id
+from .domain import Actor, ChangeKind, Page, new_id
 from .errors import Conflict, NotFound, ValidationFailed
 from .feed import ChangeFeed
 from .filing_rules import settings_of
+from .import_apply import carry_out, devices_made, registry_changed
 from .importers import templates
 from .importers.annotate import annotated
 from .importers.options import FOREIGN, ImportOptions
-from .importers.payloads import channel_of, device_of, finding_of
+from .importers.payloads import finding_of
 from .importers.readers import MAX_FILE_BYTES, open_table
 from .importers.rows import Finding
 from .jobs import ImportJob, ImportRow, JobState, Verdict
 from .secret import Secret
 from .store.contract import ReadTx, Store, WriteTx
-from .units import Unit, Units, touched_since, utc_now
+from .units import Units, touched_since, utc_now
 from .vault import Vault
 from .versions import put_back
 
@@ -42,7 +42,6 @@ from .versions import put_back
 MAX_OPEN_JOBS: Final = 16
 MAX_OPEN_IN_ALL: Final = 64
 KEEP_FINISHED: Final = timedelta(days=30)
-APPLY_ROWS: Final = 1_000  # of one statement
 _PLAN_RESTS_ON: Final = frozenset(
     {ChangeKind.AREA, ChangeKind.DEVICE, ChangeKind.CHANNEL, ChangeKind.EVERYTHING}
 )
@@ -293,8 +292,8 @@ class Imports:
                 )
             (await settings_of(unit.tx)).allow_import(ImportOptions.of(job.options).filing)
             if await touched_since(self._store, job.base_seq, _PLAN_RESTS_ON):
-                raise _registry_changed()
-            await _carry_out(unit, job)
+                raise registry_changed()
+            await carry_out(unit, job)
             job = replace(job, state=JobState.APPLIED, finished_at=utc_now())
             await unit.tx.jobs.update(job)
             await unit.record(
@@ -326,7 +325,7 @@ class Imports:
             if job.state is not JobState.APPLIED:
                 raise Conflict("state", "not_applied", "Only an applied import can be undone.")
             versions = await unit.tx.versions.of_job(job_id)
-            made = await _devices_made(unit.tx, job_id)
+            made = await devices_made(unit.tx, job_id)
             await put_back(unit, versions, act="import_undo", devices_made=made)
             job = replace(job, state=JobState.UNDONE, finished_at=utc_now())
             await unit.tx.jobs.update(job)
@@ -372,70 +371,6 @@ class Imports:
                 job = replace(job, state=JobState.REFUSED, code=code, sentence=sentence, counts={})
                 await tx.jobs.delete_rows(job_id)
                 await tx.jobs.update(job)
-
-
-def _registry_changed() -> Conflict:
-    return Conflict(
-        "state",
-        "registry_changed",
-        "The registry has changed since the check; check the import again and look at what it "
-        "would do now.",
-    )
-
-
-async def _carry_out(unit: Unit, job: ImportJob) -> None:
-    tx = unit.tx
-    here = {device.id for device in await tx.devices.all()}
-    after = 0
-    while rows := await tx.jobs.rows(job.id, after=after, limit=APPLY_ROWS):
-        after = rows[-1].number
-        await _refuse_kept_codes(tx, rows)
-        added = [_channel(row) for row in rows if row.verdict is Verdict.ADD]
-        changed = [_channel(row) for row in rows if row.verdict is Verdict.CHANGE]
-        devices = [_device(row) for row in rows if "device" in row.payload]
-        await tx.bulk_add(
-            devices=[each for each in devices if each[0].id not in here], channels=added
-        )
-        before = {
-            each.id: each for each in await tx.channels.by_ids({channel.id for channel in changed})
-        }
-        await tx.bulk_update(
-            devices=[each for each in devices if each[0].id in here], channels=changed
-        )
-        here |= {device.id for device, _ in devices}
-        await tx.versions.add(
-            [*((None, each) for each in added), *((before[each.id], each) for each in changed)],
-            act="import_apply",
-            by=unit.by,
-            job_id=job.id,
-        )
-
-
-async def _refuse_kept_codes(tx: WriteTx, rows: list[ImportRow]) -> None:
-    """A code that the plan made may have been given to somebody else since."""
-    minted = [row.payload["code"] for row in rows if row.payload.get("minted")]
-    for before in {code[:14] for code in minted}:
-        kept = await kept_serial(tx, before)
-        if any(code[:14] == before and int(code[14:]) <= kept for code in minted):
-            raise _registry_changed()
-
-
-def _channel(row: ImportRow) -> Channel:
-    return channel_of(row.payload["after"])
-
-
-def _device(row: ImportRow) -> tuple[Device, bytes | None]:
-    device = device_of(row.payload["device"], has_password=row.sealed is not None)
-    return device, row.sealed
-
-
-async def _devices_made(tx: ReadTx | WriteTx, job_id: str) -> frozenset[str]:
-    made: set[str] = set()
-    after = 0
-    while rows := await tx.jobs.rows(job_id, after=after, limit=APPLY_ROWS):
-        after = rows[-1].number
-        made |= {row.payload["device"]["id"] for row in rows if row.payload.get("device_made")}
-    return frozenset(made)
 
 
 async def _job(tx: ReadTx | WriteTx, job_id: str) -> ImportJob:
