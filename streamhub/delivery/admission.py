@@ -135,11 +135,12 @@ class Admission:
             view = seat.view
             seat.meters = self._limits.meters_of(view.permit.subject_id, by_rtsp=view.is_by_rtsp)
             self._count(seat, 1)
-        lowered = {
-            meter: _lowered(limits.of(meter), use.get(meter, Use()), self._limits.of(meter), now)
-            for meter, now in self._use.items()
-        }
-        return self._cut(lowered)
+        return self._cut(
+            {
+                meter: _to_keep(limits.of(meter), use.get(meter, Use()), self._limits.of(meter))
+                for meter in self._use
+            }
+        )
 
     def _cut(self, to: dict[Meter, Limit]) -> list[LiveView]:
         """From the newest on, those that are over one of these limits."""
@@ -188,19 +189,19 @@ class Admission:
                 del self._use[meter]
 
 
-def _lowered(before: Limit, use_before: Use, limit: Limit, use: Use) -> Limit:
-    """The limits that now bind more than they did. What only grew by itself, as a bit rate does,
-    is left alone."""
+def _to_keep(before: Limit, use_before: Use, limit: Limit) -> Limit:
+    """What the change leaves: the limit, where it is lower than it was; else what was in use, too.
+    What only grew by itself, as a bit rate does, is left alone."""
     return Limit(
-        _if_lowered(before.views, use_before.views, limit.views, use.views),
-        _if_lowered(before.bps, use_before.bps, limit.bps, use.bps),
+        _most(before.views, use_before.views, limit.views),
+        _most(before.bps, use_before.bps, limit.bps),
     )
 
 
-def _if_lowered(before: int | None, used_before: int, limit: int | None, used: int) -> int | None:
-    if limit is None:
-        return None
-    return limit if before is None or limit < before or used > used_before else None
+def _most(before: int | None, used_before: int, limit: int | None) -> int | None:
+    if limit is None or before is None or limit < before:
+        return limit
+    return max(limit, used_before)
 
 
 def _is_over(use: Use, limit: Limit) -> bool:

@@ -380,3 +380,15 @@ def test_who_moves_in_counts_there_and_the_newest_gives_way(world: World) -> Non
     moved = world.enter("su_none", "ch_1", "sub", by_rtsp=False)
     world.homes["su_none"] = "ar_b"
     assert world.change() == [moved]
+
+
+def test_who_moves_in_ends_nobody_for_what_streams_take_by_themselves(world: World) -> None:
+    world.quotas["ar_a"] = Quota("ar_a", None, max_bps=2_000_000)
+    world.change()
+    for channel_id in ("ch_1", "ch_2"):
+        world.enter("su_a", channel_id, "sub", by_rtsp=False)
+    moved = world.enter("su_b", "ch_3", "sub", by_rtsp=False)
+    world.rates["ch_1/sub"] = 2_000_000
+    world.admission.rebook()
+    world.homes["su_b"] = "ar_a"
+    assert world.change() == [moved], "3 Mbit/s were there before"
