@@ -137,7 +137,8 @@ class Guard:
 
     def allows(self, principal: Principal, action: Action, resource: Resource) -> bool:
         """Whether it would be allowed: for what a list shows. Notes nothing."""
-        return decide(principal, action, resource, self._facts.current, self._now()).allowed
+        facts, now = self._facts.current, self._now()
+        return decide(principal, action, resource, facts, now, allowed_only=True).allowed
 
     def actions_on(self, principal: Principal, row: Channel) -> dict[Action, bool]:
         """All that would be allowed on a channel, each with whether it asks for a purpose. Notes

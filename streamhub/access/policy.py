@@ -74,8 +74,11 @@ def decide(
     facts: Facts,
     now: datetime,
     stated: Stated | None = None,
+    *,
+    allowed_only: bool = False,
 ) -> Decision:
-    """The decision. `now` is timezone-aware; `stated` is what it is wanted for.
+    """The decision. `now` is timezone-aware; `stated` is what it is wanted for; `allowed_only`:
+    nobody asks what a refusal says of `visible`, and it does not look.
 
     Reasons of a refusal: unknown_subject, subject_disabled, sign_in_outdated, sign_in_ended,
     key_ended, password_change_due, second_factor_due, not_there, not_filed, no_grant, denied,
@@ -92,7 +95,8 @@ def decide(
     refusal = subject_refusal(principal, facts, now)
     if refusal is not None:
         return Decision(False, False, refusal)
-    return _within(principal, facts, _decide(principal, action, resource, row, facts, now, stated))
+    decision = _decide(principal, action, resource, row, facts, now, stated, allowed_only)
+    return _within(principal, facts, decision)
 
 
 def _decide(
@@ -103,6 +107,7 @@ def _decide(
     facts: Facts,
     now: datetime,
     stated: Stated | None,
+    allowed_only: bool,
 ) -> Decision:
     if resource.kind == "district":
         return _decide_district(principal, action, facts, now)
@@ -114,7 +119,9 @@ def _decide(
     said = [each for each in open_now if action in each.actions]
     denying = _ids(each for each in said if each.denies)
     if denying or not said:
-        visible = _visible(open_now) or _leads_to_granted(principal, resource, facts, now)
+        visible = not allowed_only and (
+            _visible(open_now) or _leads_to_granted(principal, resource, facts, now)
+        )
         return Decision(False, visible, "denied" if denying else "no_grant", denying)
     if row is None:
         return Decision(True, True, "granted", _ids(said), until_of([(action, covering)], now))

@@ -62,10 +62,14 @@ def _told_of(
     held_by: dict[str, int], who: Principal, facts: Facts, guard: Guard
 ) -> list[tuple[Holder, int]]:
     """Who has how much, the most first; those without a name last."""
-    mine = facts.descendants(facts.homes.get(who.subject_id, ""))
+    homes = {each: facts.homes.get(each) for each in held_by}
+    told_as = {each: _told_as(each, who, facts, guard) for each in set(homes.values())}
     told: Counter[Holder] = Counter()
     for subject_id, used in held_by.items():
-        told[_holder(subject_id, who, mine, facts, guard)] += used
+        holder = told_as[homes[subject_id]]
+        if holder is None or subject_id == who.subject_id:
+            holder = "subject", _holder_name("subject", subject_id, facts)
+        told[holder] += used
     named = [(holder, used) for holder, used in told.most_common() if holder[1] is not None]
     rest = sum(used for holder, used in told.items() if holder[1] is None)
     rest += sum(used for _, used in named[MAX_NAMED:])
@@ -73,14 +77,14 @@ def _told_of(
     return [*named[:MAX_NAMED], *others]
 
 
-def _holder(
-    subject_id: str, who: Principal, mine: frozenset[str], facts: Facts, guard: Guard
-) -> Holder:
-    home = facts.homes.get(subject_id)
+def _told_as(home: str | None, who: Principal, facts: Facts, guard: Guard) -> Holder | None:
+    """How people of this home are told of; None: by their names."""
     place = DISTRICT if home is None else area(home)
-    if subject_id == who.subject_id or home in mine or guard.allows(who, Action.MANAGE, place):
-        subject = facts.subject(subject_id)
-        return "subject", subject_id if subject is None else subject.username
+    mine = facts.homes.get(who.subject_id)
+    if mine is not None and home is not None and mine in facts.area_chain(home):
+        return None
+    if guard.allows(who, Action.MANAGE, place):
+        return None
     if home is not None and guard.allows(who, Action.LIST, place):
         return "area", facts.area_path(home)[-1]
     return "others", None

@@ -16,8 +16,8 @@ from streamhub.access.errors import Forbidden, NotVisible, Unauthenticated
 from streamhub.access.facts import Facts, StaticFacts
 from streamhub.access.guard import Guard, Refusal
 from streamhub.access.permit import Mint, Permit
-from streamhub.access.policy import Decision
-from streamhub.access.principal import DISTRICT, Action, Principal, channel
+from streamhub.access.policy import Decision, decide
+from streamhub.access.principal import DISTRICT, Action, Principal, area, channel
 from support.http_kit import areas, channels, grants, subjects
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -138,3 +138,14 @@ def test_a_sign_in_that_no_longer_holds_is_no_sign_in() -> None:
     with pytest.raises(Unauthenticated):
         guard.require(replace(who("admin"), version=7), Action.LIVE, channel("ch_y1"))
     assert not guard.allows(replace(who("admin"), version=7), Action.LIVE, channel("ch_y1"))
+
+
+def test_what_a_list_asks_is_the_decision_without_a_look_for_what_is_visible() -> None:
+    guard, facts = a_guard()
+    places = [DISTRICT, *map(area, ("ar_district", "ar_yongshun", "ar_village", "ar_none"))]
+    for name in ("admin", "warden", "lister", "stranger"):
+        for action in (Action.LIST, Action.MANAGE):
+            for place in places:
+                expected = decide(who(name), action, place, some_facts(), NOW).allowed
+                assert guard.allows(who(name), action, place) == expected
+    assert facts.current.scopes == {}, "of each area, it would be a walk over all grants"
