@@ -153,27 +153,30 @@ async def _put(
         if (quota.kept_views, quota.kept_bps) != kept:
             # What is kept for some is taken from all.
             guard.require(who, Action.MANAGE, DISTRICT)
-            _require_room(services, quota, kept)
+            _require_room(services, facts, quota, *kept)
         return await services.people.put_quota(draft, by)
 
     return _out(services, who, await by_newest_rights(services, who, put))
 
 
-def _require_room(services: Services, quota: Quota, before: tuple[int, int]) -> None:
-    """A slip of the finger must not leave all others without a view."""
+def _require_room(
+    services: Services, facts: Facts, quota: Quota, views_before: int, bps_before: int
+) -> None:
+    """A slip of the finger must not leave all others without a view: what is kept grows only as far
+    as the service carries it."""
     if services.delivery is None:
         return
-    limits = services.delivery.views.admission.limits
-    whole = limits.of(SERVICE)
-    views = (limits.kept.views or 0) - before[0] + quota.kept_views
-    bps = (limits.kept.bps or 0) - before[1] + quota.kept_bps
-    if whole.views is not None and views > whole.views:
+    whole = services.delivery.views.admission.limits.of(SERVICE)
+    others = [each for each in facts.quotas.values() if each.holder_id != quota.holder_id]
+    views = quota.kept_views + sum(each.kept_views for each in others)
+    bps = quota.kept_bps + sum(each.kept_bps for each in others)
+    if whole.views is not None and quota.kept_views > views_before and views > whole.views:
         raise ValidationFailed(
             "kept_views",
             "kept_too_much",
             f"{views} views would be kept, and the service carries {whole.views}; keep fewer.",
         )
-    if whole.bps is not None and bps > whole.bps:
+    if whole.bps is not None and quota.kept_bps > bps_before and bps > whole.bps:
         raise ValidationFailed(
             "kept_bps",
             "kept_too_much",

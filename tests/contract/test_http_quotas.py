@@ -12,8 +12,11 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
+from camera_registry.domain import Actor
 from camera_registry.quota_cases import MAX_VIEWS
+from camera_registry.quotas import QuotaDraft
 from streamhub.cli import build
+from streamhub.delivery.admission import Admission
 from support.http_kit import OFFER, SDP, Running, a_service, problem
 
 QUOTAS = "/api/v1/quotas"
@@ -169,6 +172,26 @@ async def test_a_quota_that_is_none_is_422(tmp_path: Path, body: dict[str, Any],
     async with a_town(tmp_path) as (_, admin):
         assert problem(await admin.put(TOWN, json=body)) == (422, code)
         assert (await admin.get(QUOTAS)).json()["items"] == []
+
+
+async def test_what_is_kept_may_always_shrink_and_grows_as_far_as_the_service_carries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with a_town(tmp_path) as (running, admin):
+        # Of a time when the service carried more.
+        before = QuotaDraft("ar_yongshun", None, kept_views=3000)
+        await running.services.people.put_quota(before, Actor(None, "admin"))
+        for body in ({"kept_views": 2900}, {"kept_views": 2900, "kept_bps": 1_000_000}):
+            assert (await admin.put(TOWN, json=body)).status_code == 200, body
+        assert problem(await admin.put(TOWN, json={"kept_views": 2901})) == (422, "kept_too_much")
+        assert problem(await admin.put(VILLAGE, json={"kept_views": 1})) == (422, "kept_too_much")
+        assert (await admin.put(TOWN, json={"kept_views": 1500})).status_code == 200
+        # The views may not have followed yet.
+        monkeypatch.setattr(Admission, "facts_changed", lambda _: [])
+        assert (await admin.put(VILLAGE, json={"kept_views": 400})).status_code == 200
+        liyuan = f"{QUOTAS}/areas/ar_liyuan"
+        assert problem(await admin.put(liyuan, json={"kept_views": 101})) == (422, "kept_too_much")
+        assert (await admin.put(liyuan, json={"kept_views": 100})).status_code == 200
 
 
 async def test_one_sees_what_one_is_under_and_what_one_manages(tmp_path: Path) -> None:
