@@ -81,7 +81,6 @@ async def test_a_lowered_quota_ends_views_before_it_answers(tmp_path: Path) -> N
         old, new = [(await watch(operator)).headers["location"] for _ in range(2)]
         assert (await admin.put(TOWN, json={"max_views": 1})).status_code == 200
         assert [(await operator.get(each)).status_code for each in (old, new)] == [204, 404]
-        await running.services.doors().views.close("none", "x")
         [row] = await running.audit_rows("quota_set")
         assert (row["area_id"], row["detail"]["of"]) == ("ar_yongshun", "永顺镇")
         assert row["detail"]["max_views"] == 1
