@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, KeysView, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -82,6 +82,10 @@ class ViewTable:
         return [self._views[view_id] for view_id in self._by_stream.get(stream_id, ())]
 
     # --- streams ----------------------------------------------------------------------------------
+
+    def streams(self) -> KeysView[str]:
+        """Those that live views show or are on their way to."""
+        return self._by_stream.keys()
 
     def hold(self, view: LiveView, profile: str, permit: Permit) -> None:
         """The view needs this stream of its channel from now on."""

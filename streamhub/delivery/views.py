@@ -322,8 +322,7 @@ class LiveViews:
         for view in watched:
             self._table.tell_state(view)
         self._table.chase(clock_s)
-        streams = {view.stream_id for view in self._table.all_live()}
-        if self._rates.measure(clock_s, streams):
+        if self._rates.measure(clock_s, self._table.streams()):
             self.admission.rebook()
 
     def end_all(self, cause: str) -> None:
