@@ -34,10 +34,12 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-async def touched_since(store: Store, seq: int, kinds: Collection[ChangeKind]) -> bool:
-    """Whether anything of these kinds was committed after `seq`."""
+async def touched_since(
+    store: Store, seq: int, kinds: Collection[ChangeKind], object_id: str | None = None
+) -> bool:
+    """Whether anything of these kinds, or with this id, was committed after `seq`."""
     while changes := await store.changes_since(seq):
-        if any(change.kind in kinds for change in changes):
+        if any(change.kind in kinds or change.object_id == object_id for change in changes):
             return True
         seq = changes[-1].seq
     return False
@@ -45,13 +47,7 @@ async def touched_since(store: Store, seq: int, kinds: Collection[ChangeKind]) -
 
 async def rights_changed_since(store: Store, basis: Basis) -> bool:
     """Whether anything was committed after `basis` by which it might be decided otherwise."""
-    seq = basis.seq
-    while changes := await store.changes_since(seq):
-        for change in changes:
-            if change.kind in _RIGHTS_REST_ON or change.object_id == basis.credential_id:
-                return True
-        seq = changes[-1].seq
-    return False
+    return await touched_since(store, basis.seq, _RIGHTS_REST_ON, basis.credential_id)
 
 
 class Unit:
