@@ -5,14 +5,13 @@ Whether the caller may do them is decided before, in `streamhub.access`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 from . import validation as check
 from .domain import Actor, Subject
 from .errors import Conflict, NotFound, ValidationFailed
 from .quotas import Quota, QuotaDraft
-from .store.contract import Store, WriteTx
+from .store.contract import WriteTx
 from .units import Unit, Units
 
 # Facts hold all of them in memory: each area of a large district, and some hundred subjects.
@@ -30,13 +29,7 @@ _FIELDS: Final = {
 class QuotaCases:
     """The part of `People` about quotas."""
 
-    _store: Store
     _units: Units
-
-    async def list_quotas(self) -> list[Quota]:
-        """By holder."""
-        async with self._store.read() as tx:
-            return await tx.quotas.all()
 
     async def put_quota(self, draft: QuotaDraft, by: Actor) -> Quota:
         """Sets the quota of an area or a subject, in place of one that it has. Views beyond it
@@ -87,11 +80,6 @@ class QuotaCases:
                 of=await _holder(unit.tx, quota),
                 **_told(quota),
             )
-
-    async def homes(self) -> Mapping[str, str]:
-        """The area that each subject is of, by the subject's id."""
-        async with self._store.read() as tx:
-            return await tx.quotas.homes()
 
     async def set_home(self, subject_id: str, area_id: str | None, by: Actor) -> None:
         """Says of which area (a sub-platform) the subject is; None: of none. Nothing but quotas
