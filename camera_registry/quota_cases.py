@@ -40,20 +40,19 @@ class QuotaCases:
             if given is not None:
                 check.integer(field, given, 0, most)
         async with self._units.begin(by) as unit:
-            known = {each.holder_id: each for each in await unit.tx.quotas.all()}
-            quota = draft.over(known.get(draft.area_id or draft.subject_id or ""))
+            before = await unit.tx.quotas.get(draft.area_id or draft.subject_id or "")
+            quota = draft.over(before)
             if quota.says_nothing:
                 raise ValidationFailed(
                     "max_views", "quota_empty", "Give a limit or what is kept; or remove the quota."
                 )
             name = await _holder(unit.tx, quota)
-            if quota.holder_id not in known and len(known) >= MAX_QUOTAS:
+            if before is None and await unit.tx.quotas.count() >= MAX_QUOTAS:
                 raise Conflict(
                     "max_views",
                     "too_many_quotas",
                     f"There are {MAX_QUOTAS} quotas; remove some first.",
                 )
-            before = known.get(quota.holder_id)
             if before == quota:
                 return quota
             await unit.tx.quotas.put(quota)
@@ -69,8 +68,7 @@ class QuotaCases:
     async def remove_quota(self, holder_id: str, by: Actor) -> None:
         """Raises NotFound when the area or subject has none."""
         async with self._units.begin(by) as unit:
-            quotas = {each.holder_id: each for each in await unit.tx.quotas.all()}
-            quota = quotas.get(holder_id)
+            quota = await unit.tx.quotas.get(holder_id)
             if quota is None:
                 raise NotFound("quota", holder_id)
             await unit.tx.quotas.delete(holder_id)
@@ -95,7 +93,7 @@ async def put_home(unit: Unit, subject: Subject, area_id: str | None) -> None:
     """As `QuotaCases.set_home`, within a change."""
     if area_id is not None and await unit.tx.areas.get(area_id) is None:
         raise _unknown("home_area_id", "area")
-    before = (await unit.tx.quotas.homes()).get(subject.id)
+    before = await unit.tx.quotas.home_of(subject.id)
     if before != area_id:
         await unit.tx.quotas.set_home(subject.id, area_id)
         await unit.record(

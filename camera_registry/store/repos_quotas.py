@@ -20,6 +20,13 @@ class SqlQuotas(Repo):
         rows = await self._tx.rows(select(schema.quotas).order_by(_Q.holder_id))
         return [quota_from(row) for row in rows]
 
+    async def get(self, holder_id: str) -> Quota | None:
+        row = await self._tx.one(select(schema.quotas).where(_Q.holder_id == holder_id))
+        return None if row is None else quota_from(row)
+
+    async def count(self) -> int:
+        return await self._tx.count(schema.quotas)
+
     async def put(self, quota: Quota) -> None:
         values = quota_values(quota)
         touched = await self._tx.run(
@@ -38,6 +45,10 @@ class SqlQuotas(Repo):
     async def homes(self) -> Mapping[str, str]:
         rows = await self._tx.rows(select(schema.subject_homes))
         return {row.subject_id: row.area_id for row in rows}
+
+    async def home_of(self, subject_id: str) -> str | None:
+        row = await self._tx.one(select(_H.area_id).where(_H.subject_id == subject_id))
+        return None if row is None else row.area_id
 
     async def set_home(self, subject_id: str, area_id: str | None) -> None:
         await self._tx.run(schema.subject_homes.delete().where(_H.subject_id == subject_id))
