@@ -286,8 +286,8 @@ def _capacity(services: Services) -> CapacityOut:
     return CapacityOut(
         max_views=whole.views or 0,
         max_bps=whole.bps,
-        kept_views=limits.kept.views or 0,
-        kept_bps=limits.kept.bps or 0,
+        kept_views=limits.kept_views,
+        kept_bps=limits.kept_bps,
         views=views,
         bps=bps,
     )

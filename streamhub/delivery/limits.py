@@ -47,10 +47,8 @@ class Limits:
         # Not the facts themselves: this may outlive many snapshots.
         self._tree, self._homes = facts.tree, facts.homes
         self._quotas, self._subjects = facts.quotas, facts.subjects
-        self.kept = Limit(
-            sum(each.kept_views for each in facts.quotas.values()),
-            sum(each.kept_bps for each in facts.quotas.values()),
-        )
+        self.kept_views = sum(each.kept_views for each in facts.quotas.values())
+        self.kept_bps = sum(each.kept_bps for each in facts.quotas.values())
         self._meters: dict[tuple[str, bool], tuple[Meter, ...]] = {}
         self._by_rtsp = Limit(settings.max_rtsp_views_per_subject)
         self._of = {SERVICE: Limit(settings.max_views, settings.max_bps)}
@@ -58,7 +56,7 @@ class Limits:
         # The lane is what the others may not use: so it is free whenever its people come.
         if self._has_lane:
             self._of[GENERAL] = Limit(
-                _less(settings.max_views, self.kept.views), _less(settings.max_bps, self.kept.bps)
+                _less(settings.max_views, self.kept_views), _less(settings.max_bps, self.kept_bps)
             )
         for quota in facts.quotas.values():
             meter = Meter("subject" if quota.area_id is None else "area", quota.holder_id)
@@ -90,5 +88,5 @@ class Limits:
         return (*meters, SERVICE)
 
 
-def _less(limit: int | None, kept: int | None) -> int | None:
-    return None if limit is None else max(0, limit - (kept or 0))
+def _less(limit: int | None, kept: int) -> int | None:
+    return None if limit is None else max(0, limit - kept)

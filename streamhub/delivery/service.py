@@ -181,7 +181,7 @@ class Delivery:
             "source_losses_total": self._router.losses_total,
         }
         admission = self.views.admission
-        figures["views_kept"] = admission.limits.kept.views or 0
+        figures["views_kept"] = admission.limits.kept_views
         figures["views_bps"] = admission.use_of(SERVICE).bps
         for limit, refused in admission.refused_total.items():
             figures[f"views_over_limit_total.{limit}"] = refused
