@@ -67,8 +67,7 @@ class Admission:
         self._facts = facts
         self._rate_of = rate_of
         # owned
-        self._seen = facts.current
-        self._limits = Limits(self._seen, settings)
+        self._limits = Limits(facts.current, settings)
         self._seats: dict[str, Seat] = {}
         self._use: dict[Meter, Use] = {}
         self.refused_total: Counter[str] = Counter()
@@ -125,11 +124,9 @@ class Admission:
     def facts_changed(self) -> list[LiveView]:
         """Goes by the facts as they are now. Gives the views that are beyond a limit which was
         lowered, or under which they came: the newest ones; they count no more."""
-        facts, seen = self._facts.current, self._seen
-        self._seen = facts
-        if (facts.tree, facts.quotas, facts.homes) == (seen.tree, seen.quotas, seen.homes):
+        facts, limits, use = self._facts.current, self._limits, self._use
+        if limits.is_of(facts):
             return []
-        limits, use = self._limits, self._use
         self._limits, self._use = Limits(facts, self._settings), {}
         for seat in self._seats.values():
             view = seat.view

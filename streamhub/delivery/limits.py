@@ -62,6 +62,11 @@ class Limits:
             meter = Meter("subject" if quota.area_id is None else "area", quota.holder_id)
             self._of[meter] = Limit(quota.max_views, quota.max_bps)
 
+    def is_of(self, facts: Facts) -> bool:
+        """Whether these say the same."""
+        own = (self._tree, self._quotas, self._homes)
+        return own == (facts.tree, facts.quotas, facts.homes)
+
     def of(self, meter: Meter) -> Limit:
         return self._by_rtsp if meter.kind == "rtsp" else self._of.get(meter, NO_LIMIT)
 
