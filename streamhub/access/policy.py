@@ -243,12 +243,7 @@ def asks_why(
     grant by grant."""
     if principal.is_local or action not in ASKED_WHY:
         return False
-    if resource.kind == "district":
-        held = held_by(principal, facts)
-        grants = [each for root in facts.roots for each in held.covering_area([root])]
-    else:
-        grants = list(_covering(held_by(principal, facts), resource, facts))
-    said = [g for g in grants if action in g.actions and not g.denies and is_open(g, now)]
+    said = _allowing(principal, action, resource, facts, now)
     return all(each.purpose_required for each in said if each.lent_by is None)
 
 
@@ -256,11 +251,22 @@ def is_borrowed(
     principal: Principal, action: Action, resource: Resource, facts: Facts, now: datetime
 ) -> bool:
     """Whether all that allows it to the principal now is on loan."""
-    if principal.is_local or resource.kind == "district":
+    if principal.is_local:
         return False
-    covering = _covering(held_by(principal, facts), resource, facts)
-    said = [g for g in covering if action in g.actions and not g.denies and is_open(g, now)]
+    said = _allowing(principal, action, resource, facts, now)
     return bool(said) and all(each.lent_by is not None for each in said)
+
+
+def _allowing(
+    principal: Principal, action: Action, resource: Resource, facts: Facts, now: datetime
+) -> list[Grant]:
+    """What allows it to the principal now, of the district on any root, if nothing denies it."""
+    held = held_by(principal, facts)
+    if resource.kind == "district":
+        covering: Sequence[Grant] = [g for root in facts.roots for g in held.covering_area([root])]
+    else:
+        covering = _covering(held, resource, facts)
+    return [g for g in covering if action in g.actions and not g.denies and is_open(g, now)]
 
 
 def deciding(subject_id: str, resource: Resource, facts: Facts) -> Sequence[Grant]:
