@@ -240,11 +240,13 @@ def asks_why(
     principal: Principal, action: Action, resource: Resource, facts: Facts, now: datetime
 ) -> bool:
     """Whether the principal's own right to it, on loan not counted, always asks for a purpose,
-    grant by grant."""
+    grant by grant; to the district, on some root."""
     if principal.is_local or action not in ASKED_WHY:
         return False
-    said = _allowing(principal, action, resource, facts, now)
-    return all(each.purpose_required for each in said if each.lent_by is None)
+    return any(
+        all(each.purpose_required for each in said if each.lent_by is None)
+        for said in _allowing(principal, action, resource, facts, now)
+    )
 
 
 def is_borrowed(
@@ -253,20 +255,24 @@ def is_borrowed(
     """Whether all that allows it to the principal now is on loan."""
     if principal.is_local:
         return False
-    said = _allowing(principal, action, resource, facts, now)
-    return bool(said) and all(each.lent_by is not None for each in said)
+    return any(
+        bool(said) and all(each.lent_by is not None for each in said)
+        for said in _allowing(principal, action, resource, facts, now)
+    )
 
 
 def _allowing(
     principal: Principal, action: Action, resource: Resource, facts: Facts, now: datetime
-) -> list[Grant]:
-    """What allows it to the principal now, of the district on any root, if nothing denies it."""
+) -> list[list[Grant]]:
+    """What allows it to the principal now, if nothing denies it; of the district, root by root."""
     held = held_by(principal, facts)
+    parts: list[Sequence[Grant]] = [_covering(held, resource, facts)]
     if resource.kind == "district":
-        covering: Sequence[Grant] = [g for root in facts.roots for g in held.covering_area([root])]
-    else:
-        covering = _covering(held, resource, facts)
-    return [g for g in covering if action in g.actions and not g.denies and is_open(g, now)]
+        parts = [held.covering_area([root]) for root in facts.roots]
+    return [
+        [g for g in part if action in g.actions and not g.denies and is_open(g, now)]
+        for part in parts
+    ]
 
 
 def deciding(subject_id: str, resource: Resource, facts: Facts) -> Sequence[Grant]:

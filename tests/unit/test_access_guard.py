@@ -8,17 +8,19 @@ import subprocess
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from camera_registry.domain import Area, AreaKind, Grant
 from streamhub.access.errors import Forbidden, NotVisible, Unauthenticated
 from streamhub.access.facts import Facts, StaticFacts
 from streamhub.access.guard import Guard, Refusal
 from streamhub.access.permit import Mint, Permit
 from streamhub.access.policy import Decision, decide
 from streamhub.access.principal import DISTRICT, Action, Principal, area, channel
-from support.http_kit import areas, channels, grants, subjects
+from support.http_kit import START, areas, channels, grants, subjects
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 ROOT = Path(__file__).resolve().parents[2]
@@ -149,3 +151,26 @@ def test_what_a_list_asks_is_the_decision_without_a_look_for_what_is_visible() -
                 expected = decide(who(name), action, place, some_facts(), NOW).allowed
                 assert guard.allows(who(name), action, place) == expected
     assert facts.current.scopes == {}, "of each area, it would be a walk over all grants"
+
+
+def test_a_purpose_that_one_is_asked_for_in_some_district_is_passed_on_for_all() -> None:
+    other = Area("ar_other", None, AreaKind.DISTRICT, "110113", "Other")
+    live = frozenset({"live"})
+    own = [
+        Grant("gr_1", "su_stranger", live, "ar_district", None, START, None, START),
+        Grant("gr_2", "su_stranger", live, "ar_other", None, START, None, START),
+    ]
+    for asked in ((True, True), (True, False), (False, True), (False, False)):
+        rows = [replace(row, purpose_required=why) for row, why in zip(own, asked, strict=True)]
+        facts = Facts.build(
+            areas=[*areas(), other], channels=channels(), subjects=subjects(), grants=rows
+        )
+        guard = Guard(StaticFacts(facts), now=lambda: NOW)
+        assert guard.asks_why(who("stranger"), Action.LIVE, DISTRICT) == any(asked), asked
+        passing_on = partial(guard.require_passing_on, who("stranger"), Action.LIVE, DISTRICT)
+        passing_on(asked_why=True)
+        if any(asked):
+            with pytest.raises(Forbidden, match="purpose"):
+                passing_on(asked_why=False)
+        else:
+            passing_on(asked_why=False)
