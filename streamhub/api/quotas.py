@@ -209,11 +209,15 @@ async def _remove(
 def _place(facts: Facts, who: Principal, area_id: str | None, subject_id: str | None) -> Resource:
     """What one has to manage to set the quota of the area or the subject: the area above, and of
     one that one is under oneself, the district."""
-    if subject_id == who.subject_id or area_id in facts.area_chain(
-        facts.homes.get(who.subject_id, "")
-    ):
+    if _is_under(facts, who, area_id, subject_id):
         return DISTRICT
     return _above(facts, area_id or facts.homes.get(subject_id or ""))
+
+
+def _is_under(facts: Facts, who: Principal, area_id: str | None, subject_id: str | None) -> bool:
+    """Whether what one watches oneself counts on the quota of the area or the subject."""
+    home = facts.homes.get(who.subject_id, "")
+    return subject_id == who.subject_id or area_id in facts.area_chain(home)
 
 
 def _above(facts: Facts, area_id: str | None) -> Resource:
@@ -227,17 +231,11 @@ def _above(facts: Facts, area_id: str | None) -> Resource:
     return DISTRICT if row.parent_id is None else area(row.parent_id)
 
 
-def _home(facts: Facts, quota: Quota) -> str | None:
-    return quota.area_id or facts.homes.get(quota.holder_id)
-
-
 def _may_see(services: Services, who: Principal, quota: Quota) -> bool:
     facts = services.facts.current
-    if quota.subject_id == who.subject_id:
+    if _is_under(facts, who, quota.area_id, quota.subject_id):
         return True
-    if quota.area_id in facts.area_chain(facts.homes.get(who.subject_id, "")):
-        return True
-    home = _home(facts, quota)
+    home = quota.area_id or facts.homes.get(quota.holder_id)
     place = DISTRICT if home is None else area(home)
     return services.guard.allows(who, Action.MANAGE, place)
 
