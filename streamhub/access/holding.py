@@ -64,3 +64,12 @@ def held_by(principal: Principal, facts: Facts) -> Held:
     """The grants of whoever asks; with an API key, what that is for."""
     key = facts.api_keys.get(principal.credential_id or "") if principal.via == "key" else None
     return facts.held(principal.subject_id) if key is None else facts.held_with(key)
+
+
+def is_narrowed(principal: Principal, facts: Facts) -> bool:
+    """Whether they came with an API key that is for some of what its subject may, or that is gone:
+    what comes with the subject, and not with a right, is then not for them."""
+    if principal.via != "key":
+        return False
+    key = facts.api_keys.get(principal.credential_id or "")
+    return key is None or key.actions is not None or key.area_ids is not None

@@ -1,5 +1,6 @@
 """What is said to whoever finds a limit reached: which, how much, and who holds it, as far as they
-may know. Their own area's people by name; others by area, or as a number.
+may know. Their own area's people by name; others by area, or as a number. A narrowed key is told by
+its own rights alone.
 """
 
 from __future__ import annotations
@@ -7,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
+from streamhub.access.holding import is_narrowed
 from streamhub.access.principal import DISTRICT, Action, Principal, area
 from streamhub.delivery.admission import LimitReached
 from streamhub.delivery.errors import DeliveryError, QuotaExceeded
@@ -80,7 +82,7 @@ def _told_of(
 def _told_as(home: str | None, who: Principal, facts: Facts, guard: Guard) -> Holder | None:
     """How people of this home are told of; None: by their names."""
     place = DISTRICT if home is None else area(home)
-    mine = facts.homes.get(who.subject_id)
+    mine = None if is_narrowed(who, facts) else facts.homes.get(who.subject_id)
     if mine is not None and home is not None and mine in facts.area_chain(home):
         return None
     if guard.allows(who, Action.MANAGE, place):

@@ -76,6 +76,36 @@ async def test_a_full_quota_is_429_and_says_who_holds_it(tmp_path: Path) -> None
         assert (await watch(operator)).status_code == 201
 
 
+@pytest.mark.parametrize(
+    ("narrowed", "channel_id", "others"),
+    [
+        ({}, "ch_y1", ("subject", "warden")),  # as its subject
+        ({"actions": ["live"]}, "ch_y1", ("others", None)),
+        ({"actions": ["list", "live"]}, "ch_y1", ("area", "永顺镇")),
+        ({"area_ids": ["ar_yongshun"]}, "ch_y1", ("area", "永顺镇")),
+        ({"area_ids": ["ar_village"]}, "ch_y2", ("others", None)),
+    ],
+)
+async def test_a_key_is_told_who_holds_it_by_what_it_is_for(
+    tmp_path: Path, narrowed: dict[str, Any], channel_id: str, others: tuple[str, str | None]
+) -> None:
+    async with (
+        a_town(tmp_path) as (running, admin),
+        running.as_("yongshun") as operator,
+        running.as_("warden") as warden,
+    ):
+        assert (await admin.put(TOWN, json={"max_views": 2})).status_code == 200
+        for client in (operator, warden):
+            assert (await watch(client)).status_code == 201
+        made = await operator.post("/api/v1/keys", json={"name": "wall", **narrowed})
+        async with running.client(Authorization=f"Bearer {made.json()['key']}") as program:
+            answer = await watch(program, channel_id)
+        assert problem(answer) == (429, "quota_exceeded")
+        told = {(row["of"], row["name"]) for row in answer.json()["quota"]["held_by"]}
+        assert told == {("subject", "yongshun"), others}
+        assert ("warden" in answer.json()["detail"]) == (others[1] == "warden")
+
+
 async def test_a_lowered_quota_ends_views_before_it_answers(tmp_path: Path) -> None:
     async with a_town(tmp_path) as (running, admin), running.as_("yongshun") as operator:
         old, new = [(await watch(operator)).headers["location"] for _ in range(2)]
