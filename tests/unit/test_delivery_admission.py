@@ -314,6 +314,54 @@ def test_what_is_kept_is_free_whoever_came_before(kept: int, comers: list[str]) 
     world.check()
 
 
+@settings(max_examples=300, deadline=None)
+@given(
+    st.dictionaries(holders, st.integers(1, 12).map(lambda n: n * 1_000_000), min_size=1),
+    st.lists(st.tuples(st.sampled_from(SUBJECTS), st.sampled_from(CHANNELS)), max_size=12),
+    st.dictionaries(st.sampled_from(sorted(USUAL_BPS)), rates),
+    st.dictionaries(
+        st.sampled_from(SUBJECTS), st.none() | st.sampled_from([each.id for each in AREAS])
+    ),
+)
+def test_a_move_takes_back_what_it_added_and_nothing_more(
+    max_bps: dict[str, int],
+    comers: list[tuple[str, str]],
+    drift: dict[str, int],
+    moves: dict[str, str | None],
+) -> None:
+    world = World(USUAL_BPS, DeliverySettings(max_views=20))
+    for holder, bps in max_bps.items():
+        is_area = holder.startswith("ar_")
+        ids = (holder, None) if is_area else (None, holder)
+        world.quotas[holder] = Quota(*ids, max_bps=bps)
+    world.change()
+    for subject_id, channel_id in comers:
+        with suppress(LimitReached):
+            world.enter(subject_id, channel_id, "sub", by_rtsp=False)
+    world.rates.update(drift)
+    world.admission.rebook()
+    most = {
+        meter: max(bps or 0, world.admission.use_of(meter).bps)
+        for meter, (_, _, bps) in world.meters().items()
+        if bps is not None
+    }
+    homes = world.homes | moves
+    world.homes = {who: home for who, home in homes.items() if home is not None}
+    gone = world.change()
+
+    def is_beyond() -> bool:
+        return any(
+            world.sums(counts)[1] > most[meter]
+            for meter, (counts, _, _) in world.meters().items()
+            if meter in most
+        )
+
+    assert not is_beyond()
+    if gone:
+        world.open.append(gone[-1])
+        assert is_beyond(), "the last of them had to go, too"
+
+
 @pytest.fixture
 def world() -> World:
     return World(USUAL_BPS, DeliverySettings(max_views=20))
