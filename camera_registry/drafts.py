@@ -97,6 +97,15 @@ class SubjectChanges(TypedDict, total=False):
     display_name: str
     enabled: bool
     second_factor_required: bool
+    home_area_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewPassword:
+    """`must_change`: the subject may do nothing before it has chosen its own."""
+
+    hash: str  # argon2
+    must_change: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,14 +11,14 @@ from dataclasses import replace
 
 from . import validation as check
 from .domain import Actor, Page, Subject, SubjectKind, new_id
-from .drafts import SubjectChanges, SubjectDraft
+from .drafts import NewPassword, SubjectChanges, SubjectDraft
 from .errors import NotFound
 from .feed import ChangeFeed
 from .quota_cases import QuotaCases, put_home
 from .rights import GrantCases
 from .roles import RoleCases
-from .store.contract import Store
-from .units import Clock, Units, utc_now
+from .store.contract import Store, WriteTx
+from .units import Clock, Unit, Units, utc_now
 
 
 class People(GrantCases, RoleCases, QuotaCases):
@@ -71,30 +71,45 @@ class People(GrantCases, RoleCases, QuotaCases):
                 await put_home(unit, subject, draft.home_area_id)
         return subject
 
-    async def update_subject(self, subject_id: str, changes: SubjectChanges, by: Actor) -> Subject:
-        """Raises the version, so that tokens of before are void; disabling ends its sign-ins."""
+    async def update_subject(
+        self,
+        subject_id: str,
+        changes: SubjectChanges,
+        by: Actor,
+        *,
+        password: NewPassword | None = None,
+    ) -> Subject:
+        """All of it or nothing. Raises the version, so that tokens of before are void, but for
+        another home, by which quotas alone go; disabling, and another password, end its sign-ins.
+        Raises NotFound, ValidationFailed ("unknown_area" too)."""
         check.only_known(changes, SubjectChanges.__annotations__)
+        of_itself = {key: value for key, value in changes.items() if key != "home_area_id"}
         async with self._units.begin(by) as unit:
-            subject = await unit.tx.subjects.get(subject_id)
-            if subject is None:
-                raise NotFound("subject", subject_id)
-            subject = await unit.tx.subjects.update(
-                replace(
-                    subject,
-                    display_name=check.name(
-                        "display_name", changes.get("display_name", subject.display_name)
-                    ),
-                    enabled=changes.get("enabled", subject.enabled),
-                    second_factor_required=changes.get(
-                        "second_factor_required", subject.second_factor_required
-                    ),
+            subject = await _subject(unit.tx, subject_id)
+            if of_itself:
+                subject = await unit.tx.subjects.update(
+                    replace(
+                        subject,
+                        display_name=check.name(
+                            "display_name", changes.get("display_name", subject.display_name)
+                        ),
+                        enabled=changes.get("enabled", subject.enabled),
+                        second_factor_required=changes.get(
+                            "second_factor_required", subject.second_factor_required
+                        ),
+                    )
                 )
-            )
-            if not subject.enabled:
-                await unit.tx.sign_ins.delete_of_subject(subject_id)
-            await unit.record(
-                "subject_update", id=subject_id, username=subject.username, changed=dict(changes)
-            )
+                if not subject.enabled:
+                    await unit.tx.sign_ins.delete_of_subject(subject_id)
+                await unit.record(
+                    "subject_update", id=subject_id, username=subject.username, changed=of_itself
+                )
+            if password is not None:
+                subject = await _set_password(
+                    unit, subject, password.hash, must_change=password.must_change
+                )
+            if "home_area_id" in changes:
+                await put_home(unit, subject, changes["home_area_id"])
         return subject
 
     async def set_password_hash(
@@ -108,20 +123,37 @@ class People(GrantCases, RoleCases, QuotaCases):
     ) -> Subject:
         """Sets an argon2 hash; ends its sign-ins, but for one, and voids its tokens."""
         async with self._units.begin(by) as unit:
-            if await unit.tx.subjects.get(subject_id) is None:
-                raise NotFound("subject", subject_id)
-            subject = await unit.tx.subjects.set_password_hash(
-                subject_id, password_hash, must_change=must_change
+            subject = await _subject(unit.tx, subject_id)
+            return await _set_password(
+                unit, subject, password_hash, must_change=must_change, but=but
             )
-            await unit.tx.sign_ins.delete_of_subject(subject_id, but=but)
-            await unit.record("subject_password", id=subject_id, username=subject.username)
-        return subject
 
     async def delete_subject(self, subject_id: str, by: Actor) -> None:
         """Its grants and sign-ins go too; its audit rows stay."""
         async with self._units.begin(by) as unit:
-            subject = await unit.tx.subjects.get(subject_id)
-            if subject is None:
-                raise NotFound("subject", subject_id)
+            subject = await _subject(unit.tx, subject_id)
             await unit.tx.subjects.delete(subject_id)
             await unit.record("subject_delete", id=subject_id, username=subject.username)
+
+
+async def _subject(tx: WriteTx, subject_id: str) -> Subject:
+    subject = await tx.subjects.get(subject_id)
+    if subject is None:
+        raise NotFound("subject", subject_id)
+    return subject
+
+
+async def _set_password(
+    unit: Unit,
+    subject: Subject,
+    password_hash: str,
+    *,
+    must_change: bool = False,
+    but: str | None = None,
+) -> Subject:
+    subject = await unit.tx.subjects.set_password_hash(
+        subject.id, password_hash, must_change=must_change
+    )
+    await unit.tx.sign_ins.delete_of_subject(subject.id, but=but)
+    await unit.record("subject_password", id=subject.id, username=subject.username)
+    return subject

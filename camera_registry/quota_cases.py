@@ -79,18 +79,10 @@ class QuotaCases:
                 **_told(quota),
             )
 
-    async def set_home(self, subject_id: str, area_id: str | None, by: Actor) -> None:
-        """Says of which area (a sub-platform) the subject is; None: of none. Nothing but quotas
-        goes by it. Raises NotFound, ValidationFailed("unknown_area")."""
-        async with self._units.begin(by) as unit:
-            subject = await unit.tx.subjects.get(subject_id)
-            if subject is None:
-                raise NotFound("subject", subject_id)
-            await put_home(unit, subject, area_id)
-
 
 async def put_home(unit: Unit, subject: Subject, area_id: str | None) -> None:
-    """As `QuotaCases.set_home`, within a change."""
+    """Says of which area (a sub-platform) the subject is; None: of none. Nothing but quotas goes by
+    it. Raises ValidationFailed("unknown_area")."""
     if area_id is not None and await unit.tx.areas.get(area_id) is None:
         raise _unknown("home_area_id", "area")
     before = await unit.tx.quotas.home_of(subject.id)

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Header, Query, Response
 from pydantic import BaseModel, Field, SecretStr
 
 from camera_registry.domain import Subject, SubjectKind
-from camera_registry.drafts import SubjectChanges, SubjectDraft
+from camera_registry.drafts import NewPassword, SubjectChanges, SubjectDraft
 from streamhub.access.permit import Permit
 from streamhub.access.principal import Action
 
@@ -122,15 +122,12 @@ async def update_subject(
     """Any change but that of the home ends the subject's tokens; disabling or a new password ends
     its sign-ins and views too. Who sets a password could sign in with it: all that the subject may
     must be theirs to pass on."""
-    by = permit.principal.actor()
     row = await services.people.get_subject(subject_id)
+    password = None
     if body.password is not None:
         require_own(services, permit.principal, services.facts.current.grants_of(subject_id))
-    password_hash = None
-    if body.password is not None:
-        password_hash = await services.passwords.hash(
-            body.password.get_secret_value(), row.username
-        )
+        hashed = await services.passwords.hash(body.password.get_secret_value(), row.username)
+        password = NewPassword(hashed, _must_change(body, row.kind))
     changes: SubjectChanges = {}
     if body.display_name is not None:
         changes["display_name"] = body.display_name
@@ -138,14 +135,12 @@ async def update_subject(
         changes["enabled"] = body.enabled
     if body.second_factor_required is not None:
         changes["second_factor_required"] = body.second_factor_required
-    if changes:
-        row = await services.people.update_subject(subject_id, changes, by)
-    if password_hash is not None:
-        row = await services.people.set_password_hash(
-            subject_id, password_hash, by, must_change=_must_change(body, row.kind)
-        )
     if "home_area_id" in body.model_fields_set:
-        await services.people.set_home(subject_id, body.home_area_id, by)
+        changes["home_area_id"] = body.home_area_id
+    if changes or password is not None:
+        row = await services.people.update_subject(
+            subject_id, changes, permit.principal.actor(), password=password
+        )
     return _out(services, row)
 
 

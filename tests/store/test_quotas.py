@@ -142,20 +142,20 @@ async def test_a_home_is_said_kept_and_gone_with_its_subject(
     area = await registry.create_area(AreaDraft(None, "district", "110112", "通州"), by)
     ada = await people.create_subject(SubjectDraft("ada", "Ada", home_area_id=area.id), by)
     bob = await people.create_subject(SubjectDraft("bob", "Bob"), by)
-    await people.set_home(bob.id, area.id, by)
-    await people.set_home(bob.id, area.id, by)
+    await people.update_subject(bob.id, {"home_area_id": area.id}, by)
+    await people.update_subject(bob.id, {"home_area_id": area.id}, by)
     assert await homes_in(store) == {ada.id: area.id, bob.id: area.id}
     assert (await people.get_subject(bob.id)).version == bob.version, "nobody is signed out by it"
     with pytest.raises(Conflict) as refusal:
         await registry.delete_area(area.id, by)
     assert refusal.value.code == "area_in_use"
     with pytest.raises(ValidationFailed):
-        await people.set_home(ada.id, "ar_none", by)
+        await people.update_subject(ada.id, {"home_area_id": "ar_none"}, by)
     with pytest.raises(ValidationFailed):
         await people.create_subject(SubjectDraft("eve", "Eve", home_area_id="ar_none"), by)
     with pytest.raises(NotFound):
-        await people.set_home("su_none", area.id, by)
-    await people.set_home(ada.id, None, by)
+        await people.update_subject("su_none", {"home_area_id": area.id}, by)
+    await people.update_subject(ada.id, {"home_area_id": None}, by)
     await people.delete_subject(bob.id, by)
     assert await homes_in(store) == {}
     told = await rows_of(store, "subject_home")

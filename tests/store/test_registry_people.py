@@ -8,7 +8,7 @@ import pytest
 
 from camera_registry.credentials import SignIn
 from camera_registry.domain import Actor, ChangeKind, ChangeOp, Grant
-from camera_registry.drafts import AreaDraft, ChannelDraft, GrantDraft, SubjectDraft
+from camera_registry.drafts import AreaDraft, ChannelDraft, GrantDraft, NewPassword, SubjectDraft
 from camera_registry.errors import Conflict, NotFound, ValidationFailed
 from camera_registry.people import People
 from camera_registry.service import Registry
@@ -192,3 +192,17 @@ async def test_subjects_page_by_username(people: People, by: Actor) -> None:
     rest = await people.list_subjects(limit=2, cursor=first.next_cursor)
     assert ([subject.username for subject in rest.items], rest.next_cursor) == (["cy"], None)
     assert [subject.username for subject in (await people.list_subjects(q="Bo")).items] == ["bob"]
+
+
+async def test_a_subject_is_changed_as_a_whole_or_not_at_all(people: People, by: Actor) -> None:
+    made = await people.create_subject(SubjectDraft("ada", "Ada"), by, HASH)
+    password = NewPassword(HASH + "2", must_change=True)
+    with pytest.raises(ValidationFailed) as refused:
+        await people.update_subject(
+            made.id, {"display_name": "X", "home_area_id": "ar_none"}, by, password=password
+        )
+    assert refused.value.code == "unknown_area"
+    assert await people.find_for_sign_in("ada") == (made, HASH)
+    changed = await people.update_subject(made.id, {"display_name": "X"}, by, password=password)
+    assert await people.find_for_sign_in("ada") == (changed, HASH + "2")
+    assert (changed.display_name, changed.must_change_password) == ("X", True)
