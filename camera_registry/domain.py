@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -217,8 +217,11 @@ class Subject:
 class Basis:
     """What the right to a change was decided from."""
 
-    seq: int  # of the changes: later ones were not known
+    # Of the changes: later ones were not known. None: nobody can take the right away.
+    seq: int | None
     credential_id: str | None = None  # the sign-in or API key that it was asked with
+    # Whether somebody whose change came too late decides again now: theirs is made first.
+    gives_way: Callable[[], bool] = lambda: False
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +232,7 @@ class Actor:
     subject_name: str  # a username, or e.g. "local:root", "system"
     remote: str | None = None
     as_role: str | None = None
-    # Given, the change is refused (`RightsChanged`) where rights have changed since.
+    # Given, the change is refused (`RightsChanged`) where it is not by the newest rights.
     basis: Basis | None = field(default=None, compare=False)
 
     def is_same_person(self, subject_id: str | None, name: str | None) -> bool:

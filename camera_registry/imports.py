@@ -334,12 +334,12 @@ class Imports:
 
     async def discard(self, job_id: str, by: Actor) -> None:
         """Throw a job away with its file. What it applied stays."""
-        task = self._checks.get(job_id)
-        if task is not None:
-            task.cancel()
-            await asyncio.wait([task])
         async with self._units.begin(by) as unit:
             job = await _job(unit.tx, job_id)
+            task = self._checks.get(job_id)
+            if task is not None:
+                task.cancel()
+                await asyncio.wait([task])
             await unit.tx.jobs.delete(job_id)
             await unit.record("import_discard", job_id=job.id, file=job.file_name)
 

@@ -47,6 +47,8 @@ async def touched_since(
 
 async def rights_changed_since(store: Store, basis: Basis) -> bool:
     """Whether anything was committed after `basis` by which it might be decided otherwise."""
+    if basis.seq is None:
+        return False
     return await touched_since(store, basis.seq, _RIGHTS_REST_ON, basis.credential_id)
 
 
@@ -101,18 +103,13 @@ class Units:
     @asynccontextmanager
     async def begin(self, by: Actor) -> AsyncIterator[Unit]:
         """Raises RightsChanged where rights have changed since `by.basis`: whoever waited for the
-        writer was perhaps revoked by the one before. The followers have then seen that."""
-        try:
-            async with self._store.write() as tx:
-                if by.basis is not None and await rights_changed_since(self._store, by.basis):
-                    raise RightsChanged
-                yield Unit(tx, by)
-        except RightsChanged:
-            # Not before the writer is free: a follower may be waiting for it.
-            await self._seen(await self._store.latest_change_seq())
-            raise
-        await self._seen(tx.last_change_seq)
-
-    async def _seen(self, seq: int | None) -> None:
-        if self._feed is not None and seq is not None:
-            await self._feed.wait_caught_up(seq, CATCH_UP_MS)
+        writer was perhaps revoked by the one before. Until the commit nobody else writes."""
+        basis = by.basis
+        async with self._store.write() as tx:
+            if basis is not None and (
+                basis.gives_way() or await rights_changed_since(self._store, basis)
+            ):
+                raise RightsChanged
+            yield Unit(tx, by)
+        if self._feed is not None and tx.last_change_seq is not None:
+            await self._feed.wait_caught_up(tx.last_change_seq, CATCH_UP_MS)

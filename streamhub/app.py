@@ -260,6 +260,7 @@ async def _build(
     stack.push_async_callback(inspector.stop)
     return Services(
         store=store,
+        feed=feed,
         registry=registry,
         imports=imports,
         filings=Filings(store, feed),

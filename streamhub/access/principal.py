@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Literal
 
@@ -63,6 +64,8 @@ class Principal:
     via: Via
     version: int
     credential_id: str | None = None  # the sign-in or the API key: when it ends, this does
+    # Of a request that changes something by the newest rights.
+    basis: Basis | None = field(default=None, compare=False, repr=False)
 
     @property
     def is_local(self) -> bool:
@@ -80,16 +83,20 @@ class Principal:
             version=0,
         )
 
-    def actor(self, *, known_seq: int | None = None) -> Actor:
-        """Who does a change, in the registry's words. `known_seq`: of the facts by which they may;
-        the change is then refused (RightsChanged) where rights have changed since."""
-        checked = known_seq is not None and not self.is_local  # whom nobody revokes
+    def decided_from(self, seq: int, gives_way: Callable[[], bool]) -> Principal:
+        """The same, whose changes are refused (RightsChanged) where rights have changed since the
+        facts of `seq`, or where `gives_way`. Nobody revokes the local operator."""
+        known = None if self.is_local else seq
+        return replace(self, basis=Basis(known, self.credential_id, gives_way))
+
+    def actor(self) -> Actor:
+        """Who does a change, in the registry's words."""
         return Actor(
             subject_id=None if self.is_local else self.subject_id,
             subject_name=self.username,
             remote=self.remote,
             as_role=self._role(),
-            basis=Basis(known_seq or 0, self.credential_id) if checked else None,
+            basis=self.basis,
         )
 
     def _role(self) -> str | None:

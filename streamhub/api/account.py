@@ -11,11 +11,12 @@ from streamhub.access.password_rules import PasswordTooWeak
 from streamhub.access.permit import Permit
 from streamhub.access.principal import Action, Principal
 
+from .newest import ByNewestRights
 from .problems import Problem
 from .rights import in_person, requires_in_person, the_district
 from .services import Provided, Services
 
-router = APIRouter(prefix="/api/v1", tags=["sign-in"])
+router = APIRouter(prefix="/api/v1", tags=["sign-in"], route_class=ByNewestRights)
 
 Own = Annotated[Principal, in_person()]
 Manages = Annotated[Permit, requires_in_person(Action.MANAGE, the_district)]

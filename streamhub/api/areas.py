@@ -13,11 +13,12 @@ from streamhub.access.permit import Permit
 from streamhub.access.policy import Scope
 from streamhub.access.principal import DISTRICT, Action, Principal, Resource, area
 
+from .newest import ByNewestRights
 from .paging import Cursor, page_in_memory
 from .rights import area_in_path, requires, signed_in
 from .services import Provided
 
-router = APIRouter(prefix="/api/v1/areas", tags=["areas"])
+router = APIRouter(prefix="/api/v1/areas", tags=["areas"], route_class=ByNewestRights)
 
 # The page draws the whole tree at once; a district has about a thousand areas.
 MAX_AREAS = 5_000

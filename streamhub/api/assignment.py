@@ -23,10 +23,11 @@ from streamhub.access.policy import Scope
 from streamhub.access.principal import DISTRICT, Action, Resource
 
 from .filing import Id, SelectionIn
+from .newest import ByNewestRights
 from .rights import requires, requires_somewhere, the_district
 from .services import Provided
 
-router = APIRouter(prefix="/api/v1", tags=["assignment"])
+router = APIRouter(prefix="/api/v1", tags=["assignment"], route_class=ByNewestRights)
 
 # What a person still reads of a preview; the counts are of all.
 MAX_MOVES_SHOWN = 1_000

@@ -16,12 +16,13 @@ from streamhub.access.policy import Scope
 from streamhub.access.principal import DISTRICT, Action, Principal, area
 from streamhub.access.reach import denials_on
 
+from .newest import ByNewestRights
 from .paging import DEFAULT_LIMIT, Cursor, Limit
 from .profiles import Profile
 from .rights import channel_in_path, requires, signed_in, the_district
 from .services import Provided, Services
 
-router = APIRouter(prefix="/api/v1/channels", tags=["channels"])
+router = APIRouter(prefix="/api/v1/channels", tags=["channels"], route_class=ByNewestRights)
 
 MayDo = Literal["live", "snapshot", "ptz", "manage"]
 _MAY: tuple[tuple[MayDo, Action], ...] = (

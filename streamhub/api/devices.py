@@ -11,11 +11,12 @@ from camera_registry.secret import Secret
 from streamhub.access.permit import Permit
 from streamhub.access.principal import Action
 
+from .newest import ByNewestRights
 from .paging import DEFAULT_LIMIT, Cursor, Limit
 from .rights import requires, the_district
 from .services import Provided, Services
 
-router = APIRouter(prefix="/api/v1/devices", tags=["devices"])
+router = APIRouter(prefix="/api/v1/devices", tags=["devices"], route_class=ByNewestRights)
 
 Manages = Annotated[Permit, requires(Action.MANAGE, the_district)]
 

@@ -23,7 +23,7 @@ from streamhub.access.principal import Action, Principal
 
 from .audit_export import ZIP, handed_over, seen_by
 from .audit_filter import Asked, Filter
-from .newest import by_newest_rights
+from .newest import ByNewestRights, by_newest_rights
 from .paging import DEFAULT_LIMIT, Cursor, Limit, page_in_memory
 from .rights import (
     Who,
@@ -37,7 +37,7 @@ from .rights import (
 from .services import Provided, Services
 from .times import Time
 
-router = APIRouter(prefix="/api/v1", tags=["audit"])
+router = APIRouter(prefix="/api/v1", tags=["audit"], route_class=ByNewestRights)
 
 MayAudit = Annotated[Scope, requires_somewhere(Action.AUDIT)]
 

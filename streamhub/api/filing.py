@@ -11,10 +11,11 @@ from streamhub.access.permit import Permit
 from streamhub.access.policy import Scope
 from streamhub.access.principal import DISTRICT, Action, Resource, area, channel
 
+from .newest import ByNewestRights
 from .rights import requires, requires_in_person, requires_somewhere, the_district
 from .services import Provided, Services
 
-router = APIRouter(prefix="/api/v1", tags=["filing"])
+router = APIRouter(prefix="/api/v1", tags=["filing"], route_class=ByNewestRights)
 
 Begin = Literal["draft", "filed"]
 # Of whatever was made here. JSON may hold what no database takes as text (lone surrogates).

@@ -10,7 +10,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query, Response
 from pydantic import BaseModel, Field
 
-from camera_registry.domain import Actor, Effect, Grant
+from camera_registry.domain import Effect, Grant
 from camera_registry.drafts import GrantDraft
 from camera_registry.errors import EntryRefused, NotFound, RegistryError
 from camera_registry.grant_batch import MAX_CHANGES
@@ -28,14 +28,14 @@ from .grant_bodies import (
     windows_in,
     windows_out,
 )
-from .newest import by_newest_rights
+from .newest import ByNewestRights
 from .paging import DEFAULT_LIMIT, Cursor, Limit
 from .problems import Problem
 from .rights import Who, in_person, requires, requires_in_person
 from .services import Provided, Services
 from .times import Time
 
-router = APIRouter(prefix="/api/v1/grants", tags=["grants"])
+router = APIRouter(prefix="/api/v1/grants", tags=["grants"], route_class=ByNewestRights)
 
 
 class GrantOut(BaseModel):
@@ -173,13 +173,8 @@ async def create_grant(
     _require_granting(services, who, body)
     draft = _draft(body)
 
-    async def write(by: Actor) -> Grant:
-        services.guard.require(who, Action.MANAGE, permit.resource)
-        _require_granting(services, who, body)
-        return await services.people.create_grant(draft, by)
-
     async def create() -> GrantOut:
-        return _out(services, who, await by_newest_rights(services, who, write))
+        return _out(services, who, await services.people.create_grant(draft, who.actor()))
 
     return await services.idempotency.once(
         idempotency_key, subject_id=permit.subject_id, route="grants", body=body, create=create
@@ -197,15 +192,11 @@ async def change_grants(
     with an audit row each, or none of them. What is refused says which `entry` it is about."""
     revoked = [each.revoke for each in body.changes if each.revoke is not None]
     known = {each.id: each for each in await services.people.get_grants(revoked)}
-    if idempotency_key is not None:  # an answer is not given again to who may no more
-        _changes(services, who, body, known)
-
-    async def write(by: Actor) -> list[Grant]:
-        changes = _changes(services, who, body, known)
-        return await services.people.change_grants(changes, by)
+    # An answer that was kept is not given again to who may no more.
+    changes = _changes(services, who, body, known)
 
     async def change() -> GrantsChanged:
-        rows = await by_newest_rights(services, who, write)
+        rows = await services.people.change_grants(changes, who.actor())
         return GrantsChanged(items=[_out(services, who, row) for row in rows])
 
     return await services.idempotency.once(

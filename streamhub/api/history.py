@@ -13,11 +13,12 @@ from streamhub.access.permit import Permit
 from streamhub.access.principal import Action, area
 
 from .imports import ChangeOut
+from .newest import ByNewestRights
 from .paging import DEFAULT_LIMIT, Cursor, Limit
 from .rights import channel_in_path, requires, the_district
 from .services import Provided, Services
 
-router = APIRouter(prefix="/api/v1", tags=["channels"])
+router = APIRouter(prefix="/api/v1", tags=["channels"], route_class=ByNewestRights)
 
 
 class VersionOut(BaseModel):

@@ -19,12 +19,13 @@ from streamhub.access.policy import Scope
 from streamhub.access.principal import DISTRICT, Action, Principal
 
 from .middleware import IMPORTS_PATH
+from .newest import ByNewestRights
 from .paging import DEFAULT_LIMIT, Cursor, Limit
 from .problems import Problem
 from .rights import Who, requires_somewhere
 from .services import Provided, Services
 
-router = APIRouter(tags=["imports"])
+router = APIRouter(tags=["imports"], route_class=ByNewestRights)
 
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 

@@ -17,12 +17,13 @@ from streamhub.access.policy import Scope
 from streamhub.access.principal import DISTRICT, Action, Principal, Resource, area, channel
 
 from .channels import registry_scope
+from .newest import ByNewestRights
 from .paging import DEFAULT_LIMIT, Cursor, Limit
 from .profiles import Profile
 from .rights import Who, channel_in_path, declares, requires, requires_somewhere
 from .services import Provided, Services
 
-router = APIRouter(tags=["inspections"])
+router = APIRouter(tags=["inspections"], route_class=ByNewestRights)
 
 RUNS_PATH = "/api/v1/inspections"
 MAX_NAMED = 1_000

@@ -11,6 +11,7 @@ from streamhub.access.permit import Permit
 from streamhub.access.principal import Action, Principal
 
 from .grants import require_own
+from .newest import ByNewestRights
 from .rights import (
     in_person,
     in_person_with_nothing_due,
@@ -21,7 +22,7 @@ from .rights import (
 from .services import Provided, Services
 from .times import Time
 
-router = APIRouter(prefix="/api/v1", tags=["keys"])
+router = APIRouter(prefix="/api/v1", tags=["keys"], route_class=ByNewestRights)
 
 Own = Annotated[Principal, in_person()]
 Manages = Annotated[Permit, requires(Action.MANAGE, the_district)]

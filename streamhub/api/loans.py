@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Header, Query
 from pydantic import BaseModel, Field
 
-from camera_registry.domain import Actor, Channel
+from camera_registry.domain import Channel
 from camera_registry.errors import NotFound
 from camera_registry.loan_cases import LoanDraft
 from camera_registry.loans import Loan, LoanState
@@ -20,7 +20,7 @@ from streamhub.access.errors import Forbidden, NotVisible
 from streamhub.access.policy import Scope
 from streamhub.access.principal import DISTRICT, Action, Principal, channel
 
-from .newest import by_newest_rights
+from .newest import ByNewestRights
 from .paging import DEFAULT_LIMIT, Cursor, Limit, page_in_memory
 from .problems import Problem
 from .rights import (
@@ -34,7 +34,7 @@ from .rights import (
 from .services import Provided, Services
 from .times import Time
 
-router = APIRouter(prefix="/api/v1/loans", tags=["loans"])
+router = APIRouter(prefix="/api/v1/loans", tags=["loans"], route_class=ByNewestRights)
 
 Lendable = Literal["live", "snapshot", "playback"]
 Actions = Annotated[list[Lendable], Field(min_length=1, max_length=3)]
@@ -199,22 +199,18 @@ async def allow_loan(
     actions = sorted(body.actions or loan.actions)
     target, guard = channel(row.id), services.guard
 
-    async def lend(by: Actor) -> Loan:
-        if not _may_answer(services, asked):
-            raise _unseen(services, who, loan.id)
-        asks_why = any(guard.asks_why(who, Action(each), target) for each in actions)
-        for each in (Action.LIST, *map(Action, actions)):
-            guard.require_passing_on(who, each, target, asked_why=asks_why)
-        return await services.loans.allow(
-            loan.id,
-            row,
-            by,
-            actions=actions,
-            minutes=body.minutes,
-            purpose_required=asks_why,
-        )
-
-    return await _told(services, who, await by_newest_rights(services, who, lend))
+    asks_why = any(guard.asks_why(who, Action(each), target) for each in actions)
+    for each in (Action.LIST, *map(Action, actions)):
+        guard.require_passing_on(who, each, target, asked_why=asks_why)
+    lent = await services.loans.allow(
+        loan.id,
+        row,
+        who.actor(),
+        actions=actions,
+        minutes=body.minutes,
+        purpose_required=asks_why,
+    )
+    return await _told(services, who, lent)
 
 
 @router.post("/{loan_id}/refuse")

@@ -13,11 +13,12 @@ from streamhub.oidc.flow import FLOW_S, OidcSignIn
 
 from .cookies import cookie_header, flow_cookie_header
 from .grants import require_own
+from .newest import ByNewestRights
 from .problems import Problem
 from .rights import public, remote_of, requires, requires_in_person, the_district
 from .services import Provided, Services
 
-router = APIRouter(prefix="/api/v1", tags=["sign-in"])
+router = APIRouter(prefix="/api/v1", tags=["sign-in"], route_class=ByNewestRights)
 
 FLOW_COOKIE = "streamhub_oidc"
 Manages = Annotated[Permit, requires(Action.MANAGE, the_district)]

@@ -9,10 +9,11 @@ from camera_registry.domain import Purpose
 from streamhub.access.permit import Permit
 from streamhub.access.principal import Action, Principal
 
+from .newest import ByNewestRights
 from .rights import requires, signed_in, the_district
 from .services import Provided
 
-router = APIRouter(prefix="/api/v1/purposes", tags=["purposes"])
+router = APIRouter(prefix="/api/v1/purposes", tags=["purposes"], route_class=ByNewestRights)
 
 Manages = Annotated[Permit, requires(Action.MANAGE, the_district)]
 

@@ -15,12 +15,12 @@ from streamhub.access.permit import Permit
 from streamhub.access.principal import DISTRICT, Action, Principal, Resource, area
 from streamhub.delivery.limits import SERVICE, Meter
 
-from .newest import by_newest_rights
+from .newest import ByNewestRights, by_newest_rights
 from .paging import DEFAULT_LIMIT, Cursor, Limit, page_in_memory
 from .rights import Who, requires_in_person, signed_in
 from .services import Provided, Services
 
-router = APIRouter(prefix="/api/v1/quotas", tags=["quotas"])
+router = APIRouter(prefix="/api/v1/quotas", tags=["quotas"], route_class=ByNewestRights)
 
 Views = Annotated[int, Field(ge=0, le=MAX_VIEWS)]
 Bps = Annotated[int, Field(ge=0, le=MAX_BPS)]

@@ -11,6 +11,7 @@ dependencies=[public("why")]
 # names the framework could not resolve from strings.
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated, Any, Final
 from urllib.parse import unquote_to_bytes
 
@@ -27,12 +28,13 @@ from streamhub.access.permit import Permit
 from streamhub.access.policy import TAKES_PURPOSE, Scope
 from streamhub.access.principal import DISTRICT, Action, Principal, Resource, area, channel
 
-from .services import Provided
+from .services import Provided, Services
 
 COOKIE: Final = "streamhub_sign_in"
 PRINCIPAL_SCOPE: Final = "streamhub.principal"
+TRY_SCOPE: Final = "streamhub.try"
 RENEW_SCOPE: Final = "streamhub.renew_cookie"
-_SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _MARK: Final = "__streamhub_right__"
 _PURPOSE: Final = (
     "What for, a code of `/api/v1/purposes`; where it is asked (403 `purpose_required`)."
@@ -62,9 +64,23 @@ def remote_of(request: Request) -> str:
     return request.client.host if request.client else "local"
 
 
+@dataclass(frozen=True, slots=True)
+class Try:
+    """One of a request that changes something (`newest.py`): what it is decided from."""
+
+    seq: int  # of the facts when it began
+    gives_way: Callable[[], bool]
+
+
 async def principal_of(request: Request, services: Provided) -> Principal:
     """Who asks: the local operator, a Bearer token or API key, or the page's cookie. Raises
     Unauthenticated."""
+    who = await _recognised(request, services)
+    this = request.scope.get(TRY_SCOPE)
+    return who.decided_from(this.seq, this.gives_way) if isinstance(this, Try) else who
+
+
+async def _recognised(request: Request, services: Services) -> Principal:
     # Set by the control socket's own server only: a client can't write into the scope.
     local = request.scope.get(PRINCIPAL_SCOPE)
     if isinstance(local, Principal):
@@ -91,7 +107,7 @@ def _refuse_other_origins(request: Request) -> None:
     """A cookie comes by itself, and SameSite lets other ports of this host through: changes
     must come from our own page."""
     origin = request.headers.get("origin")
-    if request.method in _SAFE_METHODS or origin is None:
+    if request.method in SAFE_METHODS or origin is None:
         return
     if URL(origin).netloc != request.headers.get("host"):
         raise Forbidden("This page may not act in your name.", code="cross_origin")

@@ -12,11 +12,12 @@ from streamhub.access.permit import Permit
 from streamhub.access.principal import Action
 
 from .grants import require_own
+from .newest import ByNewestRights
 from .paging import DEFAULT_LIMIT, Cursor, Limit, page_in_memory
 from .rights import requires, requires_in_person, the_district
 from .services import Provided, Services
 
-router = APIRouter(prefix="/api/v1/roles", tags=["roles"])
+router = APIRouter(prefix="/api/v1/roles", tags=["roles"], route_class=ByNewestRights)
 
 Manages = Annotated[Permit, requires(Action.MANAGE, the_district)]
 ManagesInPerson = Annotated[Permit, requires_in_person(Action.MANAGE, the_district)]

@@ -18,10 +18,11 @@ from streamhub.access.permit import Permit
 from streamhub.access.principal import Action
 
 from .middleware import ROTATION_PATH
+from .newest import ByNewestRights
 from .rights import requires, the_district
 from .services import Provided
 
-router = APIRouter(tags=["devices"])
+router = APIRouter(tags=["devices"], route_class=ByNewestRights)
 
 
 class DeviceCredentials(BaseModel):

@@ -16,6 +16,7 @@ from camera_registry.assignment import Assignment
 from camera_registry.audit.keeper import AuditKeeper
 from camera_registry.credential_cases import Credentials
 from camera_registry.export_cases import ExportRequests
+from camera_registry.feed import ChangeFeed
 from camera_registry.filing import Filings
 from camera_registry.identity_cases import Identities
 from camera_registry.imports import Imports
@@ -54,6 +55,7 @@ class Services:
     line when no service runs: then there are no live views to speak of, and nothing goes on."""
 
     store: Store
+    feed: ChangeFeed
     registry: Registry
     imports: Imports
     filings: Filings

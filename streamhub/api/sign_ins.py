@@ -11,11 +11,12 @@ from streamhub.access.permit import Permit
 from streamhub.access.principal import Action, Principal
 from streamhub.access.sign_in import SIGN_IN_IDLE
 
+from .newest import ByNewestRights
 from .rights import in_person, requires_in_person, the_district
 from .services import Provided
 from .times import Time
 
-router = APIRouter(prefix="/api/v1", tags=["sign-in"])
+router = APIRouter(prefix="/api/v1", tags=["sign-in"], route_class=ByNewestRights)
 
 Own = Annotated[Principal, in_person()]
 Manages = Annotated[Permit, requires_in_person(Action.MANAGE, the_district)]

@@ -11,11 +11,12 @@ from streamhub.access.permit import Permit
 from streamhub.access.principal import Action
 
 from .grants import require_own
+from .newest import ByNewestRights
 from .paging import DEFAULT_LIMIT, Cursor, Limit
 from .rights import requires, requires_in_person, the_district
 from .services import Provided, Services
 
-router = APIRouter(prefix="/api/v1/subjects", tags=["subjects"])
+router = APIRouter(prefix="/api/v1/subjects", tags=["subjects"], route_class=ByNewestRights)
 
 Manages = Annotated[Permit, requires(Action.MANAGE, the_district)]
 # Who makes passwords may sign in with them: more than a key is for.

@@ -15,11 +15,12 @@ from streamhub.discovery.interfaces import interfaces
 from streamhub.discovery.settings import USUAL_PORTS, SweepOrder
 
 from .imports import ImportOut, importing, job_out
+from .newest import ByNewestRights
 from .paging import DEFAULT_LIMIT, Cursor, Limit
 from .rights import requires, the_district
 from .services import Provided
 
-router = APIRouter(prefix="/api/v1/sweeps", tags=["sweeps"])
+router = APIRouter(prefix="/api/v1/sweeps", tags=["sweeps"], route_class=ByNewestRights)
 
 # Passwords are tried and stored: as for a single camera, the right to manage the district.
 MaySweep = Annotated[Permit, requires(Action.MANAGE, the_district)]

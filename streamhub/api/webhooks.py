@@ -18,11 +18,12 @@ from camera_registry.webhooks import (
 from streamhub.access.permit import Permit
 from streamhub.access.principal import Action
 
+from .newest import ByNewestRights
 from .paging import DEFAULT_LIMIT, Cursor, Limit
 from .rights import requires, the_district
 from .services import Provided
 
-router = APIRouter(prefix="/api/v1/webhooks", tags=["webhooks"])
+router = APIRouter(prefix="/api/v1/webhooks", tags=["webhooks"], route_class=ByNewestRights)
 
 Manages = Annotated[Permit, requires(Action.MANAGE, the_district)]
 

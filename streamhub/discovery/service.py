@@ -131,8 +131,8 @@ class Discovery:
 
     async def end(self, sweep_id: str, by: Actor) -> Sweep:
         """Stop a sweep where it is. What it found stays."""
-        await self._cancel(sweep_id)
         async with self._units.begin(by) as unit:
+            await self._cancel(sweep_id)
             job = await _sweep(unit.tx, sweep_id)
             if job.state is SweepState.RUNNING:
                 job = replace(job, state=SweepState.STOPPED, finished_at=self._now())
@@ -156,8 +156,8 @@ class Discovery:
 
     async def discard(self, sweep_id: str, by: Actor) -> None:
         """Forget a sweep, what it found and the passwords it tried."""
-        await self._cancel(sweep_id)
         async with self._units.begin(by) as unit:
+            await self._cancel(sweep_id)
             await _sweep(unit.tx, sweep_id)
             await unit.tx.sweeps.delete(sweep_id)
             await unit.record("sweep_discard", sweep_id=sweep_id)

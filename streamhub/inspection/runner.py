@@ -163,10 +163,10 @@ class Inspector:
 
     async def end(self, run_id: str, by: Actor) -> Run:
         """Stops a run before its end; cards that are there stay. Raises NotFound("inspection")."""
-        await self._cases.get(run_id)
+        run = await self._cases.finish(run_id, by, stopped=True)
         if self._drives(run_id):
             await self.stop()
-        return await self._cases.finish(run_id, by, stopped=True)
+        return run
 
     async def over(self, run_id: str) -> Run:
         """Waits until a run that is driven here has ended."""

@@ -10,28 +10,15 @@ from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
-from streamhub.api.rights import declared_right
+from streamhub.api.newest import ByNewestRights
+from streamhub.api.rights import SAFE_METHODS, declared_right
 from streamhub.app import build_app
 from streamhub.settings import Settings
+from support.changes_kit import NOT_BY_NEWEST_RIGHTS
 from support.http_kit import OFFER, SDP, Running, a_service, problem
+from support.routes import routes_of
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def _routes(app: FastAPI) -> list[APIRoute]:
-    found: list[APIRoute] = []
-
-    def walk(routes: object) -> None:
-        for route in routes:  # type: ignore[attr-defined]
-            if isinstance(route, APIRoute):
-                found.append(route)
-            elif hasattr(route, "original_router"):
-                walk(route.original_router.routes)
-            else:
-                raise AssertionError(f"{route!r} is no declared route: nobody could check it")
-
-    walk(app.routes)
-    return found
 
 
 def _rights(dependant: Dependant) -> set[str]:
@@ -46,11 +33,11 @@ def _app() -> FastAPI:
 
 
 def test_there_are_routes_to_walk() -> None:
-    assert len(_routes(_app())) > 35
+    assert len(routes_of(_app())) > 35
 
 
 def test_every_route_declares_exactly_one_right() -> None:
-    for route in _routes(_app()):
+    for route in routes_of(_app()):
         rights = _rights(route.dependant)
         assert len(rights) == 1, f"{sorted(route.methods)} {route.path} declares {rights}"
 
@@ -58,7 +45,7 @@ def test_every_route_declares_exactly_one_right() -> None:
 def test_only_these_routes_are_public() -> None:
     public = {
         (method, route.path)
-        for route in _routes(_app())
+        for route in routes_of(_app())
         for method in route.methods
         if any(right.startswith("public") for right in _rights(route.dependant))
     }
@@ -79,6 +66,27 @@ def test_only_these_routes_are_public() -> None:
         ("GET", "/assets/{path:path}"),
         ("GET", "/favicon.svg"),
     }
+
+
+def test_what_changes_something_does_so_by_the_newest_rights() -> None:
+    """Or it stands in a short list, with its reason."""
+    without = {
+        (method, route.path)
+        for route in routes_of(_app())
+        for method in route.methods - SAFE_METHODS
+        if not isinstance(route, ByNewestRights)
+    }
+    assert without == NOT_BY_NEWEST_RIGHTS.keys()
+
+
+def test_nobody_acts_in_a_name_but_that_of_who_asks() -> None:
+    """`Principal.actor` alone knows by which rights a request was decided."""
+    found = [
+        path.relative_to(ROOT)
+        for path in (ROOT / "streamhub" / "api").rglob("*.py")
+        if re.search(r"\b(Actor|Principal)\(|Principal\.local\(", path.read_text())
+    ]
+    assert found == []
 
 
 def test_only_the_guard_touches_the_mint() -> None:
@@ -241,7 +249,7 @@ async def test_nobody_gets_past_a_right(who: str | None, tmp_path: Path) -> None
     """Nobody: 401 on everything that is not public. A stranger: 404, and empty lists. An insider
     who may list 永顺: 404 for 梨园, 403 for what is more than listing."""
     async with a_service(tmp_path) as running:
-        for route in _routes(running.app):
+        for route in routes_of(running.app):
             rights = _rights(route.dependant)
             if any(right.startswith("public") for right in rights):
                 continue
@@ -276,7 +284,7 @@ async def test_nobody_gets_past_a_right(who: str | None, tmp_path: Path) -> None
 
 async def test_an_insider_is_told_that_it_is_forbidden(tmp_path: Path) -> None:
     async with a_service(tmp_path) as running:
-        for route in _routes(running.app):
+        for route in routes_of(running.app):
             if not any(
                 " on channel_in_path" in r or " on area_in_path" in r
                 for r in _rights(route.dependant)
