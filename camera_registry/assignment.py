@@ -15,6 +15,7 @@ from typing import Final
 from . import validation as check
 from .area_tree import AreaTree
 from .channel_facts import merged
+from .denials import Denials
 from .domain import Actor, AssignmentRule, ChangeKind, Channel, RuleKind, new_id
 from .errors import Conflict, NotFound, ValidationFailed
 from .feed import ChangeFeed
@@ -60,6 +61,7 @@ class AssignmentPlan:
     looked_at: int
     unplaced: int  # neither a rule nor a boundary says where they belong
     beyond: int  # they belong in areas that the caller does not manage
+    under_denial: tuple[Move, ...]  # a denial would cover them no more: not for the caller
 
     @property
     def schematic(self) -> int:
@@ -75,6 +77,7 @@ class Assignees:
     boundaries: bool = True  # ask the boundaries where no rule fits
     into: frozenset[str] | None = None  # areas that the caller manages; None: all
     manages: Manages | None = None  # others are not looked at
+    keeps_denials: bool = False  # nothing is taken from under one
 
 
 class Assignment:
@@ -187,14 +190,20 @@ async def _planned(tx: ReadTx | WriteTx, asked: Assignees, seq: int) -> Assignme
     else:
         channels = await select(tx, asked.which, asked.manages)
     files = (await settings_of(tx)).files_by_hand
-    moves, unplaced, beyond = await asyncio.to_thread(_moves, placer, channels, asked.into, files)
-    return AssignmentPlan(_id(seq, moves), tuple(moves), len(channels), unplaced, beyond)
+    denials = await Denials.read(tx) if asked.keeps_denials else None
+    return await asyncio.to_thread(_plan, seq, placer, channels, asked.into, denials, files)
 
 
-def _moves(
-    placer: Placer, channels: list[Channel], into: Collection[str] | None, files: bool
-) -> tuple[list[Move], int, int]:
+def _plan(
+    seq: int,
+    placer: Placer,
+    channels: list[Channel],
+    into: Collection[str] | None,
+    denials: Denials | None,
+    files: bool,
+) -> AssignmentPlan:
     moves: list[Move] = []
+    under_denial: list[Move] = []
     unplaced = beyond = 0
     for channel, placement in zip(channels, placer.place(channels), strict=True):
         if placement is None:
@@ -205,8 +214,12 @@ def _moves(
             beyond += 1
         else:
             after = replace(channel, area_id=placement.area.id)
-            moves.append(Move(channel, after if files else sent_back(channel, after), placement))
-    return moves, unplaced, beyond
+            move = Move(channel, after if files else sent_back(channel, after), placement)
+            left = denials is not None and denials.leaves_one(channel, after)
+            (under_denial if left else moves).append(move)
+    return AssignmentPlan(
+        _id(seq, moves), tuple(moves), len(channels), unplaced, beyond, tuple(under_denial)
+    )
 
 
 def _id(seq: int, moves: list[Move]) -> str:

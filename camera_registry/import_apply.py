@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from .codes import kept_serial
+from .denials import Denials
 from .domain import Channel, Device
 from .errors import Conflict
 from .importers.payloads import channel_of, device_of
@@ -24,8 +25,8 @@ def registry_changed() -> Conflict:
     )
 
 
-async def carry_out(unit: Unit, job: ImportJob) -> None:
-    """Raises Conflict("registry_changed")."""
+async def carry_out(unit: Unit, job: ImportJob, denials: Denials | None) -> None:
+    """`denials`: what nothing is taken from under, by now. Raises Conflict("registry_changed")."""
     tx = unit.tx
     here = {device.id for device in await tx.devices.all()}
     after = 0
@@ -41,6 +42,10 @@ async def carry_out(unit: Unit, job: ImportJob) -> None:
         before = {
             each.id: each for each in await tx.channels.by_ids({channel.id for channel in changed})
         }
+        if denials is not None and any(
+            denials.leaves_one(before[each.id], each) for each in changed
+        ):
+            raise registry_changed()
         await tx.bulk_update(
             devices=[each for each in devices if each[0].id in here], channels=changed
         )

@@ -12,14 +12,15 @@ import io
 import json
 import logging
 import sys
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
 from . import validation as check
-from .domain import Actor, ChangeKind, Page, new_id
+from .denials import Denials
+from .domain import Actor, ChangeKind, ChannelVersion, Page, new_id
 from .errors import Conflict, NotFound, ValidationFailed
 from .feed import ChangeFeed
 from .filing_rules import settings_of
@@ -245,9 +246,11 @@ class Imports:
         *,
         into: Collection[str] | None = None,
         without: Collection[str] = (),
+        keeps_denials: bool = False,
     ) -> ImportJob:
         """Plan it anew: the registry has changed since, or the check went wrong. `into`: the areas
-        that it is limited to from now on; None is the district. `without`: cameras left out."""
+        that it is limited to from now on; None is the district. `without`: cameras left out.
+        `keeps_denials`: nothing is taken from under one."""
         async with self._units.begin(by) as unit:
             job = await _job(unit.tx, job_id)
             if job.state not in (JobState.CHECKED, JobState.REFUSED):
@@ -258,6 +261,7 @@ class Imports:
                     **job.options,
                     "into": None if into is None else sorted(into),
                     "without": sorted(without),
+                    "keeps_denials": keeps_denials,
                 },
                 state=JobState.CHECKING,
                 rows_done=0,
@@ -270,8 +274,16 @@ class Imports:
         self._check(job_id)
         return job
 
-    async def apply(self, job_id: str, by: Actor, *, without_refused: bool = False) -> ImportJob:
+    async def apply(
+        self,
+        job_id: str,
+        by: Actor,
+        *,
+        without_refused: bool = False,
+        keeps_denials: bool = False,
+    ) -> ImportJob:
         """Carry the plan out, all of it in one transaction; a second time changes nothing.
+        `keeps_denials`: as of the check, and of those written since.
 
         Raises NotFound; Conflict: "not_checked", "rows_refused" (unless `without_refused`),
         "registry_changed" (check it again), "second_person_wanted".
@@ -293,7 +305,7 @@ class Imports:
             (await settings_of(unit.tx)).allow_import(ImportOptions.of(job.options).filing)
             if await touched_since(self._store, job.base_seq, _PLAN_RESTS_ON):
                 raise registry_changed()
-            await carry_out(unit, job)
+            await carry_out(unit, job, await Denials.read(unit.tx) if keeps_denials else None)
             job = replace(job, state=JobState.APPLIED, finished_at=utc_now())
             await unit.tx.jobs.update(job)
             await unit.record(
@@ -312,11 +324,12 @@ class Imports:
             versions = await tx.versions.of_job(job_id)
         return frozenset(each.channel_id for each in versions if each.before is None)
 
-    async def undo(self, job_id: str, by: Actor) -> ImportJob:
+    async def undo(self, job_id: str, by: Actor, *, keeps_denials: bool = False) -> ImportJob:
         """Take an applied import back: every channel is what it was. Credentials that the import
         gave to a device that was there before stay.
 
-        Raises NotFound; Conflict("not_applied", and what `versions.put_back` raises).
+        Raises NotFound; Conflict("not_applied", "under_denial" where `keeps_denials`, and what
+        `versions.put_back` raises).
         """
         async with self._units.begin(by) as unit:
             job = await _job(unit.tx, job_id)
@@ -325,6 +338,8 @@ class Imports:
             if job.state is not JobState.APPLIED:
                 raise Conflict("state", "not_applied", "Only an applied import can be undone.")
             versions = await unit.tx.versions.of_job(job_id)
+            if keeps_denials:
+                _keep_denials(await Denials.read(unit.tx), versions)
             made = await devices_made(unit.tx, job_id)
             await put_back(unit, versions, act="import_undo", devices_made=made)
             job = replace(job, state=JobState.UNDONE, finished_at=utc_now())
@@ -378,6 +393,17 @@ async def _job(tx: ReadTx | WriteTx, job_id: str) -> ImportJob:
     if job is None:
         raise NotFound("import", job_id)
     return job
+
+
+def _keep_denials(denials: Denials, undone: Iterable[ChannelVersion]) -> None:
+    for each in undone:
+        if each.before and each.after and denials.leaves_one(each.after, each.before):
+            raise Conflict(
+                "channel",
+                "under_denial",
+                f"{each.after.name} is denied to somebody, and would not be any more; whoever "
+                "manages the district takes this import back.",
+            )
 
 
 def _not_now(job: ImportJob, verb: str) -> Conflict:

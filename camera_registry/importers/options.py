@@ -29,6 +29,7 @@ class ImportOptions:
     filing: str = Filing.DRAFT.value  # of new cameras; filed: changed ones stay filed, too
     into: Sequence[str] | None = None  # ids of the areas it is limited to; None: the district
     without: Sequence[str] = ()  # ids of cameras there that are denied to whoever imports
+    keeps_denials: bool = False  # nothing is taken from under one
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> ImportOptions:

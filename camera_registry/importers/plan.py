@@ -7,7 +7,7 @@ planned before (new devices, codes minted) is remembered, nothing else is.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -112,7 +112,11 @@ class Planner:
             columns=columns,
             site_dir=site_dir,
             reach=await Reach.read(
-                options.into, [device for device, _ in devices], tx, without=options.without
+                options.into,
+                [device for device, _ in devices],
+                tx,
+                without=options.without,
+                keeps_denials=options.keeps_denials,
             ),
         )
 
@@ -217,6 +221,8 @@ class Planner:
             )
         if before is not None and main is not None:
             self._steered(each, before, main, sub, facts)
+        if before is not None and area is not None:
+            self._keeps_denials(each, before, area, facts)
         if main is not None and code is not None:
             self._claim(each, code, main.url, by_url)
         if each.refused or main is None or area is None or code is None:
@@ -348,6 +354,23 @@ class Planner:
     ) -> None:
         try:
             self._reach.require_steering(before, main, sub, facts)
+        except ValidationFailed as refused:
+            self._say(each, refused.field, refused.code, refused.sentence)
+
+    def _keeps_denials(
+        self, each: _Planned, before: Channel, area: Area, facts: Mapping[str, str]
+    ) -> None:
+        values = each.row.values
+        after = replace(
+            before,
+            area_id=area.id,
+            code=values.get("code") or before.code,
+            name=values.get("name") or before.name,
+            device_class=self._device_class(each),
+            facts=facts,
+        )
+        try:
+            self._reach.require_denials_kept(before, after)
         except ValidationFailed as refused:
             self._say(each, refused.field, refused.code, refused.sentence)
 

@@ -1,5 +1,5 @@
 """How far an import reaches: the district, or the areas that whoever imports manages; without
-single cameras that are denied to them.
+single cameras that are denied to them. And no further than denials let it (`denials.py`).
 
 Devices and their credentials are shared. So that nobody reaches another's cameras with them, an
 import that is limited takes no device, and no host of one, that has cameras beyond.
@@ -13,6 +13,7 @@ from typing import Self
 
 from .. import validation as check
 from ..channel_facts import STEERED_BY
+from ..denials import Denials
 from ..domain import Area, Channel, Device
 from ..errors import ValidationFailed
 from ..store.contract import ReadTx
@@ -20,7 +21,8 @@ from ..store.contract import ReadTx
 
 class Reach:
     """`area_ids`: those managed; None is the whole district. `without`: ids of cameras that are
-    not, wherever they are."""
+    not, wherever they are. `denials`: that nothing is taken from under; None: whoever imports
+    may."""
 
     def __init__(
         self,
@@ -29,9 +31,11 @@ class Reach:
         channels: Iterable[Channel] = (),
         *,
         without: Collection[str] = (),
+        denials: Denials | None = None,
     ) -> None:
         self._area_ids = area_ids
         self._without = frozenset(without)
+        self._denials = denials
         self._beyond: dict[str, Device] = {}
         if self.is_limited:
             cameras: defaultdict[str, list[Channel]] = defaultdict(list)
@@ -53,11 +57,13 @@ class Reach:
         tx: ReadTx,
         *,
         without: Collection[str] = (),
+        keeps_denials: bool = False,
     ) -> Self:
+        denials = await Denials.read(tx) if keeps_denials else None
         if area_ids is None and not without:
-            return cls()
+            return cls(denials=denials)
         into = None if area_ids is None else frozenset(area_ids)
-        return cls(into, devices, await tx.channels.all(), without=without)
+        return cls(into, devices, await tx.channels.all(), without=without, denials=denials)
 
     @property
     def is_limited(self) -> bool:
@@ -115,6 +121,17 @@ class Reach:
                 "sub_elsewhere",
                 "The second address is of another host, to which this device's password must not "
                 "go; give both streams of one host.",
+            )
+
+    def require_denials_kept(self, before: Channel, after: Channel) -> None:
+        """Raises ValidationFailed("under_denial")."""
+        if self._denials is not None and self._denials.leaves_one(before, after):
+            key = "area" if before.area_id != after.area_id else ""
+            raise ValidationFailed(
+                key,
+                "under_denial",
+                "The camera is denied to somebody, and would not be any more; leave its area, "
+                "class, name and facts as they are, or ask whoever manages the district.",
             )
 
     def require_steering(

@@ -198,11 +198,6 @@ def side_of(grants: Iterable[Grant], facts: Facts) -> Side:
     )
 
 
-def denials_on(row: Channel, facts: Facts) -> frozenset[str]:
-    """Ids of the grants that deny somebody something on the channel, as it is or would be."""
-    return frozenset(each.id for each in facts.denials() if side_of((each,), facts).has(row))
-
-
 def _by_class(
     conditions: tuple[Condition, ...],
 ) -> tuple[frozenset[DeviceClass], list[Condition]]:

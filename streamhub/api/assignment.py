@@ -2,7 +2,7 @@
 would then see what."""
 
 import asyncio
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header, Response
 from pydantic import BaseModel, Field
@@ -20,12 +20,12 @@ from camera_registry.filing import Selection
 from streamhub.access.audience import Audience, audience
 from streamhub.access.permit import Permit
 from streamhub.access.policy import Scope
-from streamhub.access.principal import DISTRICT, Action, Resource
+from streamhub.access.principal import DISTRICT, Action, Principal, Resource
 
 from .filing import Id, SelectionIn
 from .newest import ByNewestRights
 from .rights import requires, requires_somewhere, the_district
-from .services import Provided
+from .services import Provided, Services
 
 router = APIRouter(prefix="/api/v1", tags=["assignment"], route_class=ByNewestRights)
 
@@ -39,11 +39,16 @@ class AssignIn(SelectionIn):
 
     boundaries: bool = Field(default=True, description="Ask them where no rule fits.")
 
-    def assignees(self, scope: Scope) -> Assignees:
+    def assignees(self, services: Services, who: Principal) -> Assignees:
+        scope = services.guard.scope(who, Action.MANAGE)
         given = self.selection()
-        into = None if scope.everything else scope.area_ids
-        which = None if given == Selection() else given
-        return Assignees(which, self.boundaries, into, None if scope.everything else scope.has)
+        return Assignees(
+            None if given == Selection() else given,
+            self.boundaries,
+            into=None if scope.everything else scope.area_ids,
+            manages=None if scope.everything else scope.has,
+            keeps_denials=not services.guard.allows(who, Action.MANAGE, DISTRICT),
+        )
 
 
 class ApplyIn(AssignIn):
@@ -59,6 +64,14 @@ class MoveOut(BaseModel):
     to_area_id: str
     rule_id: str | None = Field(description="What says so; null: the boundaries.")
     schematic: bool = Field(description="The boundary that says so is a drawing, not a survey.")
+
+
+class RefusalOut(BaseModel):
+    id: str
+    code: str
+    name: str
+    reason: Literal["under_denial"]
+    sentence: str
 
 
 class SeenOut(BaseModel):
@@ -84,6 +97,8 @@ class PlanOut(BaseModel):
     schematic: int = Field(description="Moves that rest on a drawing.")
     unplaced: int = Field(description="No rule and no boundary says where they belong.")
     beyond: int = Field(description="They belong in areas that you do not manage.")
+    refused: int = Field(description="They would be moved, and are not; `refusals` says why.")
+    refusals: list[RefusalOut] = Field(description="The first of them, by code.")
     items: list[MoveOut] = Field(description="The first moves, by code.")
     audience: list[AudienceOut] | None = Field(
         description="Who would see what; only for whoever manages the district."
@@ -138,8 +153,8 @@ async def preview(
     """
     body.require_each(services, permit)
     facts, now = services.facts.current, services.now()
-    scope = services.guard.scope(permit.principal, Action.MANAGE)
-    plan = await services.assignment.plan(body.assignees(scope), known_seq=facts.version)
+    asked = body.assignees(services, permit.principal)
+    plan = await services.assignment.plan(asked, known_seq=facts.version)
     seen = None
     if services.guard.allows(permit.principal, Action.MANAGE, DISTRICT):
         changed = [move.after for move in plan.moves]
@@ -157,10 +172,8 @@ async def apply(
     """Carries out the plan of a preview, in one transaction; 409 `registry_changed` when it would
     be another by now. The body is the preview's, with its `plan`."""
     body.require_each(services, permit)
-    scope = services.guard.scope(permit.principal, Action.MANAGE)
-    done = await services.assignment.apply(
-        body.assignees(scope), body.plan, permit.principal.actor()
-    )
+    asked = body.assignees(services, permit.principal)
+    done = await services.assignment.apply(asked, body.plan, permit.principal.actor())
     return AppliedOut(moved=len(done.moves))
 
 
@@ -217,6 +230,8 @@ def _plan(plan: AssignmentPlan, seen: list[AudienceOut] | None) -> PlanOut:
         schematic=plan.schematic,
         unplaced=plan.unplaced,
         beyond=plan.beyond,
+        refused=len(plan.under_denial),
+        refusals=[_refusal(move) for move in plan.under_denial[:MAX_MOVES_SHOWN]],
         items=[_move(move) for move in plan.moves[:MAX_MOVES_SHOWN]],
         audience=seen,
     )
@@ -232,6 +247,17 @@ def _move(move: Move) -> MoveOut:
         to_area_id=move.after.area_id,
         rule_id=move.placement.rule_id,
         schematic=move.placement.schematic,
+    )
+
+
+def _refusal(move: Move) -> RefusalOut:
+    return RefusalOut(
+        id=move.before.id,
+        code=move.before.code,
+        name=move.before.name,
+        reason="under_denial",
+        sentence="The camera is denied to somebody where it is, and would not be where it belongs; "
+        "whoever manages the district assigns it.",
     )
 
 

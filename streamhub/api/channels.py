@@ -7,6 +7,7 @@ from fastapi import APIRouter, Header, Query, Response
 from pydantic import BaseModel, Field, SecretStr
 
 from camera_registry.channel_facts import STEERED_BY
+from camera_registry.denials import Denials
 from camera_registry.domain import Channel, DeviceClass, Filing
 from camera_registry.domain import Scope as RegistryScope
 from camera_registry.drafts import ChannelChanges, ChannelDraft
@@ -14,7 +15,6 @@ from camera_registry.secret import Secret
 from streamhub.access.permit import Permit
 from streamhub.access.policy import Scope
 from streamhub.access.principal import DISTRICT, Action, Principal, area
-from streamhub.access.reach import denials_on
 
 from .newest import ByNewestRights
 from .paging import DEFAULT_LIMIT, Cursor, Limit
@@ -221,7 +221,7 @@ def _leaves_a_denial(services: Services, channel_id: str, body: ChannelPatch) ->
         device_class=body.device_class or row.device_class,
         facts={key: value for key, value in said.items() if value is not None},
     )
-    return not denials_on(row, facts) <= denials_on(changed, facts)
+    return Denials(facts.denials(), facts.tree).leaves_one(row, changed)
 
 
 @router.delete("/{channel_id}", status_code=204)

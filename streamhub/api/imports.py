@@ -27,22 +27,29 @@ from .services import Provided, Services
 
 router = APIRouter(tags=["imports"], route_class=ByNewestRights)
 
+_LIMITS = frozenset({"into", "without", "keeps_denials"})  # of who imports: not chosen
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
 @dataclass(frozen=True, slots=True)
 class Importer:
     """Who imports. `into`: the areas that it manages; None is the district. `without`: cameras
-    there that are denied to it."""
+    there that are denied to it. `keeps_denials`: it takes nothing from under one, be it somebody
+    else's; whoever manages the district may."""
 
     principal: Principal
     into: frozenset[str] | None
     without: frozenset[str] = frozenset()
+    keeps_denials: bool = False
 
     def limits(self) -> dict[str, Any]:
         """As options of an import."""
         into = None if self.into is None else sorted(self.into)
-        return {"into": into, "without": sorted(self.without)}
+        return {
+            "into": into,
+            "without": sorted(self.without),
+            "keeps_denials": self.keeps_denials,
+        }
 
     @property
     def own(self) -> str | None:
@@ -92,7 +99,7 @@ def importing(services: Services, who: Principal) -> Importer:
         return Importer(who, into, without)
     if not scope.area_ids:
         services.guard.require(who, Action.MANAGE, DISTRICT)
-    return Importer(who, scope.area_ids, without)
+    return Importer(who, scope.area_ids, without, keeps_denials=True)
 
 
 MayImport = Annotated[Importer, Depends(importer)]
@@ -304,7 +311,10 @@ async def apply_import(
     """Carries the plan out, in one transaction. A second time changes nothing."""
     await by.job(services, import_id)
     job = await services.imports.apply(
-        import_id, by.principal.actor(), without_refused=body.without_refused
+        import_id,
+        by.principal.actor(),
+        without_refused=body.without_refused,
+        keeps_denials=by.keeps_denials,
     )
     return job_out(job)
 
@@ -312,12 +322,16 @@ async def apply_import(
 @router.post(f"{IMPORTS_PATH}/{{import_id}}/undo")
 async def undo_import(services: Provided, by: MayImport, import_id: str) -> ImportOut:
     """Every channel becomes what it was before. One that was added goes: when it is sensitive by
-    now, or denied to somebody, only for the district."""
+    now, or denied to somebody, only for the district; as one that a denial would not cover any
+    more."""
     await by.job(services, import_id)
     facts = services.facts.current
     if facts.is_kept_from_somebody(await services.imports.added(import_id)):
         services.guard.require(by.principal, Action.MANAGE, DISTRICT)
-    return job_out(await services.imports.undo(import_id, by.principal.actor()))
+    undone = await services.imports.undo(
+        import_id, by.principal.actor(), keeps_denials=by.keeps_denials
+    )
+    return job_out(undone)
 
 
 @router.delete(f"{IMPORTS_PATH}/{{import_id}}", status_code=204)
@@ -343,7 +357,7 @@ def job_out(job: ImportJob) -> ImportOut:
         created_by=job.subject_name,
         file_name=job.file_name,
         sha256=job.sha256,
-        options={k: v for k, v in job.options.items() if k not in ("into", "without")},
+        options={k: v for k, v in job.options.items() if k not in _LIMITS},
         state=job.state,
         rows_done=job.rows_done,
         counts=dict(job.counts),

@@ -128,6 +128,30 @@ async def test_whoever_manages_a_part_moves_within_it_and_is_not_told_who_sees_w
             assert (await warden.get("/api/v1/channels/ch_y1")).json()["area_id"] == "ar_village"
 
 
+async def test_nothing_is_taken_from_under_a_denial(tmp_path: Path) -> None:
+    async with (
+        a_service(tmp_path) as running,
+        running.as_("admin") as admin,
+        running.as_("warden") as warden,
+    ):
+        area = {"parent_id": "ar_yongshun", "kind": "community", "code": "110112001002"}
+        await admin.post("/api/v1/areas", json={**area, "name": "旁村", "boundary": LIYUAN})
+        for channel_id in ("ch_y1", "ch_y2"):
+            await admin.patch(f"/api/v1/channels/{channel_id}", json={"lon": 116.7, "lat": 39.5})
+        denial = {"subject_id": "su_warden", "actions": ["live"], "effect": "deny"}
+        await admin.post("/api/v1/grants", json={**denial, "area_id": "ar_village"})
+        plan = await told(warden, area_id="ar_yongshun")
+        assert [m["id"] for m in plan["items"]] == ["ch_y1"]
+        [refusal] = plan["refusals"]
+        assert (plan["refused"], refusal["id"], refusal["reason"]) == (1, "ch_y2", "under_denial")
+        assert "whoever manages the district" in refusal["sentence"]
+        body = {"area_id": "ar_yongshun", "plan": plan["plan"]}
+        assert (await warden.post(APPLY, json=body)).json() == {"moved": 1}
+        assert (await warden.get("/api/v1/channels/ch_y2")).json()["area_id"] == "ar_village"
+        plan = await told(admin)
+        assert ([m["id"] for m in plan["items"]], plan["refused"]) == (["ch_y2"], 0)
+
+
 async def test_rules_are_the_districts(tmp_path: Path) -> None:
     async with a_service(tmp_path) as running:
         async with running.as_("admin") as admin:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -14,6 +15,9 @@ from support.patience import PATIENCE_S
 
 SHARED = "rtsp://127.0.0.1:8554"  # the device of all cameras here, those of 梨园 too
 MINE, VILLAGE, OTHERS = "110112001", "110112001001", "110112002"
+BESIDE = "110112001002"
+PLACES = "设备编码,设备名称,所属区域编码,主码流地址,建设单位/设备归属"
+DENIED = ("refused", {"under_denial"})
 
 
 async def test_an_area_is_imported_into_applied_and_undone(tmp_path: Path) -> None:
@@ -143,6 +147,72 @@ async def test_a_check_for_areas_that_are_lost_has_to_be_made_again(tmp_path: Pa
         await warden.post(f"{path}/check")
         await checked(warden, job["id"])
         assert await told(warden, job) == [("refused", {"area_beyond"})]
+
+
+async def test_nothing_is_taken_from_under_a_denial(tmp_path: Path) -> None:
+    async with (
+        a_service(tmp_path) as running,
+        running.as_("warden") as warden,
+        running.as_("admin") as admin,
+    ):
+        await denied(admin, "warden", area_id="ar_village")
+        owner = [{"field": "owner", "op": "eq", "values": ["人防办"]}]
+        await denied(admin, "stranger", conditions=owner)
+        facts = {"facts": {"owner": "人防办"}}
+        assert (await admin.patch("/api/v1/channels/ch_y1", json=facts)).status_code == 200
+        await beside_the_village(admin)
+        rows = (
+            f"{code(2)},路口2,{BESIDE},,",  # out of the area that is denied to who imports
+            f"{code(1)},路口1,,,公安局",  # out of a rule that denies it to somebody else
+            f"{code(3)},路口3,{BESIDE},,公安局",  # denied to nobody
+        )
+        for who, expected in (
+            (warden, [DENIED, DENIED, ("change", set())]),
+            (admin, [("change", set())] * 3),
+        ):
+            job = await send(who, *rows, headings=PLACES)
+            assert await told(who, job) == expected
+        renamed = await send(warden, f"{code(2)},改名,{VILLAGE},,", headings=PLACES)
+        assert await told(warden, renamed) == [("change", set())]
+        answer = await warden.get("/api/v1/imports", params={"limit": 1})
+        assert "keeps_denials" not in answer.text
+
+
+async def test_a_denial_since_the_check_or_since_the_import_holds(tmp_path: Path) -> None:
+    async with (
+        a_service(tmp_path) as running,
+        running.as_("warden") as warden,
+        running.as_("admin") as admin,
+    ):
+        beside = await beside_the_village(admin)
+        away = await send(warden, f"{code(2)},路口2,{BESIDE},,", headings=PLACES)
+        path = f"/api/v1/imports/{away['id']}"
+        denial = await denied(admin, "stranger", area_id="ar_village")
+        late = await warden.post(f"{path}/apply", json={})
+        assert problem(late) == (409, "registry_changed")
+        await warden.post(f"{path}/check")
+        await checked(warden, away["id"])
+        assert await told(warden, away) == [DENIED]
+        assert (await admin.delete(f"/api/v1/grants/{denial}")).status_code == 204
+        await warden.post(f"{path}/check")
+        await checked(warden, away["id"])
+        assert (await warden.post(f"{path}/apply", json={})).json()["state"] == "applied"
+        await denied(admin, "stranger", area_id=beside)
+        assert problem(await warden.post(f"{path}/undo")) == (409, "under_denial")
+        assert (await warden.get("/api/v1/channels/ch_y2")).json()["area_id"] == beside
+        assert (await admin.post(f"{path}/undo")).json()["state"] == "undone"
+
+
+async def beside_the_village(admin: httpx.AsyncClient) -> str:
+    area = {"parent_id": "ar_yongshun", "kind": "community", "code": BESIDE, "name": "旁村"}
+    return str((await admin.post("/api/v1/areas", json=area)).json()["id"])
+
+
+async def denied(admin: httpx.AsyncClient, name: str, **where: Any) -> str:
+    body = {"subject_id": f"su_{name}", "actions": ["live"], "effect": "deny", **where}
+    answer = await admin.post("/api/v1/grants", json=body)
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["id"])
 
 
 async def only_the_village(admin: httpx.AsyncClient, warden: httpx.AsyncClient) -> None:

@@ -1067,7 +1067,8 @@ export interface paths {
         /**
          * Undo Import
          * @description Every channel becomes what it was before. One that was added goes: when it is sensitive by
-         *     now, or denied to somebody, only for the district.
+         *     now, or denied to somebody, only for the district; as one that a denial would not cover any
+         *     more.
          */
         readonly post: operations["undo_import_api_v1_imports__import_id__undo_post"];
         readonly delete?: never;
@@ -4446,6 +4447,16 @@ export interface components {
              */
             readonly plan: string;
             /**
+             * Refusals
+             * @description The first of them, by code.
+             */
+            readonly refusals: readonly components["schemas"]["RefusalOut"][];
+            /**
+             * Refused
+             * @description They would be moved, and are not; `refusals` says why.
+             */
+            readonly refused: number;
+            /**
              * Schematic
              * @description Moves that rest on a drawing.
              */
@@ -4635,6 +4646,22 @@ export interface components {
         readonly RefusalIn: {
             /** Reason */
             readonly reason: string;
+        };
+        /** RefusalOut */
+        readonly RefusalOut: {
+            /** Code */
+            readonly code: string;
+            /** Id */
+            readonly id: string;
+            /** Name */
+            readonly name: string;
+            /**
+             * Reason
+             * @constant
+             */
+            readonly reason: "under_denial";
+            /** Sentence */
+            readonly sentence: string;
         };
         /** RefusedOut */
         readonly RefusedOut: {
