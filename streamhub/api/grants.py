@@ -5,9 +5,11 @@ is for whoever manages the district: it binds those above an area, too.
 """
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Depends, Header, Query, Response
 from pydantic import BaseModel, Field
 
 from camera_registry.domain import Effect, Grant
@@ -31,7 +33,7 @@ from .grant_bodies import (
 from .newest import ByNewestRights
 from .paging import DEFAULT_LIMIT, Cursor, Limit
 from .problems import Problem
-from .rights import Who, in_person, requires, requires_in_person
+from .rights import Who, declares, in_person, requires_in_person
 from .services import Provided, Services
 from .times import Time
 
@@ -116,13 +118,23 @@ def target_in_body(body: GrantCreate) -> Resource:
     return DISTRICT if body.area_id is None else area(body.area_id)
 
 
-async def target_of_grant(services: Provided, who: Who, grant_id: str) -> Resource:
-    """What a stored grant is on. `who` is asked for first: nobody learns which ids exist."""
-    try:
+@dataclass(frozen=True, slots=True)
+class Managed:
+    """A stored grant, and who manages what it is on."""
+
+    grant: Grant
+    who: Principal
+
+
+@declares("manage on what the grant is on")
+async def _grant_in_path(services: Provided, who: Who, grant_id: str) -> Managed:
+    grant = None
+    with suppress(NotFound):
         grant = await services.people.get_grant(grant_id)
-    except NotFound:
-        raise NotVisible("There is no such thing, or it is not yours to see.") from None
-    return _target(grant)
+    return Managed(_managed(services, who, grant, grant_id), who)
+
+
+ThisGrant = Annotated[Managed, Depends(_grant_in_path)]
 
 
 @router.get("")
@@ -205,22 +217,14 @@ async def change_grants(
 
 
 @router.get("/{grant_id}")
-async def get_grant(
-    services: Provided,
-    permit: Annotated[Permit, requires(Action.MANAGE, target_of_grant)],
-    grant_id: str,
-) -> GrantOut:
-    return _out(services, permit.principal, await services.people.get_grant(grant_id))
+async def get_grant(services: Provided, found: ThisGrant) -> GrantOut:
+    return _out(services, found.who, found.grant)
 
 
 @router.delete("/{grant_id}", status_code=204)
-async def revoke_grant(
-    services: Provided,
-    permit: Annotated[Permit, requires(Action.MANAGE, target_of_grant)],
-    grant_id: str,
-) -> Response:
+async def revoke_grant(services: Provided, found: ThisGrant) -> Response:
     """Revokes it: when this answers, the views it allowed have been told to end."""
-    await services.people.revoke_grant(grant_id, permit.principal.actor())
+    await services.people.revoke_grant(found.grant.id, found.who.actor())
     return Response(status_code=204)
 
 
@@ -247,11 +251,17 @@ def _change(
         services.guard.require(who, Action.MANAGE, target_in_body(change.create))
         _require_granting(services, who, change.create)
         return _draft(change.create)
-    grant = known.get(str(change.revoke))
-    if grant is None:
+    grant_id = str(change.revoke)
+    return _managed(services, who, known.get(grant_id), grant_id).id
+
+
+def _managed(services: Services, who: Principal, grant: Grant | None, grant_id: str) -> Grant:
+    """The grant, of whoever manages what it is on. To everybody else the same is said, and noted,
+    as where there is none: nobody learns which ids there are, or which of them are denials."""
+    if grant is None or not services.guard.allows(who, Action.MANAGE, _target(grant)):
+        services.guard.require(who, Action.MANAGE, channel(grant_id))
         raise NotVisible("There is no such thing, or it is not yours to see.")
-    services.guard.require(who, Action.MANAGE, _target(grant))
-    return grant.id
+    return grant
 
 
 def _require_granting(services: Services, who: Principal, body: GrantCreate) -> None:

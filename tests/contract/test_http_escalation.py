@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import httpx
 
 from support.http_kit import Running, a_service, problem
 from support.import_kit import code, send, told
+from support.patience import PATIENCE_S
 
 
 async def _key(client: httpx.AsyncClient, running: Running, **wanted: Any) -> httpx.AsyncClient:
@@ -259,3 +261,45 @@ async def test_an_import_is_not_undone_with_what_was_withheld_since(tmp_path: Pa
         assert (await admin.get(f"/api/v1/grants/{grant_id}")).status_code == 200
         assert (await admin.delete(f"/api/v1/grants/{grant_id}")).status_code == 204
         assert (await warden.post(f"{path}/undo")).json()["state"] == "undone"
+
+
+async def test_nobody_learns_which_grants_there_are(tmp_path: Path) -> None:
+    """An insider knows the area, and the district above it: of a grant on them, of a denial and of
+    none the same is said; as to who has something to see to first."""
+    async with a_service(tmp_path) as running, running.as_("admin") as admin:
+        deny = {"effect": "deny", "actions": ["ptz"], "area_id": "ar_yongshun"}
+        denial = await _grant(admin, subject_id="su_stranger", **deny)
+        ids = ("gr_none", "gr_warden", "gr_admin", denial)
+
+        async def told(client: httpx.AsyncClient, grant_id: str) -> set[tuple[int, str, str]]:
+            path = f"/api/v1/grants/{grant_id}"
+            batch = {"changes": [{"revoke": grant_id}]}
+            answers = (
+                await client.get(path),
+                await client.delete(path),
+                await client.post("/api/v1/grants/batch", json=batch),
+            )
+            return {(*problem(each), each.json()["detail"]) for each in answers}
+
+        async with running.as_("lister") as insider:
+            [[said]] = {tuple(await told(insider, each)) for each in ids}
+            assert said[:2] == (404, "not_found")
+            noted: dict[str, tuple[Any, ...]] = {}
+            async with asyncio.timeout(PATIENCE_S):  # refusals are written beside the answers
+                while noted.keys() != set(ids):
+                    rows = (await insider.get("/api/v1/audit/mine")).json()["items"]
+                    noted = {
+                        row["detail"]["asked_id"]: (row["area_id"], row["detail"]["reason"])
+                        for row in rows
+                        if row["act"] == "refused"
+                    }
+            assert set(noted.values()) == {(None, "not_there")}
+        due = {"password": "a-l0ng-passphrase"}
+        assert (await admin.patch("/api/v1/subjects/su_warden", json=due)).is_success
+        async with running.client() as warden:
+            form = {"username": "warden", "password": "a-l0ng-passphrase"}
+            assert (await warden.post("/api/v1/sign-in", json=form)).is_success
+            [[said]] = {tuple(await told(warden, each)) for each in ids}
+            assert said[:2] == (403, "password_change_due")
+        for each in ids[1:]:
+            assert (await admin.get(f"/api/v1/grants/{each}")).json()["revoked_at"] is None

@@ -74,7 +74,7 @@ async def test_one_that_is_refused_stops_them_all_and_is_named(tmp_path: Path) -
             (warden, grant(area_id="ar_liyuan"), (404, "not_found")),
             (warden, grant(actions=["ptz"]), (403, "forbidden")),
             (warden, grant(effect="deny"), (403, "forbidden")),
-            (warden, {"revoke": "gr_admin"}, (403, "forbidden")),
+            (warden, {"revoke": "gr_admin"}, (404, "not_found")),
         ):
             answer = await changed(client, good, good, bad, good)
             assert problem(answer) == expected, bad
