@@ -33,7 +33,7 @@ from .grant_bodies import (
 from .newest import ByNewestRights
 from .paging import DEFAULT_LIMIT, Cursor, Limit
 from .problems import Problem
-from .rights import Who, declares, in_person, requires_in_person
+from .rights import Who, declares, in_person, must_be_in_person, requires_in_person
 from .services import Provided, Services
 from .times import Time
 
@@ -223,7 +223,10 @@ async def get_grant(services: Provided, found: ThisGrant) -> GrantOut:
 
 @router.delete("/{grant_id}", status_code=204)
 async def revoke_grant(services: Provided, found: ThisGrant) -> Response:
-    """Revokes it: when this answers, the views it allowed have been told to end."""
+    """Revokes it: when this answers, the views it allowed have been told to end. What is lent by
+    it an API key does not end, as it ends no loan."""
+    if found.grant.lent_by is not None:
+        must_be_in_person(found.who)
     await services.people.revoke_grant(found.grant.id, found.who.actor())
     return Response(status_code=204)
 

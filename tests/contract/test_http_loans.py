@@ -266,3 +266,39 @@ async def test_asked_twice_with_one_key_is_asked_once(tmp_path: Path) -> None:
         ):
             refused = await stranger.post(LOANS, json=QUESTION | wrong)
             assert problem(refused) == (422, code), wrong
+
+
+async def test_a_key_does_with_what_is_lent_what_it_is_for_and_ends_nothing(
+    tmp_path: Path,
+) -> None:
+    async with three(tmp_path) as (running, admin, warden, stranger):
+        loan = await lends(warden, await asks(stranger))
+        lent = f"/api/v1/grants/{loan['grant_id']}"
+
+        async def told(client: httpx.AsyncClient, **key: Any) -> list[int | tuple[int, str]]:
+            body = {"name": "k", "expires_in_days": 1, **key}
+            made = (await client.post("/api/v1/keys", json=body)).json()
+            async with running.client(Authorization=f"Bearer {made['key']}") as program:
+                watched = await watch(program, "ch_y1")
+                seen, ended = await program.get(lent), await program.delete(lent)
+                return [watched.status_code, seen.status_code, problem(ended)]
+
+        here, elsewhere = {"area_ids": ["ar_yongshun"]}, {"area_ids": ["ar_liyuan"]}
+        not_there, by_a_key = (404, "not_found"), (403, "key_not_enough")
+        for client, key, expected in (
+            (warden, {}, [201, 200, by_a_key]),
+            (admin, here, [201, 200, by_a_key]),
+            (admin, {"actions": ["manage"], **here}, [403, 200, by_a_key]),
+            (admin, {"actions": ["list", "live"], **here}, [201, 404, not_there]),
+            (admin, elsewhere, [404, 404, not_there]),
+            (stranger, {}, [201, 404, not_there]),
+            (stranger, {"actions": ["list"]}, [403, 404, not_there]),
+            (stranger, here, [201, 404, not_there]),
+            (stranger, elsewhere, [404, 404, not_there]),
+        ):
+            assert await told(client, **key) == expected, key
+        [running_loan] = (await stranger.get(f"{LOANS}/mine")).json()["items"]
+        assert running_loan["state"] == "running"
+        assert (await warden.delete(lent)).status_code == 204
+        [ended_loan] = (await stranger.get(f"{LOANS}/mine")).json()["items"]
+        assert ended_loan["state"] == "ended"

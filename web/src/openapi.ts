@@ -879,7 +879,8 @@ export interface paths {
         readonly post?: never;
         /**
          * Revoke Grant
-         * @description Revokes it: when this answers, the views it allowed have been told to end.
+         * @description Revokes it: when this answers, the views it allowed have been told to end. What is lent by
+         *     it an API key does not end, as it ends no loan.
          */
         readonly delete: operations["revoke_grant_api_v1_grants__grant_id__delete"];
         readonly options?: never;
