@@ -14,6 +14,7 @@ from fastapi.routing import APIRoute
 from starlette.routing import Match
 
 from camera_registry import units
+from camera_registry.domain import Actor, Basis
 from camera_registry.store.sql_tx import SqlWriteTx
 from streamhub.api.newest import ByNewestRights
 from streamhub.api.rights import SAFE_METHODS
@@ -111,9 +112,26 @@ def route_of(running: Running, each: Ask) -> tuple[str, str]:
     return each.method, found[0].path
 
 
-async def test_what_changes_something_is_all_here(tmp_path: Path) -> None:
+def written_by(monkeypatch: pytest.MonkeyPatch) -> list[Basis]:
+    """What each unit of work from now on was decided from, in order."""
+    found: list[Basis] = []
+    begin = units.Units.begin
+
+    def noted(self: units.Units, by: Actor) -> Any:
+        if by.basis is not None:
+            found.append(by.basis)
+        return begin(self, by)
+
+    monkeypatch.setattr(units.Units, "begin", noted)
+    return found
+
+
+async def test_what_changes_something_is_all_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """So that what is said below is said of every route there is; and who keeps their rights does
-    it all, one after the other."""
+    it all, one after the other, and each in one unit of work: a second would find rights changed
+    by the first, and all of it would be done again."""
     async with a_warden(tmp_path) as (running, _, asks), running.client() as warden:
         form = {"username": "warden", "password": "warden-pass"}
         assert (await warden.post("/api/v1/sign-in", json=form)).status_code == 200
@@ -125,9 +143,11 @@ async def test_what_changes_something_is_all_here(tmp_path: Path) -> None:
         by_newest = [each for each in routes_of(running.app) if isinstance(each, ByNewestRights)]
         asked = {route_of(running, each) for each in asks}
         assert asked == set().union(*map(changes, by_newest)) - CHANGES_NOTHING
-        for each in asks:
+        bases = written_by(monkeypatch)
+        for number, each in enumerate(asks, start=1):
             answer = await each.by(warden)
             assert answer.is_success, f"{each}: {answer.text}"
+            assert len({id(basis) for basis in bases}) == len(bases) >= number, each
 
 
 async def test_who_is_revoked_meanwhile_changes_nothing(
