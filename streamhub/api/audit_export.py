@@ -41,6 +41,7 @@ async def export_audit(
     for `streamhub audit verify-export`. What is not under a signed root yet is sealed first. Where
     a second person approves exports, see `/api/v1/audit/exports`.
     """
+    asked.require_somebody(services.facts.current)
     if await services.export_requests.wants_second_person():
         raise Problem(
             409,

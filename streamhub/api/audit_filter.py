@@ -15,6 +15,7 @@ from streamhub.access.policy import Scope
 from streamhub.access.principal import DISTRICT, Principal, Resource, area, channel
 
 from .problems import Problem
+from .services import Provided
 from .times import Time
 
 MAX_ACTS = 20
@@ -23,10 +24,11 @@ Outcome = Literal["ok", "refused", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """The question; `text` repeats it as it was asked, for a row and a manifest."""
+    """The question. `subject` as it was given; `subject_id` is who that was when it was asked."""
 
     acts: frozenset[str] | None
     subject: str | None
+    subject_id: str | None
     channel_id: str | None
     area_id: str | None
     outcome: Outcome | None
@@ -38,7 +40,7 @@ class Filter:
         """For the store."""
         query = AuditQuery(
             acts=self.acts,
-            subject_id=None if self.subject is None else _subject_id(facts, self.subject),
+            subject_id=self.subject_id,
             channel_id=self.channel_id,
             outcome=self.outcome,
             purpose=self.purpose,
@@ -52,6 +54,7 @@ class Filter:
         given = {
             "acts": None if self.acts is None else sorted(self.acts),
             "subject": self.subject,
+            "subject_id": self.subject_id,
             "channel_id": self.channel_id,
             "area_id": self.area_id,
             "outcome": self.outcome,
@@ -62,17 +65,20 @@ class Filter:
         return {name: value for name, value in given.items() if value is not None}
 
     @classmethod
-    def of(cls, asked: Mapping[str, Any]) -> "Filter":
+    def of(cls, asked: Mapping[str, Any], facts: Facts) -> "Filter":
         """What `asked` gave, again."""
 
         def time(name: str) -> datetime | None:
             given = asked.get(name)
             return None if given is None else datetime.fromisoformat(given)
 
-        acts = asked.get("acts")
+        acts, subject = asked.get("acts"), asked.get("subject")
+        # Requests that were stored before it was kept have none.
+        known = "subject_id" in asked
         return cls(
             acts=None if acts is None else frozenset(acts),
-            subject=asked.get("subject"),
+            subject=subject,
+            subject_id=asked["subject_id"] if known else _subject_id(facts, subject),
             channel_id=asked.get("channel_id"),
             area_id=asked.get("area_id"),
             outcome=asked.get("outcome"),
@@ -80,6 +86,19 @@ class Filter:
             since=time("since"),
             until=time("until"),
         )
+
+    def require_somebody(self, facts: Facts) -> None:
+        """Of a name that nobody has (any more), a file would say that there is nothing. Raises
+        Problem("unknown_subject")."""
+        given = self.subject_id or ""
+        if given and not given.startswith("su_") and facts.subject(given) is None:
+            raise Problem(
+                422,
+                "unknown_subject",
+                "No account has this name now; of one that was deleted, give the id that its rows "
+                "have.",
+                extra={"field": "subject"},
+            )
 
     def about(self, facts: Facts) -> dict[str, Any]:
         """The channel and the area that a row about the question names, where they are there."""
@@ -113,6 +132,7 @@ class Filter:
 
 
 async def _filter(
+    services: Provided,
     act: Annotated[
         list[str] | None, Query(max_length=MAX_ACTS, description="Any of these acts.")
     ] = None,
@@ -130,8 +150,17 @@ async def _filter(
 ) -> Filter:
     if since is not None and until is not None and until <= since:
         raise Problem(422, "time_order", "`until` must be after `since`; exchange them.")
-    acts = None if act is None else frozenset(act)
-    return Filter(acts, subject, channel_id, area_id, outcome, purpose, since, until)
+    return Filter(
+        acts=None if act is None else frozenset(act),
+        subject=subject,
+        subject_id=_subject_id(services.facts.current, subject),
+        channel_id=channel_id,
+        area_id=area_id,
+        outcome=outcome,
+        purpose=purpose,
+        since=since,
+        until=until,
+    )
 
 
 Asked = Annotated[Filter, Depends(_filter)]
@@ -145,9 +174,9 @@ def own(who: Principal) -> AuditQuery:
     return AuditQuery(subject_id=actor.subject_id)
 
 
-def _subject_id(facts: Facts, subject: str) -> str:
+def _subject_id(facts: Facts, subject: str | None) -> str | None:
     """Of a username, the id; what is neither may be the id of a subject that is gone."""
-    if facts.subject(subject) is not None:
+    if subject is None or facts.subject(subject) is not None:
         return subject
     named = (row.id for row in facts.subjects.values() if row.username == subject)
     return next(named, subject)

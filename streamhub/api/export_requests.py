@@ -60,7 +60,9 @@ class ExportOut(BaseModel):
     id: str
     created_at: Time
     asked_by: str
-    asked: dict[str, Any] = Field(description="The filter.")
+    asked: dict[str, Any] = Field(
+        description="The filter; its `subject` is the id where that account is gone."
+    )
     channel_name: str | None = Field(description="As the filter's channel is called now.")
     area_name: str | None
     format: Format
@@ -121,6 +123,7 @@ async def ask_for_export(
     """Asks for an export of the rows that fit, of those written until now. Somebody else, with the
     right `audit` on all that they are about, approves it; then it is fetched."""
     facts, now = services.facts.current, services.now()
+    asked.require_somebody(facts)
     said = stated(body.purpose, body.purpose_note)
     unfit = "purpose_required" if said is None else purpose_unfit(said, facts)
     if said is None or unfit is not None:
@@ -181,7 +184,7 @@ async def fetch_export(services: Provided, access: ThisExport) -> StreamingRespo
     409 `export_changed` where its area has other cameras than when it was approved."""
     who, request = access.principal, access.request
     request.require_fetchable(who.actor(), services.now())
-    asked = Filter.of(request.asked)
+    asked = Filter.of(request.asked, services.facts.current)
 
     def rows() -> AuditQuery:
         request.require_unchanged(asked.covers(services.facts.current))
@@ -222,7 +225,8 @@ async def choose_export_settings(
 async def _decided(
     services: Services, access: RequestAccess, *, approve: bool, reason: str | None = None
 ) -> ExportOut:
-    who, asked = must_be_in_person(access.principal), Filter.of(access.request.asked)
+    who = must_be_in_person(access.principal)
+    asked = Filter.of(access.request.asked, services.facts.current)
     access.request.require_decidable(who.actor(), services.now(), approve=approve)
 
     async def decide(by: Actor) -> ExportRequest:
@@ -249,7 +253,8 @@ async def _decided(
 def _may_see(services: Services, who: Principal, request: ExportRequest) -> bool:
     if request.is_of(who.actor()):
         return True
-    resource = Filter.of(request.asked).resource(services.facts.current)
+    facts = services.facts.current
+    resource = Filter.of(request.asked, facts).resource(facts)
     return services.guard.allows(who, Action.AUDIT, resource)
 
 
@@ -264,11 +269,15 @@ def _out(services: Services, who: Principal, request: ExportRequest) -> ExportOu
     said = request.stated
     row = facts.channel(request.asked.get("channel_id", ""))
     place = facts.area(request.asked.get("area_id", ""))
+    asked = dict(request.asked)
+    if "subject_id" in asked and facts.subject(asked["subject_id"]) is None:
+        # The name finds nothing any more, or somebody else who has it now.
+        asked["subject"] = asked["subject_id"]
     return ExportOut(
         id=request.id,
         created_at=request.created_at,
         asked_by=request.subject_name,
-        asked=dict(request.asked),
+        asked=asked,
         channel_name=None if row is None else row.name,
         area_name=None if place is None else place.name,
         format=cast(Format, request.format),

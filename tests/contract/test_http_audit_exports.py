@@ -307,3 +307,34 @@ async def test_an_approval_is_for_the_cameras_that_the_area_had(tmp_path: Path) 
         back = {"area_id": "ar_liyuan"}
         assert (await admin.patch("/api/v1/channels/ch_l1", json=back)).status_code == 200
         assert (await admin.get(area)).status_code == 200
+
+
+async def test_a_file_is_about_whom_it_was_asked_about(tmp_path: Path) -> None:
+    """Also when the account is deleted, and its name somebody else's."""
+    async with two_auditors(tmp_path / "data") as (running, admin, _auditor):
+        await running.token("lister")
+        request = await asked(admin, subject="lister", act="token")
+        assert request["asked"].items() >= {"subject": "lister", "subject_id": "su_lister"}.items()
+        assert (await admin.delete("/api/v1/subjects/su_lister")).status_code == 204
+        again = {"username": "lister", "display_name": "x", "password": "lister-pass-2"}
+        assert (await admin.post("/api/v1/subjects", json=again)).status_code == 201
+        path = f"{EXPORTS}/{request['id']}"
+        async with running.local() as local:
+            # What is shown before the decision is found by the very same.
+            shown = (await local.get(path)).json()["asked"]["subject"]
+            found = await local.get("/api/v1/audit", params={"subject": shown, "act": "token"})
+            assert [row["subject_id"] for row in found.json()["items"]] == ["su_lister"]
+            assert (await local.post(f"{path}/approve")).status_code == 200
+        [row] = await rows_of(admin, request["id"])
+        assert (row["subject_id"], row["subject_name"]) == ("su_lister", "lister")
+
+
+async def test_nobody_s_rows_are_no_file(tmp_path: Path) -> None:
+    async with two_auditors(tmp_path) as (_running, admin, _auditor):
+        assert (await admin.delete("/api/v1/subjects/su_lister")).status_code == 204
+        for gone in ("lister", "nobody"):
+            answer = await admin.post(EXPORTS, params={"subject": gone}, json=WHY)
+            assert problem(answer) == (422, "unknown_subject")
+            answer = await admin.get("/api/v1/audit/export", params={"subject": gone})
+            assert problem(answer) == (422, "unknown_subject")
+        await asked(admin, subject="su_lister")
