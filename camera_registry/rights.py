@@ -6,6 +6,7 @@ Whether the caller may do them is decided before, in `streamhub.access`.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Final
 
 from . import validation as check
@@ -107,18 +108,20 @@ class GrantCases:
             return await tx.purposes.all()
 
     async def put_purpose(
-        self, code: str, zh: str, en: str, by: Actor, *, needs_note: bool = False
+        self, code: str, zh: str, en: str, by: Actor, *, needs_note: bool | None = None
     ) -> Purpose:
-        """Adds one, or changes what it says. Raises ValidationFailed,
-        Conflict("too_many_purposes")."""
+        """Adds one, or changes what it says. `needs_note` None: as it was, of a new one no. Raises
+        ValidationFailed, Conflict("too_many_purposes")."""
         purpose = Purpose(
             check.short_name("code", "A purpose's code", code),
             check.name("zh", zh),
             check.name("en", en),
-            needs_note,
         )
         async with self._units.begin(by) as unit:
-            known = {each.code for each in await unit.tx.purposes.all()}
+            known = {each.code: each for each in await unit.tx.purposes.all()}
+            if needs_note is None:
+                needs_note = known.get(purpose.code, purpose).needs_note
+            purpose = replace(purpose, needs_note=needs_note)
             if purpose.code not in known and len(known) >= MAX_PURPOSES:
                 raise Conflict(
                     "code", "too_many_purposes", f"There are {MAX_PURPOSES}; remove one first."

@@ -28,7 +28,9 @@ class PurposeOut(BaseModel):
 class PurposeBody(BaseModel):
     zh: str
     en: str
-    needs_note: bool = False
+    needs_note: bool | None = Field(
+        default=None, description="Left out: as it was; of a new one no."
+    )
 
 
 class PurposeList(BaseModel):

@@ -27,8 +27,12 @@ def set_purpose(
     zh: str,
     en: Annotated[str | None, typer.Argument(help="As the Chinese, if left out.")] = None,
     needs_note: Annotated[
-        bool, typer.Option("--needs-note", help="Whoever names it says more in words of their own.")
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--needs-note/--no-needs-note",
+            help="Whoever names it says more in words of their own; left out: as it was.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Add a purpose, or change what it says."""

@@ -108,7 +108,14 @@ def test_a_loan_from_the_telephone_to_its_end(command: Command) -> None:
 
 def test_purposes_are_the_district_s_own(command: Command) -> None:
     assert len(command.json("purpose", "list")) == 4
-    command.ok("purpose", "set", "campaign", "专项行动", "Campaign")
+    for given, needs in (
+        ((), False),
+        (("--needs-note",), True),
+        ((), True),
+        (("--no-needs-note",), False),
+    ):
+        set_to = command.json("purpose", "set", "campaign", "专项行动", "Campaign", *given)
+        assert set_to["needs_note"] is needs
     assert "专项行动" in command.ok("purpose", "list")
     command.ok("purpose", "remove", "campaign")
     assert len(command.json("purpose", "list")) == 4

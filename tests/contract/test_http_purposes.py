@@ -70,6 +70,10 @@ async def test_a_purpose_comes_with_words_of_one_s_own(tmp_path: Path) -> None:
         other = {"zh": "其他", "en": "Other", "needs_note": True}
         answer = await admin.put("/api/v1/purposes/other", json=other)
         assert answer.json() == {"code": "other", **other}
+        # What is not said stays: other words, and still a note.
+        words = {"zh": "其它", "en": "Others"}
+        assert (await admin.put("/api/v1/purposes/other", json=words)).json()["needs_note"] is True
+        await admin.put("/api/v1/purposes/other", json=other)
         wanting = await watch(stranger, "ch_l1", **{"Streamhub-Purpose": "other"})
         assert problem(wanting) == (403, "purpose_note_required")
         assert {**other, "code": "other"} in wanting.json()["purposes"]
