@@ -29,9 +29,10 @@ _COLUMNS = (
 def export_rows(
     file: Annotated[Path, typer.Argument(help="The ZIP to write; it may not be there yet.")],
     request: Annotated[
-        str | None, typer.Option(help="Id of a request that was approved; it has its own filter.")
+        str | None,
+        typer.Option(help="Id of a request that was approved; it has its own filter and format."),
     ] = None,
-    format: FormatOf = "csv",
+    format: Annotated[str | None, typer.Option(help="csv, if left out, or jsonl.")] = None,
     act: Act = None,
     camera: Camera = None,
     subject: Subject = None,
@@ -45,8 +46,11 @@ def export_rows(
     wanted = asked(camera, subject, area, outcome, purpose, since, until) | {"act": act}
     path = "/api/v1/audit/export"
     if request is not None:
-        if any(each is not None for each in wanted.values()):
-            raise CliError("A request has its filter already; leave out the others.", exit_code=2)
+        if format is not None or any(each is not None for each in wanted.values()):
+            raise CliError(
+                "A request has its filter and its format already; leave out the others.",
+                exit_code=2,
+            )
         path = f"{EXPORTS}/{request}/file"
     try:
         out = file.open("xb")

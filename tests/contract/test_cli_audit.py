@@ -70,8 +70,10 @@ def test_an_export_by_two_people_is_asked_for_and_fetched(command: Command, tmp_
         assert "export_not_approved" in refused.stderr
         assert not file.exists()
     assert command.run("audit", "export-ask", "--why", "none").returncode == 1
-    more = ("--request", asked["id"], "--act", "x")
-    assert command.run("audit", "export", str(file), *more).returncode == 2
+    for more in (("--act", "x"), ("--format", "csv")):
+        refused = command.run("audit", "export", str(file), "--request", asked["id"], *more)
+        assert refused.returncode == 2
+        assert "its format already" in refused.stderr
     # As somebody else's approval leaves it; who may give one is in test_http_audit_exports.
     with closing(sqlite3.connect(command.data_dir / "registry.db")) as db:
         db.execute("UPDATE export_requests SET state = 'approved', decided_by = 'auditor'")
