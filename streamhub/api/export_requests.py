@@ -16,6 +16,7 @@ from camera_registry.filing_rules import MAX_NOTE_CHARS
 from camera_registry.store.contract_audit import AuditQuery
 from camera_registry.validation import MAX_PURPOSE_NOTE_CHARS
 from streamhub.access.errors import Forbidden, NotVisible
+from streamhub.access.facts import Facts
 from streamhub.access.guard import purpose_wanted
 from streamhub.access.permit import Permit
 from streamhub.access.policy import Scope, purpose_unfit
@@ -185,9 +186,18 @@ async def fetch_export(services: Provided, access: ThisExport) -> StreamingRespo
     who, request = access.principal, access.request
     request.require_fetchable(who.actor(), services.now())
     asked = Filter.of(request.asked, services.facts.current)
+    checked: Facts | None = None  # what it covers was asked of: of 100,000 cameras that is 0.3 s
 
     def rows() -> AuditQuery:
-        request.require_unchanged(asked.covers(services.facts.current))
+        nonlocal checked
+        facts = services.facts.current
+        if (
+            checked is None
+            or facts.tree is not checked.tree
+            or facts.channels is not checked.channels
+        ):
+            request.require_unchanged(asked.covers(facts))
+            checked = facts
         return replace(seen_by(services, who, asked), max_seq=request.up_to_seq)
 
     async def written() -> Mapping[str, Any]:

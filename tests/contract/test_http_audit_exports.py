@@ -14,6 +14,8 @@ import httpx
 import pytest
 
 from camera_registry.audit.verify_export import verify_export
+from streamhub.access.facts import Facts
+from streamhub.api.audit_filter import Filter
 from support.http_kit import OFFER, SDP, Running, a_service, problem
 
 EXPORTS = "/api/v1/audit/exports"
@@ -307,6 +309,45 @@ async def test_an_approval_is_for_the_cameras_that_the_area_had(tmp_path: Path) 
         back = {"area_id": "ar_liyuan"}
         assert (await admin.patch("/api/v1/channels/ch_l1", json=back)).status_code == 200
         assert (await admin.get(area)).status_code == 200
+
+
+@pytest.mark.parametrize("moved", [False, True])
+async def test_what_an_area_covers_is_worked_out_once_unless_it_changes(
+    moved: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with two_auditors(tmp_path) as (running, admin, auditor):
+        request = await asked(admin, **YONGSHUN)
+        path = f"{EXPORTS}/{request['id']}"
+        assert (await auditor.post(f"{path}/approve")).status_code == 200
+        keeper, covers = running.services.audit_keeper, Filter.covers
+        seal = keeper.seal
+        worked_out = []
+
+        def counted(asked: Filter, facts: Facts) -> str | None:
+            worked_out.append(facts)
+            return covers(asked, facts)
+
+        async def changed_meanwhile(**given: Any) -> Any:
+            before = running.services.facts.current
+            if moved:
+                move = {"area_id": "ar_yongshun"}
+                await admin.patch("/api/v1/channels/ch_l1", json=move)
+            else:
+                form = {"username": "lister", "password": "lister-pass"}
+                async with running.client() as page:
+                    assert (await page.post("/api/v1/sign-in", json=form)).status_code < 300
+            assert running.services.facts.current is not before
+            return await seal(**given)
+
+        monkeypatch.setattr(Filter, "covers", counted)
+        monkeypatch.setattr(keeper, "seal", changed_meanwhile)
+        answer = await admin.get(f"{path}/file")
+        if moved:
+            assert problem(answer) == (409, "export_changed")
+        else:
+            assert answer.status_code == 200
+        assert len(worked_out) == (2 if moved else 1)
+        assert running.services.audit_exports == 0
 
 
 async def test_a_file_is_about_whom_it_was_asked_about(tmp_path: Path) -> None:
