@@ -211,9 +211,11 @@ class Loans:
                 await unit.record("loan_withdraw", id=loan.id, to=subject.username)
             elif state is LoanState.RUNNING and loan.grant_id is not None:
                 grant = await GrantBatch.change(unit, loan.grant_id, now)
+                row = await unit.tx.channels.get(grant.channel_id or "")
                 await unit.record(
                     "loan_end",
                     channel_id=grant.channel_id,
+                    area_id=None if row is None else row.area_id,
                     id=loan.id,
                     to=subject.username,
                     grant=grant.id,

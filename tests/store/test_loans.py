@@ -116,6 +116,11 @@ async def test_a_question_its_answer_and_its_end(store: SqlStore, loans: Loans, 
         ("grant_revoke", "stranger", "ch_y1"),
         ("loan_end", "stranger", "ch_y1"),
     ]
+    async with store.read() as tx:
+        query = AuditQuery(acts=frozenset({"loan_allow", "loan_end"}))
+        page = await tx.audit.page(query, limit=9, cursor=None)
+    # Where the camera was then: its auditor reads both, also once it is somewhere else.
+    assert [row.area_id for row in page.items] == [the_camera().area_id] * 2
 
 
 async def test_a_refusal_a_withdrawal_and_a_question_nobody_answers(
