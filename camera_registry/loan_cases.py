@@ -138,22 +138,21 @@ class Loans:
         channel: Channel,
         by: Actor,
         *,
-        actions: Collection[str] | None = None,
+        actions: Collection[str],
         minutes: int | None = None,
         purpose_required: bool = False,
     ) -> Loan:
-        """Lends what was asked for, or less of it: a grant from now that ends by itself. Raises
-        NotFound, ValidationFailed: loan_actions, out_of_range; Conflict("loan_answered")."""
+        """Lends what was asked for, or less of it: a grant from now that ends by itself; for as
+        long as was asked, without `minutes`. Raises NotFound, ValidationFailed: loan_actions,
+        out_of_range, unknown_channel; Conflict("loan_answered")."""
         now = self._clock()
         async with self._units.begin(by) as unit:
             loan, subject = await _open(unit.tx, loan_id, now)
-            lent = loan.actions if actions is None else _lendable(actions)
+            lent = _lendable(actions)
             if not lent <= loan.actions:
                 raise _actions(f"Lend some of what was asked for: {_listed(loan.actions)}.")
             most = min(loan.minutes, self._max_minutes)
             minutes = check.integer("minutes", most if minutes is None else minutes, 1, most)
-            if await unit.tx.channels.get(channel.id) is None:
-                raise NotFound("channel", channel.id)
             draft = GrantDraft(
                 subject_id=loan.subject_id,
                 actions=lent | {"list"},

@@ -94,7 +94,7 @@ async def test_a_question_its_answer_and_its_end(store: SqlStore, loans: Loans, 
     assert (grant.id, grant.lent_by, grant.valid_until) == (lent.grant_id, "warden", lent.until)
 
     for answer in (
-        loans.allow(asked.id, the_camera(), LENDER),
+        loans.allow(asked.id, the_camera(), LENDER, actions=["live"]),
         loans.refuse(asked.id, "x", None, LENDER),
     ):
         with pytest.raises(Conflict) as caught:
@@ -149,7 +149,7 @@ async def test_a_refusal_a_withdrawal_and_a_question_nobody_answers(
     assert await loans.unfinished() == []
     assert (await loans.get(third.id)).state_at(at.now) is LoanState.LAPSED
     with pytest.raises(Conflict):
-        await loans.allow(third.id, the_camera(3), LENDER)
+        await loans.allow(third.id, the_camera(3), LENDER, actions=["live"])
     async with store.read() as tx:
         assert await tx.grants.all_unrevoked() == []
     assert await acts(store, "loan_refuse", "loan_withdraw") == [
@@ -179,13 +179,15 @@ async def test_what_is_refused_of_a_question(loans: Loans) -> None:
             await loans.ask(draft, ASKER)
         assert caught.value.code == code, draft
     asked = await loans.ask(base, ASKER)
-    for more, code in (
-        ({"minutes": 61}, "out_of_range"),
-        ({"minutes": 0}, "out_of_range"),
-        ({"actions": ["snapshot"]}, "loan_actions"),
+    gone = replace(the_camera(3), id="ch_gone")
+    for camera, action, minutes, code in (
+        (the_camera(3), "live", 61, "out_of_range"),
+        (the_camera(3), "live", 0, "out_of_range"),
+        (the_camera(3), "snapshot", None, "loan_actions"),
+        (gone, "live", None, "unknown_channel"),
     ):
         with pytest.raises(ValidationFailed) as failed:
-            await loans.allow(asked.id, the_camera(3), LENDER, **more)  # type: ignore[arg-type]
+            await loans.allow(asked.id, camera, LENDER, actions=[action], minutes=minutes)
         assert failed.value.code == code
     assert (await loans.get(asked.id)).grant_id is None
 
@@ -202,7 +204,7 @@ async def test_of_one_subject_a_bounded_number_is_kept(
     with pytest.raises(Conflict) as caught:
         await loans.ask(a_question("ch_more"), ASKER)
     assert caught.value.code == "too_many_loans"
-    await loans.allow(first.id, the_camera(), LENDER)
+    await loans.allow(first.id, the_camera(), LENDER, actions=["live"])
     with pytest.raises(Conflict):  # what runs counts too
         await loans.ask(a_question("ch_more"), ASKER)
     at.now += timedelta(hours=3)
@@ -223,8 +225,8 @@ async def test_it_ends_with_its_grant_and_its_camera_and_goes_with_its_subject(
 ) -> None:
     people = People(store, feed, clock=at)
     by_grant, by_camera = [await loans.ask(a_question(each), ASKER) for each in (CODE, "ch_l1")]
-    by_grant = await loans.allow(by_grant.id, the_camera(), LENDER)
-    by_camera = await loans.allow(by_camera.id, the_camera(3), LENDER)
+    by_grant = await loans.allow(by_grant.id, the_camera(), LENDER, actions=["live"])
+    by_camera = await loans.allow(by_camera.id, the_camera(3), LENDER, actions=["live"])
     async with store.write() as tx:
         await tx.channels.update(replace(the_camera(), code="11011200111310000077"))
     renamed = await loans.ask(a_question(), ASKER)  # nothing has that code any more
@@ -299,7 +301,7 @@ async def test_the_picture_is_there_exactly_while_a_loan_runs(
             elif known:
                 one = draw.choice([*await loans.unfinished(), await loans.get(known[-1].id)])
                 if act == "allow":
-                    await loans.allow(one.id, the_camera(), LENDER)
+                    await loans.allow(one.id, the_camera(), LENDER, actions=["live"])
                 elif act == "refuse":
                     await loans.refuse(one.id, "x", the_camera(), LENDER)
                 elif act == "end":
