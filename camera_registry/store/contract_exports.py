@@ -28,9 +28,9 @@ class ExportRequestReader(Protocol):
         """The newest first."""
         ...
 
-    async def count_pending(
-        self, subject_id: str | None, subject_name: str, now: datetime
-    ) -> int: ...
+    async def count_pending(self, subject_id: str | None, subject_name: str, now: datetime) -> int:
+        """Of a person: an account by its id, a local operator by the name."""
+        ...
 
 
 class ExportRequestRepo(ExportRequestReader, Protocol):

@@ -6,7 +6,7 @@ import json
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import and_, select
 
 from ..domain import Stated
 from ..export_requests import ExportRequest, RequestState
@@ -56,11 +56,11 @@ class SqlExportRequests(Repo):
         return [_request(row) for row in rows]
 
     async def count_pending(self, subject_id: str | None, subject_name: str, now: datetime) -> int:
-        whose = _E.subject_id == subject_id if subject_id else _E.subject_id.is_(None)
+        name = schema.fitting(_E.subject_name, subject_name)
+        here = and_(_E.subject_id.is_(None), _E.subject_name == name)
         return await self._tx.count(
             schema.export_requests,
-            whose,
-            _E.subject_name == subject_name,
+            here if subject_id is None else _E.subject_id == subject_id,
             _E.state == RequestState.PENDING.value,
             _E.ends_at > now,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -149,6 +150,17 @@ async def test_what_waits_and_what_is_kept_is_bounded(desk: Desk) -> None:
     with pytest.raises(Conflict) as caught:
         await desk.ask()
     assert caught.value.code == "too_many_exports_asked"
+    for by, waiting in (
+        (A, MAX_PENDING),
+        (replace(A, subject_name="renamed"), MAX_PENDING),
+        (replace(B, subject_name="a"), 0),
+        (Actor(None, "a"), 0),
+    ):
+        async with desk.store.read() as tx:
+            counted = await tx.export_requests.count_pending(
+                by.subject_id, by.subject_name, desk.now
+            )
+        assert counted == waiting
     await desk.ask(HERE)
     await desk.cases.decide(first.id, B, approve=True)
     desk.now += timedelta(seconds=1)
