@@ -137,6 +137,23 @@ async def test_what_was_written_before_the_columns_is_found_too(place: Place) ->
     await store.close()
 
 
+async def test_an_older_program_verifies_what_was_said_in_words(place: Place) -> None:
+    """Its column `purpose` repeats the code alone; what was altered is altered before and after."""
+    store = await open_store(place.at)
+    told = {"purpose": "inquiry", "purpose_note": "案件 2026-17"}
+    for detail in (told, told, {"purpose": "duty"}, {"purpose": "x", "purpose_note": None}, {}):
+        await store.append_audit(AuditEntry("snapshot", "ok", detail=detail))
+    place.execute("UPDATE audit SET purpose = 'duty: x' WHERE seq = 2")
+    await store.migrate_down("0014")
+    purposes = "SELECT purpose FROM audit ORDER BY seq"
+    older = [("inquiry",), ("duty: x",), ("duty",), ("x",), (None,)]
+    assert place.execute(purposes) == older
+    await store.migrate()
+    assert place.execute(purposes) == [("inquiry: 案件 2026-17",), *older[1:]]
+    assert (await store.verify_audit()).first_bad_seq == 2
+    await store.close()
+
+
 async def test_an_older_registry_takes_rows_before_it_is_brought_up(place: Place) -> None:
     """A backup is made, and written down, before an update."""
     if not isinstance(place.at, Path):
