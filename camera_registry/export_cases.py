@@ -17,12 +17,13 @@ from .export_requests import APPROVED_FOR, PENDING_FOR, ExportRequest, RequestSt
 from .feed import ChangeFeed
 from .filing_rules import MAX_NOTE_CHARS
 from .store.contract import ReadTx, Store, WriteTx
+from .store.contract_exports import ExportRequestRepo
 from .units import Clock, Units, utc_now
 
 SECOND_PERSON_KEY: Final = "exports.second_person"  # of the store's meta
 KEPT_FOR: Final = timedelta(days=30)  # to be looked at; the audit has it for longer
 MAX_PENDING: Final = 20  # of one person: more than anybody would look through
-LISTED: Final = 500
+MAX_KEPT: Final = 200  # of one person: then the oldest that are over go
 
 
 class ExportRequests:
@@ -53,10 +54,10 @@ class ExportRequests:
         async with self._store.read() as tx:
             return await _found(tx, request_id)
 
-    async def newest(self) -> list[ExportRequest]:
-        """The newest first, as many as a list shows."""
+    async def kept(self) -> list[ExportRequest]:
+        """The newest first, those among them that are over since KEPT_FOR at most."""
         async with self._store.read() as tx:
-            return await tx.export_requests.newest(LISTED)
+            return await tx.export_requests.kept(self._clock() - KEPT_FOR)
 
     async def ask(
         self,
@@ -87,12 +88,7 @@ class ExportRequests:
                 ends_at=now + PENDING_FOR,
             )
             await repo.delete_ended(now - KEPT_FOR)
-            if await repo.count_pending(by.subject_id, by.subject_name, now) >= MAX_PENDING:
-                raise Conflict(
-                    "export",
-                    "too_many_exports_asked",
-                    f"{MAX_PENDING} exports of yours wait; have somebody decide on them first.",
-                )
+            await _make_room(repo, request)
             await repo.add(request)
             await unit.record(
                 "export_ask",
@@ -175,6 +171,20 @@ class ExportRequests:
                 **request.stated.detail(),
             )
         return request
+
+
+async def _make_room(repo: ExportRequestRepo, request: ExportRequest) -> None:
+    """Raises Conflict("too_many_exports_asked")."""
+    now = request.created_at
+    before = await repo.of_person(request.subject_id, request.subject_name)
+    if sum(each.waits(now) for each in before) >= MAX_PENDING:
+        raise Conflict(
+            "export",
+            "too_many_exports_asked",
+            f"{MAX_PENDING} exports of yours wait; have somebody decide on them first.",
+        )
+    over = [each.id for each in before if not (each.waits(now) or each.may_be_fetched(now))]
+    await repo.delete(over[: max(0, len(before) + 1 - MAX_KEPT)])
 
 
 async def _found(tx: ReadTx | WriteTx, request_id: str) -> ExportRequest:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Protocol
 
@@ -24,16 +25,17 @@ class TicketPurposeRepo(TicketPurposeReader, Protocol):
 
 class ExportRequestReader(Protocol):
     async def get(self, request_id: str) -> ExportRequest | None: ...
-    async def newest(self, limit: int) -> list[ExportRequest]:
-        """The newest first."""
+    async def kept(self, since: datetime) -> list[ExportRequest]:
+        """Those that end or ended after `since`, the newest first."""
         ...
 
-    async def count_pending(self, subject_id: str | None, subject_name: str, now: datetime) -> int:
-        """Of a person: an account by its id, a local operator by the name."""
+    async def of_person(self, subject_id: str | None, name: str) -> list[ExportRequest]:
+        """An account's by its id, a local operator's by the name; the oldest first."""
         ...
 
 
 class ExportRequestRepo(ExportRequestReader, Protocol):
     async def add(self, request: ExportRequest) -> None: ...
     async def update(self, request: ExportRequest) -> None: ...
+    async def delete(self, request_ids: Collection[str]) -> None: ...
     async def delete_ended(self, before: datetime) -> int: ...

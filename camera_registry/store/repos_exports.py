@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -49,21 +50,24 @@ class SqlExportRequests(Repo):
         row = await self._tx.one(select(schema.export_requests).where(_E.id == request_id))
         return None if row is None else _request(row)
 
-    async def newest(self, limit: int) -> list[ExportRequest]:
+    async def kept(self, since: datetime) -> list[ExportRequest]:
         rows = await self._tx.rows(
-            select(schema.export_requests).order_by(_E.created_at.desc(), _E.id.desc()).limit(limit)
+            select(schema.export_requests)
+            .where(_E.ends_at >= since)
+            .order_by(_E.created_at.desc(), _E.id.desc())
         )
         return [_request(row) for row in rows]
 
-    async def count_pending(self, subject_id: str | None, subject_name: str, now: datetime) -> int:
-        name = schema.fitting(_E.subject_name, subject_name)
-        here = and_(_E.subject_id.is_(None), _E.subject_name == name)
-        return await self._tx.count(
-            schema.export_requests,
-            here if subject_id is None else _E.subject_id == subject_id,
-            _E.state == RequestState.PENDING.value,
-            _E.ends_at > now,
+    async def of_person(self, subject_id: str | None, name: str) -> list[ExportRequest]:
+        here = and_(
+            _E.subject_id.is_(None), _E.subject_name == schema.fitting(_E.subject_name, name)
         )
+        rows = await self._tx.rows(
+            select(schema.export_requests)
+            .where(here if subject_id is None else _E.subject_id == subject_id)
+            .order_by(_E.created_at, _E.id)
+        )
+        return [_request(row) for row in rows]
 
     async def add(self, request: ExportRequest) -> None:
         await self._tx.run(schema.export_requests.insert().values(_values(request)))
@@ -72,6 +76,9 @@ class SqlExportRequests(Repo):
         await self._tx.run(
             schema.export_requests.update().where(_E.id == request.id).values(_values(request))
         )
+
+    async def delete(self, request_ids: Collection[str]) -> None:
+        await self._tx.run(schema.export_requests.delete().where(_E.id.in_(sorted(request_ids))))
 
     async def delete_ended(self, before: datetime) -> int:
         return await self._tx.run(schema.export_requests.delete().where(_E.ends_at < before))

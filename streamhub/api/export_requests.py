@@ -147,7 +147,7 @@ async def list_exports(
     cursor: Cursor = None,
 ) -> ExportList:
     """One's own requests and those that one may decide on, the newest first; for 30 days."""
-    kept = await services.export_requests.newest()
+    kept = await services.export_requests.kept()
     rows = sorted((each for each in kept if _may_see(services, who, each)), key=_sort_key)
     page, next_cursor = page_in_memory(rows, _sort_key, limit=limit, cursor=cursor)
     return ExportList(

@@ -7,6 +7,8 @@ import io
 import zipfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -379,3 +381,34 @@ async def test_nobody_s_rows_are_no_file(tmp_path: Path) -> None:
             answer = await admin.get("/api/v1/audit/export", params={"subject": gone})
             assert problem(answer) == (422, "unknown_subject")
         await asked(admin, subject="su_lister")
+
+
+async def test_what_others_ask_for_hides_nothing(tmp_path: Path) -> None:
+    async with two_auditors(tmp_path) as (running, admin, auditor):
+        old = await asked(admin, **YONGSHUN)
+        services = running.services
+        request = await services.export_requests.get(old["id"])
+        async with services.store.write() as tx:
+            for number in range(600):
+                await tx.export_requests.add(
+                    replace(
+                        request,
+                        id=f"ex_{number}",
+                        subject_id=f"su_{number}",
+                        asked={},
+                        created_at=request.created_at + timedelta(seconds=1),
+                    )
+                )
+        listed = (await auditor.get(EXPORTS)).json()
+        assert [each["id"] for each in listed["items"]] == [old["id"]]
+        found: list[str] = []
+        cursor: dict[str, str] = {}
+        while True:
+            page = (await admin.get(EXPORTS, params={"limit": 250, **cursor})).json()
+            assert page["total"] == 601
+            found += [each["id"] for each in page["items"]]
+            if page["next_cursor"] is None:
+                break
+            cursor = {"cursor": page["next_cursor"]}
+        assert len(set(found)) == len(found) == 601
+        assert found[-1] == old["id"]

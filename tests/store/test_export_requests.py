@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from camera_registry import export_cases
 from camera_registry.domain import Actor, Stated
 from camera_registry.errors import Conflict, NotFound, ValidationFailed
 from camera_registry.export_cases import KEPT_FOR, MAX_PENDING, ExportRequests
@@ -150,27 +151,41 @@ async def test_what_waits_and_what_is_kept_is_bounded(desk: Desk) -> None:
     with pytest.raises(Conflict) as caught:
         await desk.ask()
     assert caught.value.code == "too_many_exports_asked"
-    for by, waiting in (
+    for by, number in (
         (A, MAX_PENDING),
         (replace(A, subject_name="renamed"), MAX_PENDING),
         (replace(B, subject_name="a"), 0),
         (Actor(None, "a"), 0),
     ):
         async with desk.store.read() as tx:
-            counted = await tx.export_requests.count_pending(
-                by.subject_id, by.subject_name, desk.now
-            )
-        assert counted == waiting
+            theirs = await tx.export_requests.of_person(by.subject_id, by.subject_name)
+        assert len(theirs) == number
     await desk.ask(HERE)
     await desk.cases.decide(first.id, B, approve=True)
     desk.now += timedelta(seconds=1)
     newest = await desk.ask()
-    listed = await desk.cases.newest()
+    listed = await desk.cases.kept()
     assert (listed[0].id, listed[-1].id, len(listed)) == (newest.id, first.id, MAX_PENDING + 2)
     desk.now += PENDING_FOR + KEPT_FOR
     last = await desk.ask()
-    assert [each.id for each in await desk.cases.newest()][:1] == [last.id]
-    assert first.id not in {each.id for each in await desk.cases.newest()}
+    assert [each.id for each in await desk.cases.kept()][:1] == [last.id]
+    assert first.id not in {each.id for each in await desk.cases.kept()}
+
+
+async def test_of_one_person_the_oldest_that_are_over_go(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export_cases, "MAX_KEPT", 5)
+    approved, waiting, of_b = await desk.ask(), await desk.ask(), await desk.ask(B)
+    await desk.cases.decide(approved.id, B, approve=True)
+    over = []
+    for _ in range(6):
+        desk.now += timedelta(seconds=1)
+        over.append(await desk.ask())
+        await desk.cases.decide(over[-1].id, B, approve=False, reason="x")
+    kept = [each.id for each in await desk.cases.kept()]
+    assert kept[:3] == [each.id for each in reversed(over[3:])]
+    assert set(kept[3:]) == {approved.id, waiting.id, of_b.id}
 
 
 async def test_the_site_chooses_and_it_is_written(desk: Desk) -> None:
