@@ -63,6 +63,12 @@ Patience = Annotated[
 ]
 
 
+def sayer(name: str) -> Callable[[str], None]:
+    """Tells how far a bench is, on the error stream: the result alone is on the other."""
+    console = Console(stderr=True)
+    return lambda line: console.print(f"{name}: {line}", style="dim", highlight=False)
+
+
 @dataclass(frozen=True)
 class Run:
     """One command's run: makes rows, prints them."""
@@ -76,15 +82,12 @@ class Run:
 
     def run(self, runs: int, rows: list[Callable[[], dict[str, Any]]]) -> list[dict[str, Any]]:
         """Prints the result, and gives its rows."""
-        console = Console(stderr=True)
+        console, say = Console(stderr=True), sayer(self.name)
         around = Surroundings()
         done = []
         for number, make in enumerate(rows):
             for run in range(runs):
-                console.print(
-                    f"{self.name}: row {number + 1} of {len(rows)}, run {run + 1} of {runs}",
-                    style="dim",
-                )
+                say(f"row {number + 1} of {len(rows)}, run {run + 1} of {runs}")
                 done.append({**self.labels, **make(), "row": number, "run": run})
         for note in dict.fromkeys(note for row in done for note in row.get("notes", ())):
             console.print(f"note: {note}", highlight=False)
@@ -343,9 +346,6 @@ def soak(
     Exit code 1 when memory is not flat, a steady viewer lost something, or one does not play."""
     from streamhub.bench.soak import complaints, soak_row
 
-    def say(line: str) -> None:
-        Console(stderr=True).print(f"soak: {line}", style="dim", highlight=False)
-
     with open_bench("soak", pin=pin, as_json=as_json) as bench:
         make = partial(
             soak_row,
@@ -355,7 +355,7 @@ def soak(
             minutes=minutes,
             profile=profile,
             seed=seed,
-            say=say,
+            say=sayer("soak"),
         )
         [row] = bench.run(1, [make])
     wrong = complaints(row)
@@ -379,10 +379,9 @@ def registry(
     """Lists and searches of a registry of N channels, by the use case that the API calls."""
     from streamhub.bench.registry import seeded_registry
 
-    def say(line: str) -> None:
-        Console(stderr=True).print(f"registry: {line}", style="dim", highlight=False)
-
-    made = seeded_registry(channels, postgresql=postgres, count=queries, say=say, keep=keep)
+    made = seeded_registry(
+        channels, postgresql=postgres, count=queries, say=sayer("registry"), keep=keep
+    )
     try:
         with made as ask:
             Run("registry", Cores.choose(False), "none", as_json, {}).run(runs, [ask])

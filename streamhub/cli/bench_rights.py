@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from streamhub.bench.machine import Cores
 from streamhub.bench.processes import BenchError
 
-from .bench import Json, Pin, Profile, Run, Runs, Viewers, app, open_bench
+from .bench import Json, Pin, Profile, Run, Runs, Viewers, app, open_bench, sayer
 from .control import CliError
 
 __all__ = ["app"]  # the commands of `bench` and these
@@ -110,7 +108,7 @@ def access(
         postgresql=postgres,
         decisions=decisions,
         pages=pages,
-        say=_say("access"),
+        say=sayer("access"),
         keep=keep,
     )
     try:
@@ -138,14 +136,9 @@ def kill(
 
     with (
         open_bench("kill", pin=pin, as_json=as_json) as bench,
-        killing(bench.workshop, seed, postgresql=postgres, say=_say("kill")) as make,
+        killing(bench.workshop, seed, postgresql=postgres, say=sayer("kill")) as make,
     ):
         rows = bench.run(runs, [make])
     wrong = [sentence for row in rows for sentence in row["wrong"]]
     if wrong:
         raise CliError(f"{len(wrong)} faults after {runs} runs; the first: {wrong[0]}")
-
-
-def _say(name: str) -> Callable[[str], None]:
-    console = Console(stderr=True)
-    return lambda line: console.print(f"{name}: {line}", style="dim", highlight=False)
