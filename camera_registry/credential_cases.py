@@ -84,6 +84,7 @@ class Credentials:
                         "area_ids", "unknown_area", "There is no such area; choose one that exists."
                     )
             await unit.tx.api_keys.add(key)
+            await unit.tx.subjects.add_keeper(key.subject_id, by.person)
             await unit.record(
                 "key_create",
                 key=key.id,

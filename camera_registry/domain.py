@@ -235,6 +235,11 @@ class Actor:
     # Given, the change is refused (`RightsChanged`) where it is not by the newest rights.
     basis: Basis | None = field(default=None, compare=False)
 
+    @property
+    def person(self) -> str:
+        """An account's id; a local operator's name."""
+        return self.subject_id or self.subject_name
+
     def is_same_person(self, subject_id: str | None, name: str | None) -> bool:
         """A person is an account; a local operator, the name of theirs on this machine."""
         if subject_id is not None or self.subject_id is not None:

@@ -49,6 +49,9 @@ class ExportRequest:
     reason: str | None = None
     fetched_at: datetime | None = None
     covers: str | None = None
+    # Who may know what the asker comes with, a program or a key in a person's name: ids, and names
+    # of local operators.
+    kept_by: frozenset[str] = frozenset()
 
     def is_of(self, by: Actor) -> bool:
         return by.is_same_person(self.subject_id, self.subject_name)
@@ -61,12 +64,19 @@ class ExportRequest:
 
     def require_decidable(self, by: Actor, now: datetime, *, approve: bool) -> None:
         """An approval is taken back by a refusal, while it holds. Raises Conflict("export_own",
-        "export_decided", "export_lapsed")."""
+        "export_kept", "export_decided", "export_lapsed")."""
         if self.is_of(by):
             raise Conflict(
                 "export",
                 "export_own",
                 "You asked for this export yourself; somebody else has to decide on it.",
+            )
+        if by.person in self.kept_by:
+            raise Conflict(
+                "export",
+                "export_kept",
+                f"You made the account {self.subject_name}, or a password or key of it; somebody "
+                "else has to decide on this export.",
             )
         taken_back = not approve and self.may_be_fetched(now)
         if self.state is not RequestState.PENDING and not taken_back:
@@ -79,7 +89,8 @@ class ExportRequest:
             )
 
     def require_fetchable(self, by: Actor, now: datetime) -> None:
-        """Raises Conflict("export_not_approved", "export_lapsed", "export_not_yours")."""
+        """Raises Conflict("export_not_approved", "export_lapsed", "export_not_yours",
+        "export_kept")."""
         if not self.is_of(by):
             raise Conflict("export", "export_not_yours", "Only who asked for an export fetches it.")
         if self.state is not RequestState.APPROVED:
@@ -91,6 +102,13 @@ class ExportRequest:
         if now >= self.ends_at:
             raise Conflict(
                 "export", "export_lapsed", "The time to fetch this export is over; ask for it anew."
+            )
+        if (self.decided_by_id or self.decided_by) in self.kept_by:
+            raise Conflict(
+                "export",
+                "export_kept",
+                f"{self.decided_by}, who approved it, has made a password or key of this account "
+                "since; ask for it anew, and have somebody else decide.",
             )
 
     def require_unchanged(self, covers: str | None) -> None:

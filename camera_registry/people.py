@@ -66,6 +66,8 @@ class People(GrantCases, RoleCases, QuotaCases):
         )
         async with self._units.begin(by) as unit:
             await unit.tx.subjects.add(subject, password_hash)
+            if subject.kind is SubjectKind.SERVICE:
+                await unit.tx.subjects.add_keeper(subject.id, by.person)
             await unit.record("subject_create", id=subject.id, username=subject.username)
             if draft.home_area_id is not None:
                 await put_home(unit, subject, draft.home_area_id)
@@ -154,6 +156,8 @@ async def _set_password(
     subject = await unit.tx.subjects.set_password_hash(
         subject.id, password_hash, must_change=must_change
     )
+    if subject.kind is SubjectKind.SERVICE:
+        await unit.tx.subjects.add_keeper(subject.id, unit.by.person)
     await unit.tx.sign_ins.delete_of_subject(subject.id, but=but)
     await unit.record("subject_password", id=subject.id, username=subject.username)
     return subject

@@ -216,6 +216,10 @@ class SubjectReader(Protocol):
         """By username; `q` is a part of the username or display name."""
         ...
 
+    async def keepers(self, subject_ids: Collection[str]) -> Mapping[str, frozenset[str]]:
+        """By subject, those of none left out."""
+        ...
+
 
 class SubjectRepo(SubjectReader, Protocol):
     async def add(self, subject: Subject, password_hash: str | None = None) -> None:
@@ -230,6 +234,11 @@ class SubjectRepo(SubjectReader, Protocol):
         self, subject_id: str, password_hash: str | None, *, must_change: bool = False
     ) -> Subject:
         """Raises the version by one."""
+        ...
+
+    async def add_keeper(self, subject_id: str, person: str) -> None:
+        """`person` (`Actor.person`) may know what the subject comes with, and so may whoever keeps
+        them, if that is a program."""
         ...
 
     async def delete(self, subject_id: str) -> None:

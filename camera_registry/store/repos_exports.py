@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +14,7 @@ from ..export_requests import ExportRequest, RequestState
 from . import schema
 from .chain import canonical_json
 from .repos_base import Repo
+from .repos_people import SqlSubjects
 from .rows import AnyRow
 
 _T, _E = schema.ticket_purposes.c, schema.export_requests.c
@@ -48,7 +49,7 @@ class SqlTicketPurposes(Repo):
 class SqlExportRequests(Repo):
     async def get(self, request_id: str) -> ExportRequest | None:
         row = await self._tx.one(select(schema.export_requests).where(_E.id == request_id))
-        return None if row is None else _request(row)
+        return None if row is None else (await self._requests([row]))[0]
 
     async def kept(self, since: datetime) -> list[ExportRequest]:
         rows = await self._tx.rows(
@@ -56,7 +57,7 @@ class SqlExportRequests(Repo):
             .where(_E.ends_at >= since)
             .order_by(_E.created_at.desc(), _E.id.desc())
         )
-        return [_request(row) for row in rows]
+        return await self._requests(rows)
 
     async def of_person(self, subject_id: str | None, name: str) -> list[ExportRequest]:
         here = and_(
@@ -67,7 +68,7 @@ class SqlExportRequests(Repo):
             .where(here if subject_id is None else _E.subject_id == subject_id)
             .order_by(_E.created_at, _E.id)
         )
-        return [_request(row) for row in rows]
+        return await self._requests(rows)
 
     async def add(self, request: ExportRequest) -> None:
         await self._tx.run(schema.export_requests.insert().values(_values(request)))
@@ -83,8 +84,13 @@ class SqlExportRequests(Repo):
     async def delete_ended(self, before: datetime) -> int:
         return await self._tx.run(schema.export_requests.delete().where(_E.ends_at < before))
 
+    async def _requests(self, rows: Sequence[AnyRow]) -> list[ExportRequest]:
+        ids = {row.subject_id for row in rows if row.subject_id is not None}
+        keepers = await SqlSubjects(self._tx).keepers(ids)
+        return [_request(row, keepers.get(row.subject_id, frozenset())) for row in rows]
 
-def _request(row: AnyRow) -> ExportRequest:
+
+def _request(row: AnyRow, kept_by: frozenset[str]) -> ExportRequest:
     return ExportRequest(
         id=row.id,
         created_at=row.created_at,
@@ -102,6 +108,7 @@ def _request(row: AnyRow) -> ExportRequest:
         reason=row.reason,
         fetched_at=row.fetched_at,
         covers=row.covers,
+        kept_by=kept_by,
     )
 
 

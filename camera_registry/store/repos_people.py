@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+
 from sqlalchemy import ColumnElement, or_, select
 
 from ..domain import ChangeKind, ChangeOp, Page, Subject
 from ..errors import Conflict, NotFound
 from . import schema
 from .dialect import contains
-from .repos_base import Repo, first
+from .repos_base import Repo, first, parts
 from .rows import (
     cursor_of,
     keys_of,
@@ -22,7 +24,7 @@ _S, _I, _G, _M = (
     schema.grants.c,
     schema.role_members.c,
 )
-_K = schema.api_keys.c
+_K, _P = schema.api_keys.c, schema.keepers.c
 
 
 class SqlSubjects(Repo):
@@ -87,6 +89,21 @@ class SqlSubjects(Repo):
             )
         )
         return await self._updated(subject_id)
+
+    async def keepers(self, subject_ids: Collection[str]) -> Mapping[str, frozenset[str]]:
+        found: dict[str, set[str]] = {}
+        for part in parts(sorted(subject_ids)):
+            statement = select(schema.keepers).where(_P.subject_id.in_(part))
+            for row in await self._tx.rows(statement):
+                found.setdefault(row.subject_id, set()).add(row.person)
+        return {subject_id: frozenset(people) for subject_id, people in found.items()}
+
+    async def add_keeper(self, subject_id: str, person: str) -> None:
+        known = await self.keepers([subject_id, person])
+        people = {schema.fitting(_P.person, person), *known.get(person, ())}
+        new = people - known.get(subject_id, frozenset()) - {subject_id}
+        for each in sorted(filter(None, new)):
+            await self._tx.run(schema.keepers.insert().values(subject_id=subject_id, person=each))
 
     async def delete(self, subject_id: str) -> None:
         granted = await self._tx.rows(select(_G.id).where(_G.subject_id == subject_id))

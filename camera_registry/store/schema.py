@@ -439,6 +439,15 @@ export_requests = Table(
     Index(None, "created_at", "id"),
 )
 
+# Who made an account that programs use, or gave one its password or its key: they may know what it
+# comes with. What was known once stays known.
+keepers = Table(
+    "keepers",
+    metadata,
+    Column("subject_id", ForeignKey("subjects.id", ondelete="CASCADE"), primary_key=True),
+    Column("person", String(80), primary_key=True),  # an id; a local operator's name
+)
+
 quotas = Table(
     "quotas",
     metadata,

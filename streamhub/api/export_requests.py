@@ -276,6 +276,7 @@ def _sort_key(request: ExportRequest) -> str:
 def _out(services: Services, who: Principal, request: ExportRequest) -> ExportOut:
     now, facts = services.now(), services.facts.current
     is_mine = request.is_of(who.actor())
+    of_others = not is_mine and who.actor().person not in request.kept_by
     said = request.stated
     row = facts.channel(request.asked.get("channel_id", ""))
     place = facts.area(request.asked.get("area_id", ""))
@@ -301,7 +302,7 @@ def _out(services: Services, who: Principal, request: ExportRequest) -> ExportOu
         fetched_at=request.fetched_at,
         is_open=now < request.ends_at,
         is_mine=is_mine,
-        may_decide=not is_mine and request.waits(now),
-        may_refuse=not is_mine and (request.waits(now) or request.may_be_fetched(now)),
+        may_decide=of_others and request.waits(now),
+        may_refuse=of_others and (request.waits(now) or request.may_be_fetched(now)),
         may_fetch=is_mine and request.may_be_fetched(now),
     )

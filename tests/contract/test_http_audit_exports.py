@@ -412,3 +412,51 @@ async def test_what_others_ask_for_hides_nothing(tmp_path: Path) -> None:
             cursor = {"cursor": page["next_cursor"]}
         assert len(set(found)) == len(found) == 601
         assert found[-1] == old["id"]
+
+
+async def test_who_keeps_a_program_is_no_second_person_for_it(tmp_path: Path) -> None:
+    async with two_auditors(tmp_path) as (running, admin, auditor):
+        body = {
+            "username": "platform",
+            "display_name": "平台",
+            "kind": "service",
+            "password": "platform-pass",
+            "must_change_password": False,
+        }
+        made = (await admin.post("/api/v1/subjects", json=body)).json()
+        grant = {"subject_id": made["id"], "actions": ["audit"], "area_id": "ar_yongshun"}
+        assert (await admin.post("/api/v1/grants", json=grant)).status_code == 201
+        async with running.as_("platform") as platform:
+            request = await asked(platform, **YONGSHUN)
+            path = f"{EXPORTS}/{request['id']}"
+            shown = (await admin.get(path)).json()
+            assert (shown["may_decide"], shown["may_refuse"]) == (False, False)
+            assert problem(await admin.post(f"{path}/approve")) == (409, "export_kept")
+            no = await admin.post(f"{path}/refuse", json={"reason": "x"})
+            assert problem(no) == (409, "export_kept")
+            assert (await auditor.post(f"{path}/approve")).status_code == 200
+            assert (await platform.get(f"{path}/file")).status_code == 200
+            # Whoever approved it and then has a key of it fetches nothing in its name.
+            async with running.local() as local:
+                again = await asked(platform, **YONGSHUN)
+                path = f"{EXPORTS}/{again['id']}"
+                assert (await local.post(f"{path}/approve")).status_code == 200
+                keys = f"/api/v1/subjects/{made['id']}/keys"
+                key = (await local.post(keys, json={"name": "x", "actions": ["audit"]})).json()
+                async with running.client(Authorization=f"Bearer {key['key']}") as program:
+                    answer = await program.get(f"{path}/file")
+                    assert problem(answer) == (409, "export_kept")
+
+
+async def test_who_made_a_key_in_somebody_s_name_is_no_second_person(tmp_path: Path) -> None:
+    """Also when it is revoked meanwhile."""
+    async with two_auditors(tmp_path) as (running, admin, _auditor):
+        keys = "/api/v1/subjects/su_auditor/keys"
+        key = (await admin.post(keys, json={"name": "x", "actions": ["audit"]})).json()
+        async with running.client(Authorization=f"Bearer {key['key']}") as program:
+            request = await asked(program, **YONGSHUN)
+        assert (await admin.delete(f"{keys}/{key['id']}")).status_code == 204
+        path = f"{EXPORTS}/{request['id']}"
+        assert problem(await admin.post(f"{path}/approve")) == (409, "export_kept")
+        async with running.local() as local:
+            assert (await local.post(f"{path}/approve")).status_code == 200

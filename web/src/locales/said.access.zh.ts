@@ -57,6 +57,7 @@ export const saidAccessZh: Readonly<Record<string, string>> = {
   export_not_approved: '这份导出尚未获批准，请联系另一位有审计权限的人。',
   export_not_yours: '只有申请人可以取这份导出。',
   export_own: '自己申请的导出须由另一人决定。',
+  export_kept: '申请账号或其密码、密钥由批准人设立，须由另一人批准。',
   export_decided: '这份导出申请已有人处理。（{detail}）',
   export_changed: '批准之后所涉摄像机有变动，请重新申请。',
   export_lapsed: '这份导出申请已过期，请重新申请。',
