@@ -297,7 +297,8 @@ class Change:
 
 
 class EventKind(StrEnum):
-    """What is told outward of a channel: by webhooks and by the stream of events."""
+    """What is told outward: of a channel by webhooks and by the stream of events, and by webhooks
+    that ask for it of the log."""
 
     ADDED = "channel.added"
     CHANGED = "channel.changed"
@@ -305,6 +306,10 @@ class EventKind(StrEnum):
     ONLINE = "channel.online"
     OFFLINE = "channel.offline"
     DEVICE_EVENT = "device_event"
+    AUDIT_ROOT = "audit.root"  # a segment of the log was signed
+
+
+OF_CHANNELS: Final = frozenset(EventKind) - {EventKind.AUDIT_ROOT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,7 +339,7 @@ class Delivery:
     webhook_id: str
     event_id: str  # the same however often it is sent
     kind: str
-    channel_id: str
+    channel_id: str  # empty: of none
     body: str
     created_at: datetime
     due_at: datetime

@@ -17,8 +17,20 @@ from typing import Any, Final, TypedDict
 
 from . import validation as check
 from .area_tree import AreaTree
+from .audit.model import Segment
+from .audit.segment import line_of
 from .channel_events import ChannelEvent, of_version
-from .domain import Actor, Channel, Delivery, DeliveryState, EventKind, Page, Webhook, new_id
+from .domain import (
+    OF_CHANNELS,
+    Actor,
+    Channel,
+    Delivery,
+    DeliveryState,
+    EventKind,
+    Page,
+    Webhook,
+    new_id,
+)
 from .errors import Conflict, NotFound, ValidationFailed
 from .feed import ChangeFeed
 from .hook_targets import hook_target
@@ -47,7 +59,7 @@ SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - how such secrets begin, not one
 @dataclass(frozen=True, slots=True)
 class WebhookDraft:
     url: str
-    kinds: Collection[str] = ()  # none: all
+    kinds: Collection[str] = ()  # none: all of channels
     area_id: str | None = None
     enabled: bool = True
     secret: Secret | None = None  # None: one is made
@@ -261,6 +273,33 @@ class Webhooks:
                 told.add(webhook.id)
         return told
 
+    async def queue_root(self, tx: WriteTx, segment: Segment) -> None:
+        """Queues the signed root of a segment for every webhook that asked for such, in the
+        transaction that adds it: the line that stands in the root file, too."""
+        now = self._clock()
+        event_id = f"ev_root_{segment.number}"
+        body = {
+            "type": EventKind.AUDIT_ROOT.value,
+            "id": event_id,
+            "timestamp": segment.sealed_at.isoformat(timespec="milliseconds"),
+            "data": {"day": segment.day, "number": segment.number, "line": line_of(segment)},
+        }
+        for webhook in await tx.webhooks.all():
+            if not webhook.enabled or EventKind.AUDIT_ROOT not in webhook.kinds:
+                continue
+            delivery = Delivery(
+                seq=0,
+                webhook_id=webhook.id,
+                event_id=event_id,
+                kind=EventKind.AUDIT_ROOT.value,
+                channel_id="",
+                body=json_text(body),
+                created_at=now,
+                due_at=now,
+            )
+            await tx.webhooks.add_deliveries([delivery])
+            await tx.webhooks.touch(webhook.id)
+
     async def settle(self, delivered: Collection[int], failed: Sequence[Delivery]) -> None:
         """Writes how attempts ended: what arrived goes, what failed waits or is dead."""
         async with self._store.write() as tx:
@@ -332,9 +371,8 @@ def _new_secret() -> str:
 
 
 def _kinds(given: Collection[str]) -> frozenset[EventKind]:
-    return frozenset(check.one_of("kinds", each, EventKind) for each in given) or frozenset(
-        EventKind
-    )
+    """None are all of channels; of the log nothing is told but where it is asked for."""
+    return frozenset(check.one_of("kinds", each, EventKind) for each in given) or OF_CHANNELS
 
 
 async def _area(tx: WriteTx, area_id: str | None) -> str | None:

@@ -168,12 +168,15 @@ async def _build(
         refusals.note(refusal)
 
     guard = Guard(facts, on_refusal=refused)
+    allow_local = settings.webhooks.allow_local
+    webhooks = Webhooks(store, vault, feed, allow_local=allow_local)
     audit = AuditLog(store)
     keeper = AuditKeeper(
         store,
         await asyncio.to_thread(open_audit_key, settings.audit_key_path),
         RootFiles(settings.audit_roots_dir),
         keep_days=settings.audit.keep_days,
+        tell=webhooks.queue_root,
     )
     passwords = Passwords(min_chars=settings.sign_in.password_min_chars)
     limiter = SignInLimiter(time.monotonic)
@@ -213,8 +216,6 @@ async def _build(
             limiter=limiter,
             now=utc_now,
         )
-    allow_local = settings.webhooks.allow_local
-    webhooks = Webhooks(store, vault, feed, allow_local=allow_local)
     couriers = Couriers(webhooks, facts, sender_maker(allow_local=allow_local))
     events = EventHub(store, facts)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -19,7 +19,7 @@ from ..domain import AuditEntry
 from ..errors import AuditBroken, RegistryError
 from ..store.chain import ZERO_HASH
 from ..store.chain_check import CUT, ChainCheck
-from ..store.contract import Store
+from ..store.contract import Store, WriteTx
 from ..units import utc_now
 from . import merkle
 from .keys import AuditKey, is_signed
@@ -32,6 +32,8 @@ from .segment import statement, statement_hash
 MAX_ROWS: Final = 10_000
 EVERY_S: Final = 30.0
 SEGMENTS_AT_ONCE: Final = 200
+
+Tell = Callable[[WriteTx, Segment], Awaitable[None]]
 
 _log = logging.getLogger(__name__)
 
@@ -46,12 +48,15 @@ class AuditKeeper:
         roots: RootFiles,
         *,
         keep_days: int | None = None,
+        tell: Tell | None = None,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
+        """`tell` is called of each new segment, in the transaction that adds it."""
         self.key = key
         self._store = store
         self._roots = roots
         self._keep_days = keep_days
+        self._tell = tell
         self._oldest_open: Callable[[], datetime | None] = lambda: None
         self._now = now
         self._lock = asyncio.Lock()
@@ -193,6 +198,8 @@ class AuditKeeper:
             if await write.audit.last_segment() != last:
                 return True  # somebody else was first: look again
             await write.audit.add_segment(segment)
+            if self._tell is not None:
+                await self._tell(write, segment)
         return True
 
     async def _run(self) -> None:

@@ -1,6 +1,7 @@
 """Webhooks: who is told of what happens to channels. For whoever manages the district."""
 
 import json
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -16,12 +17,12 @@ from camera_registry.webhooks import (
     WebhookState,
 )
 from streamhub.access.permit import Permit
-from streamhub.access.principal import Action
+from streamhub.access.principal import DISTRICT, Action
 
 from .newest import ByNewestRights
 from .paging import DEFAULT_LIMIT, Cursor, Limit
 from .rights import requires, the_district
-from .services import Provided
+from .services import Provided, Services
 
 router = APIRouter(prefix="/api/v1/webhooks", tags=["webhooks"], route_class=ByNewestRights)
 
@@ -52,7 +53,7 @@ class WebhookList(BaseModel):
 
 class WebhookCreate(BaseModel):
     url: str = Field(description="http:// or https://, without credentials.")
-    kinds: list[EventKind] = Field(default=[], description="None: all.")
+    kinds: list[EventKind] = Field(default=[], description="None: all but `audit.root`.")
     area_id: str | None = None
     enabled: bool = True
     secret: SecretStr | None = Field(
@@ -78,7 +79,7 @@ class DeadOut(BaseModel):
     id: int
     event_id: str
     kind: str
-    channel_id: str
+    channel_id: str | None = Field(description="None of `audit.root`.")
     created_at: datetime
     attempts: int
     last_error: str | None
@@ -113,7 +114,9 @@ async def create_webhook(
     body: WebhookCreate,
     idempotency_key: Annotated[str | None, Header()] = None,
 ) -> WebhookMade:
-    """Told of what happens from now on. The answer has the secret, and no later one does."""
+    """Told of what happens from now on. The answer has the secret, and no later one does. For
+    `audit.root` one has the right `audit` on the district, too."""
+    _require_audit(services, permit, body.kinds)
     draft = WebhookDraft(
         url=body.url,
         kinds=[kind.value for kind in body.kinds],
@@ -141,7 +144,10 @@ async def get_webhook(services: Provided, permit: Manages, webhook_id: str) -> W
 async def update_webhook(
     services: Provided, permit: Manages, webhook_id: str, body: WebhookPatch
 ) -> WebhookOut:
-    """What happened while it was switched off is not told later."""
+    """What happened while it was switched off is not told later. Of one that has `audit.root`, or
+    gets it, by whoever has the right `audit` on the district."""
+    before = await services.webhooks.get(webhook_id)
+    _require_audit(services, permit, [*before.webhook.kinds, *(body.kinds or ())])
     changes: WebhookChanges = {}
     if body.url is not None:
         changes["url"] = body.url
@@ -203,6 +209,12 @@ async def resend_dead(
     return ResendOut(queued=queued)
 
 
+def _require_audit(services: Services, permit: Permit, kinds: Iterable[EventKind]) -> None:
+    """What is told of the log goes where its reader may send it. Raises Forbidden."""
+    if EventKind.AUDIT_ROOT in kinds:
+        services.guard.require(permit.principal, Action.AUDIT, DISTRICT)
+
+
 def _secret(given: SecretStr | None) -> Secret | None:
     return None if given is None else Secret(given.get_secret_value())
 
@@ -227,7 +239,7 @@ def _dead(delivery: Delivery) -> DeadOut:
         id=delivery.seq,
         event_id=delivery.event_id,
         kind=delivery.kind,
-        channel_id=delivery.channel_id,
+        channel_id=delivery.channel_id or None,
         created_at=delivery.created_at,
         attempts=delivery.attempts,
         last_error=delivery.last_error,

@@ -21,7 +21,7 @@ def add(
     url: Annotated[str, typer.Argument(help="http:// or https://, without credentials.")],
     kinds: Annotated[
         str | None,
-        typer.Option(help="e.g. channel.online,channel.offline; all if left out."),
+        typer.Option(help="e.g. channel.online,channel.offline; all but audit.root if left out."),
     ] = None,
     area: Annotated[str | None, typer.Option(help="Id, code or name; with all below.")] = None,
     secret_stdin: Annotated[

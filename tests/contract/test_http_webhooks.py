@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from camera_registry.audit.judge import Judge
+from camera_registry.audit.roots import RootFiles
 from streamhub.app import build_app
 from streamhub.events.outbox import RetryPolicy
 from streamhub.events.presence import Debounce, Presence
@@ -23,6 +25,7 @@ from streamhub.media.fake import FakeCore
 from streamhub.settings import MediaSettings, Settings, WebhookSettings
 from support.http_kit import OFFER, SDP, Running, a_service, problem, seed
 from support.patience import PATIENCE_S
+from support.rights_kit import made, people
 from support.serving import serving
 
 
@@ -204,3 +207,49 @@ async def test_a_webhook_is_changed_and_removed(tmp_path: Path) -> None:
         assert (await admin.patch(path, json={"area_id": None})).json()["area_id"] is None
         assert (await admin.delete(path)).status_code == 204
         assert (await admin.get("/api/v1/webhooks")).json()["items"] == []
+
+
+async def test_signed_roots_go_where_they_were_asked_for(tmp_path: Path) -> None:
+    async with a_hook() as hook, a_hub(tmp_path / "data") as running, running.as_("admin") as admin:
+        # All kinds are all of channels: nothing of the log.
+        other = (await admin.post("/api/v1/webhooks", json={"url": hook.url})).json()
+        assert "audit.root" not in other["kinds"]
+        wanted = {"url": hook.url, "kinds": ["audit.root"]}
+        made = (await admin.post("/api/v1/webhooks", json=wanted)).json()
+        keeper, store = running.services.audit_keeper, running.services.store
+        for _ in range(2):
+            assert await keeper.seal(everything=True) == 1
+            await admin.patch("/api/v1/areas/ar_liyuan", json={"name": "梨园"})
+        bodies = await hook.until(2)
+        assert [body["type"] for body in bodies] == ["audit.root"] * 2
+        assert [body["id"] for body in bodies] == ["ev_root_1", "ev_root_2"]
+        # What came is what the service would have written.
+        roots = RootFiles(tmp_path / "elsewhere")
+        roots.directory.mkdir()
+        for body in bodies:
+            with (roots.directory / f"{body['data']['day']}.jsonl").open("a") as file:
+                file.write(body["data"]["line"] + "\n")
+        judge = Judge({keeper.key.key_id: keeper.key.public}, roots)
+        verified = await store.verify_audit(judge)
+        assert (verified.ok, verified.segments_checked, verified.notices) == (True, 2, ())
+        async with asyncio.timeout(PATIENCE_S):
+            while (await admin.get(f"/api/v1/webhooks/{made['id']}")).json()["queued"]:
+                await asyncio.sleep(0)
+        assert (await admin.get(f"/api/v1/webhooks/{other['id']}")).json()["queued"] == 0
+
+
+async def test_roots_are_told_by_who_may_read_the_log(tmp_path: Path) -> None:
+    async with people(tmp_path, "stranger") as (_running, admin, stranger):
+        await made(admin, subject_id="su_stranger", actions=["manage"], area_id="ar_district")
+        hooks, url = "/api/v1/webhooks", "https://192.0.2.1/"
+        roots = {"url": url, "kinds": ["channel.added", "audit.root"]}
+        assert problem(await stranger.post(hooks, json=roots)) == (403, "forbidden")
+        own = (await stranger.post(hooks, json={"url": url})).json()
+        kinds = {"kinds": ["audit.root"]}
+        assert problem(await stranger.patch(f"{hooks}/{own['id']}", json=kinds))[0] == 403
+        theirs = (await admin.post(hooks, json=roots)).json()
+        assert theirs["kinds"] == sorted(roots["kinds"])
+        for change in ({"url": "https://192.0.2.2/"}, {"kinds": []}):
+            answer = await stranger.patch(f"{hooks}/{theirs['id']}", json=change)
+            assert problem(answer) == (403, "forbidden")
+        assert (await stranger.patch(f"{hooks}/{own['id']}", json={"url": url})).status_code == 200
