@@ -2202,7 +2202,8 @@ export interface paths {
         readonly put?: never;
         /**
          * Create Webhook
-         * @description Told of what happens from now on. The answer has the secret, and no later one does.
+         * @description Told of what happens from now on. The answer has the secret, and no later one does. For
+         *     `audit.root` one has the right `audit` on the district, too.
          */
         readonly post: operations["create_webhook_api_v1_webhooks_post"];
         readonly delete?: never;
@@ -2231,7 +2232,8 @@ export interface paths {
         readonly head?: never;
         /**
          * Update Webhook
-         * @description What happened while it was switched off is not told later.
+         * @description What happened while it was switched off is not told later. Of one that has `audit.root`, or
+         *     gets it, by whoever has the right `audit` on the district.
          */
         readonly patch: operations["update_webhook_api_v1_webhooks__webhook_id__patch"];
         readonly trace?: never;
@@ -3091,8 +3093,11 @@ export interface components {
             readonly body: {
                 readonly [key: string]: unknown;
             };
-            /** Channel Id */
-            readonly channel_id: string;
+            /**
+             * Channel Id
+             * @description None of `audit.root`.
+             */
+            readonly channel_id: string | null;
             /**
              * Created At
              * Format: date-time
@@ -3248,10 +3253,11 @@ export interface components {
         };
         /**
          * EventKind
-         * @description What is told outward of a channel: by webhooks and by the stream of events.
+         * @description What is told outward: of a channel by webhooks and by the stream of events, and by webhooks
+         *     that ask for it of the log.
          * @enum {string}
          */
-        readonly EventKind: "channel.added" | "channel.changed" | "channel.removed" | "channel.online" | "channel.offline" | "device_event";
+        readonly EventKind: "channel.added" | "channel.changed" | "channel.removed" | "channel.online" | "channel.offline" | "device_event" | "audit.root";
         /** ExplanationOut */
         readonly ExplanationOut: {
             readonly action: components["schemas"]["Action"];
@@ -3326,7 +3332,7 @@ export interface components {
             readonly area_name: string | null;
             /**
              * Asked
-             * @description The filter.
+             * @description The filter; its `subject` is the id where that account is gone.
              */
             readonly asked: {
                 readonly [key: string]: unknown;
@@ -4532,9 +4538,9 @@ export interface components {
             readonly en: string;
             /**
              * Needs Note
-             * @default false
+             * @description Left out: as it was; of a new one no.
              */
-            readonly needs_note?: boolean;
+            readonly needs_note?: boolean | null;
             /** Zh */
             readonly zh: string;
         };
@@ -5634,7 +5640,7 @@ export interface components {
             readonly enabled?: boolean;
             /**
              * Kinds
-             * @description None: all.
+             * @description None: all but `audit.root`.
              * @default []
              */
             readonly kinds?: readonly components["schemas"]["EventKind"][];
