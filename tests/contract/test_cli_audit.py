@@ -74,7 +74,7 @@ def test_an_export_by_two_people_is_asked_for_and_fetched(command: Command, tmp_
         refused = command.run("audit", "export", str(file), "--request", asked["id"], *more)
         assert refused.returncode == 2
         assert "its format already" in refused.stderr
-    # As somebody else's approval leaves it; who may give one is in test_http_audit_exports.
+    # As somebody else's approval leaves it; who may give one is in test_http_export_people.
     with closing(sqlite3.connect(command.data_dir / "registry.db")) as db:
         db.execute("UPDATE export_requests SET state = 'approved', decided_by = 'auditor'")
         db.commit()
