@@ -140,7 +140,7 @@ async def list_loans(
     cursor: Cursor = None,
 ) -> LoanList:
     """Of the cameras that one manages: what waits for an answer, and what is lent. To whoever
-    manages the district also what no camera is."""
+    manages the district also what no camera is. One's own are `mine`: another one answers them."""
     now = services.now()
     loans = await services.loans.unfinished()
     loans = [each for each in loans if state is None or each.state_at(now) == state]
@@ -148,6 +148,8 @@ async def list_loans(
     whole = services.guard.allows(who, Action.MANAGE, DISTRICT)
 
     def answers(loan: Loan) -> bool:
+        if loan.subject_id == who.subject_id:
+            return False
         row = rows.get(loan.id)
         return whole if row is None else scope.shows(row)
 

@@ -163,6 +163,14 @@ async def test_only_who_manages_it_answers_and_never_themselves(tmp_path: Path) 
         own = await asks(warden)
         for name, body in (("allow", {}), ("refuse", {"reason": "x"})):
             assert problem(await act(warden, own, name, **body)) == (403, "own_loan")
+        # So it is not counted among those that wait for them; another one is asked.
+        waiting = {"state": "open"}
+        listed = [(await each.get(LOANS, params=waiting)).json() for each in (warden, admin)]
+        assert [{row["id"] for row in each["items"]} for each in listed] == [
+            {loan["id"]},
+            {loan["id"], own["id"]},
+        ]
+        assert [each["total"] for each in listed] == [1, 2]
         assert (await act(warden, own, "end")).json()["state"] == "withdrawn"
         of_all = await asks(admin)
         assert problem(await act(admin, of_all, "allow")) == (403, "own_loan")
