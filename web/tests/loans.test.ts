@@ -53,8 +53,8 @@ describe('a loan', () => {
   })
 
   it('counts those that wait, and knows nothing where the service says nothing', async () => {
-    expect(await served(() => new Response('{"items":[],"next_cursor":null,"total":3}')).api.waiting()).toBe(3)
-    expect(await served(() => problem(403, 'forbidden')).api.waiting()).toBeNull()
+    expect(await served(() => new Response('{"items":[],"next_cursor":null,"total":3}')).api.waiting()).toEqual({ kind: 'success', value: 3 })
+    expect(await served(() => problem(403, 'forbidden')).api.waiting()).toMatchObject({ kind: 'error', error: { code: 'forbidden' } })
   })
 
   it('has words', () => {

@@ -40,9 +40,9 @@ export class LoanApi {
   }
 
   /** How many wait for one's answer. */
-  async waiting(): Promise<number | null> {
+  async waiting(): Promise<Result<number>> {
     const result = await this.door.get<LoanPage>(`${LOANS}?state=open&limit=1`)
-    return result.kind === 'success' ? result.value.total : null
+    return result.kind === 'success' ? { kind: 'success', value: result.value.total } : result
   }
 
   ask(draft: LoanDraft): Promise<Result<Loan>> {
