@@ -80,4 +80,20 @@ describe('the answer', () => {
     await ptz.presets()
     expect(asked).toEqual([null, 'duty', 'duty'])
   })
+
+  it('is forgotten where steering takes it no longer, so that it is asked for anew', async () => {
+    const answers = [problem(403, 'purpose_required'), problem(409, 'ptz_held'), problem(403, 'purpose_note_required')]
+    const api = new Api({ fetch: () => Promise.resolve(answers.shift() ?? new Response('{"items": []}')) })
+    const untaken = vi.fn(() => forget('ch_1'))
+    const ptz = new PtzApi(api, 'ch_1', () => statedFor('ch_1'), untaken)
+    answer(['ch_1'], DUTY)
+    await ptz.act({ act: 'move', pan: 1, tilt: 0 })
+    expect(statedFor('ch_1')).toBeNull()
+    answer(['ch_1'], DUTY)
+    await ptz.act({ act: 'stop' })
+    expect(statedFor('ch_1')).toEqual(DUTY)
+    await ptz.presets()
+    expect(statedFor('ch_1')).toBeNull()
+    expect(untaken).toHaveBeenCalledTimes(2)
+  })
 })

@@ -24,6 +24,8 @@ export const ptzEn: Record<keyof typeof ptzZh, string> = {
   'ptz.error.ptz_unsupported': 'This camera can’t be steered: its ONVIF address is not registered, or it has no PTZ.',
   'ptz.error.device_unreachable': 'The camera does not answer. Check the network and its ONVIF port.',
   'ptz.error.device_refused': 'The camera refused. Check whether its user may steer it.',
+  'ptz.error.purpose_required': 'The purpose you named is not accepted any longer. Press again; where the tile asks, say it anew.',
+  'ptz.error.purpose_note_required': 'The purpose you named now needs words of your own. Press again; where the tile asks, say it anew.',
   'ptz.error.steering_busy': 'Too much at once. Try again shortly.',
   'ptz.error.audit_unavailable': 'The audit row could not be written, so nothing moved. Try again shortly.',
 }

@@ -22,6 +22,8 @@ export const ptzZh = {
   'ptz.error.ptz_unsupported': '这台摄像机不能控制云台：没有登记 ONVIF 地址，或设备没有云台。',
   'ptz.error.device_unreachable': '摄像机没有应答。请检查网络和 ONVIF 端口。',
   'ptz.error.device_refused': '摄像机拒绝了操作。请检查设备账号是否有云台权限。',
+  'ptz.error.purpose_required': '所填事由已不再适用。再按一次即可操作；画面如有提示，请重新填写。',
+  'ptz.error.purpose_note_required': '该事由现须附说明。再按一次即可操作；画面如有提示，请重新填写。',
   'ptz.error.steering_busy': '操作太多，请稍后再试。',
   'ptz.error.audit_unavailable': '审计记录写不进去，因此没有转动。请稍后再试。',
 } as const

@@ -4,6 +4,7 @@
  */
 import { jsonInit, purposeHeaders, type Api, type ApiError, type Result, type Stated } from '../api'
 import type { components } from '../openapi'
+import { asksWhatFor } from './purpose'
 
 /** -1 to 1 each; pan to the right, tilt up and zoom in are positive. */
 export interface Velocity {
@@ -29,6 +30,8 @@ export class PtzApi {
     private readonly api: Ask,
     channelId: string,
     private readonly stated: () => Stated | null = () => null,
+    /** What was said is not taken any longer: steering asks for nothing, but takes no purpose that there is not. */
+    private readonly onUntaken: () => void = () => undefined,
   ) {
     this.path = `/api/v1/channels/${encodeURIComponent(channelId)}/ptz`
   }
@@ -42,7 +45,10 @@ export class PtzApi {
   }
 
   private async ask<T>(path: string, init: RequestInit): Promise<Result<T>> {
-    return this.api.request(path, { ...init, headers: { ...(init.headers as Record<string, string>), ...purposeHeaders(this.stated()) } })
+    const headers = { ...(init.headers as Record<string, string>), ...purposeHeaders(this.stated()) }
+    const result = await this.api.request<T>(path, { ...init, headers })
+    if (result.kind === 'error' && asksWhatFor(result.error.code)) this.onUntaken()
+    return result
   }
 }
 
