@@ -1,8 +1,10 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { Api } from '../src/api'
-import { exportUrl, LogApi, type LogQuery } from '../src/log/api'
+import { setLang } from '../src/i18n'
+import { exportUrl, LogApi, type ExportRequest, type LogQuery } from '../src/log/api'
 import { LogBook } from '../src/log/book'
-import { ExportDesk, fateOf } from '../src/log/exports'
+import { ExportDesk, fateOf, queryOf } from '../src/log/exports'
+import { filterText } from '../src/log/words'
 
 const ALL: LogQuery = { mine: false, person: '', channelId: null, since: '', until: '' }
 
@@ -91,4 +93,31 @@ describe('exports by two people', () => {
     const of = (state: 'pending' | 'approved' | 'refused', isOpen: boolean) => fateOf({ state, is_open: isOpen } as Parameters<typeof fateOf>[0])
     expect([of('pending', true), of('pending', false), of('approved', false), of('refused', false)]).toEqual(['pending', 'lapsed', 'lapsed', 'refused'])
   })
+  it('say all that is asked for, to whoever decides on it', () => {
+    vi.stubGlobal('localStorage', { setItem: () => undefined })
+    vi.stubGlobal('document', { documentElement: {} })
+    setLang('en')
+    const now = Date.parse('2026-11-24T12:00:00')
+    const since = new Date('2026-11-24T08:00').toISOString()
+    expect(filterText(of({}), now)).toBe('all')
+    const narrow = { subject: 'wang', area_id: 'ar_1', acts: ['sign_in', 'odd'], outcome: 'refused', purpose: 'duty', since }
+    expect(filterText({ ...of(narrow), area_name: '永顺镇' }, now)).toBe(
+      'wang · area 永顺镇, with all below it · Sign-in / odd · Refused · for the purpose duty · from 08:00:00',
+    )
+    vi.unstubAllGlobals()
+  })
+
+  it('are looked at only where the log can be asked for the same rows', () => {
+    const since = new Date('2026-11-24T08:00').toISOString()
+    expect(queryOf(of({}))).toEqual(ALL)
+    expect(queryOf(of({ subject: 'wang', channel_id: 'ch_1', since }))).toEqual(
+      { ...ALL, person: 'wang', channelId: 'ch_1', since: '2026-11-24T08:00:00' },
+    )
+    const more = [{ acts: ['view_end'] }, { area_id: 'ar_1' }, { outcome: 'refused' }, { purpose: 'duty' }]
+    expect(more.map((each) => queryOf(of({ subject: 'wang', ...each })))).toEqual([null, null, null, null])
+  })
 })
+
+function of(asked: Record<string, unknown>): ExportRequest {
+  return { asked, channel_name: null, area_name: null } as ExportRequest
+}

@@ -1,6 +1,7 @@
 /** Exports that two people make, as the log's view shows them: asked for, decided on, fetched. */
 import { reactive } from 'vue'
 import type { ApiError, Result, Stated } from '../api'
+import { stampText } from '../state/words'
 import type { ExportRequest, LogApi, LogQuery } from './api'
 
 export interface ExportsView {
@@ -18,6 +19,16 @@ export function fateOf(request: ExportRequest): ExportFate {
   const { state } = request
   const open = state === 'pending' || state === 'approved'
   return open && !request.is_open ? 'lapsed' : state
+}
+
+const SHOWN: readonly string[] = ['subject', 'channel_id', 'since', 'until']
+
+/** What the log's view is to be asked for the same rows; null where it has no such question. */
+export function queryOf({ asked }: ExportRequest): LogQuery | null {
+  if (Object.keys(asked).some((name) => !SHOWN.includes(name))) return null
+  const text = (name: string) => (typeof asked[name] === 'string' ? asked[name] : '')
+  const at = (name: string) => (text(name) === '' ? '' : stampText(Date.parse(text(name))).replace(' ', 'T'))
+  return { mine: false, person: text('subject'), channelId: text('channel_id') || null, since: at('since'), until: at('until') }
 }
 
 export class ExportDesk {

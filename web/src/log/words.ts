@@ -1,0 +1,28 @@
+/** The log in words. */
+import { hasKey, localTime, t } from '../i18n'
+import type { ExportRequest } from './api'
+
+export function actText(act: string): string {
+  const key = `log.act.${act}`
+  return hasKey(key) ? t(key) : act
+}
+
+/** All that a request's filter says: whoever decides on it reads what the file would have. */
+export function filterText({ asked, channel_name: camera, area_name: area }: ExportRequest, nowMs: number): string {
+  const text = (name: string) => (typeof asked[name] === 'string' ? asked[name] : null)
+  const time = (name: string) => localTime(Date.parse(text(name) ?? ''), nowMs)
+  const [outcome, areaId, purpose] = [text('outcome'), text('area_id'), text('purpose')]
+  const outcomeKey = `log.${outcome}`
+  const parts = [
+    text('subject'),
+    camera ?? text('channel_id'),
+    areaId === null ? null : t('log.export_area', { name: area ?? areaId }),
+    Array.isArray(asked['acts']) ? asked['acts'].map(String).map(actText).join(' / ') : null,
+    outcome === null ? null : hasKey(outcomeKey) ? t(outcomeKey) : outcome,
+    purpose === null ? null : t('log.export_purpose', { code: purpose }),
+  ].filter((each) => each !== null)
+  const named = parts.length === 0 ? [t('log.export_all')] : parts
+  if (text('since') !== null) named.push(t('log.export_since', { time: time('since') }))
+  if (text('until') !== null) named.push(t('log.export_until', { time: time('until') }))
+  return named.join(' · ')
+}
