@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from 'vitest'
 import { Api } from '../src/api'
 import { setLang } from '../src/i18n'
-import { exportUrl, LogApi, type ExportRequest, type LogQuery } from '../src/log/api'
+import { LogApi, type ExportRequest, type LogQuery } from '../src/log/api'
 import { LogBook } from '../src/log/book'
 import { ExportDesk, fateOf, queryOf } from '../src/log/exports'
 import { filterText } from '../src/log/words'
@@ -31,9 +31,10 @@ describe('the question', () => {
     expect(asked).toEqual(['/api/v1/audit/mine?limit=50', '/api/v1/audit/mine/views?limit=50&cursor=next'])
   })
 
-  it('of an auditor says who, which camera, and when with an offset', () => {
-    const url = exportUrl({ ...ALL, person: ' wang ', channelId: 'ch_1', since: '2026-11-24T08:00', until: '2026-11-25T08:00' })
-    const { pathname, searchParams } = new URL(url, 'http://page')
+  it('of an auditor says who, which camera, and when with an offset', async () => {
+    const { api, asked } = door({})
+    await new LogApi(api).exportNow({ ...ALL, person: ' wang ', channelId: 'ch_1', since: '2026-11-24T08:00', until: '2026-11-25T08:00' })
+    const { pathname, searchParams } = new URL(asked[0] ?? '', 'http://page')
     expect(pathname).toBe('/api/v1/audit/export')
     expect(Object.fromEntries(searchParams)).toEqual({
       subject: 'wang', channel_id: 'ch_1', format: 'csv',
@@ -87,6 +88,19 @@ describe('exports by two people', () => {
     expect(await desk.approve('ex_1')).toBe(false)
     expect(desk.view.error?.code).toBe('export_decided')
     expect(desk.view.items[0]?.state).toBe('refused')
+  })
+
+  it('are fetched as a file, and a refusal is said in the page', async () => {
+    const changed = new Response('{"code":"export_changed","detail":"Other cameras."}', { status: 409 })
+    const list = () => Response.json({ items: [waits], second_person: true })
+    const answers = [new Response('zip'), list(), changed, list()]
+    const asked: string[] = []
+    const fetch = (path: string) => (asked.push(path), Promise.resolve(answers.shift() ?? list()))
+    const desk = new ExportDesk(new LogApi(new Api({ fetch })))
+    expect(await (await desk.fetch('ex/1'))?.text()).toBe('zip')
+    expect(asked[0]).toBe('/api/v1/audit/exports/ex%2F1/file')
+    expect(await desk.fetch('ex/1')).toBeNull()
+    expect(desk.view.error?.code).toBe('export_changed')
   })
 
   it('run out', () => {

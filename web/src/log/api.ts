@@ -96,22 +96,22 @@ export class LogApi {
   refuse(id: string, reason: string): Promise<Result<ExportRequest>> {
     return this.door.request(`${exportPath(id)}/refuse`, jsonInit('POST', { reason }))
   }
-}
 
-/** Where the rows that fit can be had as a file with its proof. */
-export function exportUrl(query: LogQuery): string {
-  const given = narrowed(query)
-  given.set('format', 'csv')
-  return `${AUDIT}/export?${given.toString()}`
+  /** An approved export, with its proof, for who asked for it. */
+  fetchExport(id: string): Promise<Result<Blob>> {
+    return this.door.file(`${exportPath(id)}/file`)
+  }
+
+  /** The rows that fit as a file with its proof, where one person exports alone. */
+  exportNow(query: LogQuery): Promise<Result<Blob>> {
+    const given = narrowed(query)
+    given.set('format', 'csv')
+    return this.door.file(`${AUDIT}/export?${given.toString()}`)
+  }
 }
 
 function exportPath(id: string): string {
   return `${AUDIT}/exports/${encodeURIComponent(id)}`
-}
-
-/** Where an approved export can be had, by who asked for it. */
-export function exportFileUrl(id: string): string {
-  return `${exportPath(id)}/file`
 }
 
 function search(query: LogQuery, cursor: string | null): string {

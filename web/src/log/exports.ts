@@ -35,7 +35,7 @@ export class ExportDesk {
   readonly view = reactive<ExportsView>({ secondPerson: null, items: [], busy: false, error: null })
   private readonly abort = new AbortController()
 
-  constructor(private readonly api: Pick<LogApi, 'exports' | 'askForExport' | 'approve' | 'refuse'>) {}
+  constructor(private readonly api: Pick<LogApi, 'exports' | 'askForExport' | 'approve' | 'refuse' | 'fetchExport' | 'exportNow'>) {}
 
   async load(): Promise<void> {
     const { signal } = this.abort
@@ -47,23 +47,32 @@ export class ExportDesk {
 
   /** True when it is asked for. */
   async ask(query: LogQuery, stated: Stated): Promise<boolean> {
-    return this.do(() => this.api.askForExport(query, stated))
+    return (await this.do(() => this.api.askForExport(query, stated))) !== null
   }
 
   async approve(id: string): Promise<boolean> {
-    return this.do(() => this.api.approve(id))
+    return (await this.do(() => this.api.approve(id))) !== null
   }
 
   async refuse(id: string, reason: string): Promise<boolean> {
-    return this.do(() => this.api.refuse(id, reason))
+    return (await this.do(() => this.api.refuse(id, reason))) !== null
+  }
+
+  /** The file, or null where the service has none: why stands in the view, not in place of the page. */
+  async fetch(id: string): Promise<Blob | null> {
+    return this.do(() => this.api.fetchExport(id))
+  }
+
+  async exportNow(query: LogQuery): Promise<Blob | null> {
+    return this.do(() => this.api.exportNow(query))
   }
 
   stop(): void {
     this.abort.abort()
   }
 
-  private async do(work: () => Promise<Result<unknown>>): Promise<boolean> {
-    if (this.view.busy) return false
+  private async do<T>(work: () => Promise<Result<T>>): Promise<T | null> {
+    if (this.view.busy) return null
     Object.assign(this.view, { busy: true, error: null })
     const result = await work()
     this.view.busy = false
@@ -72,6 +81,6 @@ export class ExportDesk {
     const { error } = this.view
     await this.load()
     this.view.error ??= error
-    return result.kind === 'success'
+    return result.kind === 'success' ? result.value : null
   }
 }
