@@ -56,7 +56,7 @@ export const accountEn: Record<keyof typeof accountZh, string> = {
   'account.keys.copied': 'Copied',
   'account.keys.kept': 'I have kept it',
   'account.keys.revoke': 'Revoke',
-  'account.keys.sure': 'Revoke: the program stops at once',
+  'account.keys.revoke_act': 'revoke this key, and stop its program at once',
   'account.keys.all': 'all that I may',
   'account.keys.expires': 'ends {at}',
   'account.keys.expired': 'ended {at}',
@@ -71,7 +71,5 @@ export const accountEn: Record<keyof typeof accountZh, string> = {
   'account.action.export': 'export',
   'account.action.manage': 'manage',
   'account.action.audit': 'read the log',
-  'account.error.too_many_keys': 'You have as many keys as one may have; revoke one that is not needed.',
-  'account.error.out_of_range': 'This site allows no key for so long; give fewer days.',
   'account.failed': 'That did not work ({code}).',
 }

@@ -54,7 +54,7 @@ export const accountZh = {
   'account.keys.copied': '已复制',
   'account.keys.kept': '已保存',
   'account.keys.revoke': '吊销',
-  'account.keys.sure': '确认吊销：程序立即停止',
+  'account.keys.revoke_act': '吊销此密钥（程序立即停止）',
   'account.keys.all': '本人的全部权限',
   'account.keys.expires': '{at} 到期',
   'account.keys.expired': '已于 {at} 到期',
@@ -69,7 +69,5 @@ export const accountZh = {
   'account.action.export': '导出',
   'account.action.manage': '管理',
   'account.action.audit': '查看日志',
-  'account.error.too_many_keys': '密钥数量已达上限，请先吊销不再需要的。',
-  'account.error.out_of_range': '本平台不允许这么长的有效期，请减少天数。',
   'account.failed': '未能完成（{code}）。',
 }
