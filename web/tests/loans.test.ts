@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { Api } from '../src/api'
 import { lang } from '../src/i18n'
-import { LoanApi, spansUpTo, typedCode, type Loan } from '../src/loans/api'
+import { LoanApi, spansBelow, typedCode, type Loan } from '../src/loans/api'
 import { actionsOf, nameOf, spanOf } from '../src/loans/words'
 import { fragmentOf, readRoute } from '../src/state/route'
 import { problem } from './fakes'
@@ -31,9 +31,9 @@ describe('a loan', () => {
   })
 
   it('is lent for as long as asked, or shorter', () => {
-    expect(spansUpTo(60)).toEqual([15, 30, 60])
-    expect(spansUpTo(45)).toEqual([15, 30, 45])
-    expect(spansUpTo(5)).toEqual([5])
+    expect(spansBelow(60)).toEqual([15, 30])
+    expect(spansBelow(45)).toEqual([15, 30])
+    expect(spansBelow(5)).toEqual([])
   })
 
   it('is asked for, answered and ended at the service', async () => {

@@ -2,19 +2,18 @@
  * What one calls about one's own account: where one is signed in, the password, the second factor, keys for programs. Through `request` of the one door.
  */
 import { jsonInit, type Api, type Result } from '../api'
+import type { components } from '../openapi'
 
-export interface OwnSignIn {
-  readonly id: string
-  readonly created_at: string
-  readonly used_at: string
-  readonly remote: string | null
-  readonly agent: string | null
-  readonly current: boolean
-}
+type Schemas = components['schemas']
+export type OwnSignIn = Schemas['SignInOut']
+export type SecondFactorStatus = Schemas['SecondFactorOut']
+export type Enrolment = Schemas['EnrolmentOut']
+export type OwnKey = Schemas['KeyOut']
+export type KeyDraft = Schemas['KeyCreate']
 
 const SIGN_INS = '/api/v1/sign-ins'
 
-export function ownSignIns(api: Api): Promise<Result<{ readonly items: readonly OwnSignIn[] }>> {
+export function ownSignIns(api: Api): Promise<Result<Schemas['SignInList']>> {
   return api.get(SIGN_INS)
 }
 
@@ -22,7 +21,7 @@ export function endSignIn(api: Api, id: string): Promise<Result<null>> {
   return api.request(`${SIGN_INS}/${encodeURIComponent(id)}`, { method: 'DELETE' })
 }
 
-export function endOtherSignIns(api: Api): Promise<Result<{ readonly ended: number }>> {
+export function endOtherSignIns(api: Api): Promise<Result<Schemas['Ended']>> {
   return api.request(SIGN_INS, { method: 'DELETE' })
 }
 
@@ -39,17 +38,6 @@ export function agentName(agent: string | null): string | null {
   return `${name} ${browser[2]}${system === undefined ? '' : `, ${system}`}`
 }
 
-export interface SecondFactorStatus {
-  readonly confirmed: boolean
-  readonly required: boolean
-  readonly recovery_codes_left: number
-}
-
-export interface Enrolment {
-  readonly secret: string
-  readonly uri: string
-}
-
 const SECOND_FACTOR = '/api/v1/me/second-factor'
 
 export function secondFactor(api: Api): Promise<Result<SecondFactorStatus>> {
@@ -60,7 +48,7 @@ export function enrol(api: Api, password: string): Promise<Result<Enrolment>> {
   return api.request(SECOND_FACTOR, jsonInit('POST', { password }))
 }
 
-export function confirmSecondFactor(api: Api, code: string): Promise<Result<{ readonly recovery_codes: readonly string[] }>> {
+export function confirmSecondFactor(api: Api, code: string): Promise<Result<Schemas['RecoveryCodes']>> {
   return api.request(`${SECOND_FACTOR}/confirm`, jsonInit('POST', { code }))
 }
 
@@ -77,36 +65,17 @@ export function changePassword(api: Api, current: string, next: string): Promise
   return api.request('/api/v1/me/password', jsonInit('PUT', { current, new: next }))
 }
 
-export interface OwnKey {
-  readonly id: string
-  readonly name: string
-  readonly prefix: string
-  /** Null: all that one may. */
-  readonly actions: readonly string[] | null
-  readonly area_ids: readonly string[] | null
-  readonly created_at: string
-  readonly expires_at: string
-  readonly used_at: string | null
-  readonly expired: boolean
-}
-
-export interface KeyDraft {
-  readonly name: string
-  readonly actions: readonly string[] | null
-  readonly expires_in_days: number
-}
-
 const KEYS = '/api/v1/keys'
 
 /** What a key may be kept to; the rest of the rights are for people. */
-export const KEY_ACTIONS = ['list', 'live', 'snapshot', 'ptz', 'export', 'manage', 'audit'] as const
+export const KEY_ACTIONS = ['list', 'live', 'snapshot', 'ptz', 'export', 'manage', 'audit'] as const satisfies KeyDraft['actions']
 
-export function ownKeys(api: Api): Promise<Result<{ readonly items: readonly OwnKey[] }>> {
+export function ownKeys(api: Api): Promise<Result<Schemas['KeyList']>> {
   return api.get(KEYS)
 }
 
 /** The answer has the key's text, and no later one does. */
-export function makeKey(api: Api, draft: KeyDraft): Promise<Result<OwnKey & { readonly key: string }>> {
+export function makeKey(api: Api, draft: KeyDraft): Promise<Result<Schemas['NewKey']>> {
   return api.request(KEYS, jsonInit('POST', draft))
 }
 

@@ -6,22 +6,13 @@ import type { components } from '../openapi'
 
 export type Loan = components['schemas']['LoanOut']
 export type LoanState = Loan['state']
-export const LENDABLE = ['live', 'snapshot', 'playback'] as const
-export type Lendable = (typeof LENDABLE)[number]
+export type Lendable = LoanDraft['actions'][number]
+export const LENDABLE: readonly Lendable[] = ['live', 'snapshot', 'playback']
 
-export interface LoanPage {
-  readonly items: readonly Loan[]
-  readonly next_cursor: string | null
-  readonly total: number
-}
-
-export interface LoanDraft {
-  /** A 20-digit code, or a camera's id. */
-  readonly channel: string
-  readonly actions: readonly Lendable[]
-  readonly reason: string
-  readonly minutes: number
-}
+export type LoanPage = components['schemas']['LoanList']
+export type LoanDraft = components['schemas']['LoanAsk']
+/** As many as the service keeps, of a reason and of a refusal. */
+export const MAX_REASON_CHARS = 500
 
 const LOANS = '/api/v1/loans'
 /** As many as are open or running at once, of oneself; of others the oldest first. */
@@ -75,9 +66,9 @@ export class LoanApi {
 /** What people ask for, in minutes. */
 export const SPANS: readonly number[] = [15, 30, 60, 120, 240, 480, 1440]
 
-/** For how long it can be lent: as asked, and shorter. */
-export function spansUpTo(minutes: number): number[] {
-  return [...SPANS.filter((each) => each < minutes), minutes]
+/** For how long it can be lent, besides as long as asked. */
+export function spansBelow(minutes: number): number[] {
+  return SPANS.filter((each) => each < minutes)
 }
 
 /** The code within what was typed, blanks and hyphens left out; null when it is none. */

@@ -13,7 +13,6 @@ export const purposeEn: Record<keyof typeof purposeZh, string> = {
   'purpose.watch': 'Watch',
   'purpose.elsewhere': 'Say what for in tile {n}',
   'purpose.waits': 'Waits for a purpose',
-  'purpose.still': 'Say what for, then open the still',
   'purpose.no_still': 'The picture is for whoever may take stills of this camera, while it is switched on.',
   'purpose.show_still': 'Show the picture',
   'purpose.still_failed': 'There is no still: {reason}',

@@ -11,7 +11,6 @@ export const purposeZh = {
   'purpose.watch': '查看',
   'purpose.elsewhere': '请在第 {n} 格说明事由',
   'purpose.waits': '等待说明事由',
-  'purpose.still': '说明事由后可打开截图',
   'purpose.no_still': '巡检图片仅供有截图权限的人查看；停用的摄像机不提供。',
   'purpose.show_still': '显示图片',
   'purpose.still_failed': '截图未能取得：{reason}',

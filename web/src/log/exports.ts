@@ -78,9 +78,7 @@ export class ExportDesk {
     this.view.busy = false
     if (result.kind === 'error') this.view.error = result.error
     // Also after a refusal: somebody else may have been quicker.
-    const { error } = this.view
     await this.load()
-    this.view.error ??= error
     return result.kind === 'success' ? result.value : null
   }
 }
