@@ -52,6 +52,13 @@ describe('a loan', () => {
     ])
   })
 
+  it('is listed with as many as the service keeps, and those of others as far as one question goes', async () => {
+    const { api, calls } = served(() => new Response('{"items":[],"next_cursor":null,"total":0}'))
+    await api.mine()
+    await api.ofOthers()
+    expect(calls).toEqual(['GET /api/v1/loans/mine?limit=200', 'GET /api/v1/loans?limit=500'])
+  })
+
   it('counts those that wait, and knows nothing where the service says nothing', async () => {
     expect(await served(() => new Response('{"items":[],"next_cursor":null,"total":3}')).api.waiting()).toEqual({ kind: 'success', value: 3 })
     expect(await served(() => problem(403, 'forbidden')).api.waiting()).toMatchObject({ kind: 'error', error: { code: 'forbidden' } })

@@ -15,19 +15,21 @@ export type LoanDraft = components['schemas']['LoanAsk']
 export const MAX_REASON_CHARS = 500
 
 const LOANS = '/api/v1/loans'
-/** As many as are open or running at once, of oneself; of others the oldest first. */
-const PAGE = 50
+/** As many of oneself as the service keeps. */
+const KEPT = 200
+/** Of others the oldest first, as many as one question brings. */
+const SHOWN = 500
 
 export class LoanApi {
   constructor(private readonly door: Api) {}
 
   mine(): Promise<Result<LoanPage>> {
-    return this.door.get(`${LOANS}/mine?limit=${PAGE}`)
+    return this.door.get(`${LOANS}/mine?limit=${KEPT}`)
   }
 
   /** Of the cameras that one manages: open and running. */
   ofOthers(): Promise<Result<LoanPage>> {
-    return this.door.get(`${LOANS}?limit=500`)
+    return this.door.get(`${LOANS}?limit=${SHOWN}`)
   }
 
   /** How many wait for one's answer. */

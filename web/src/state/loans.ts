@@ -19,6 +19,8 @@ export async function countWaiting(): Promise<Result<number>> {
 /** Those of others, and with them how many wait: they need no count of their own. */
 export async function lookAtOthers(): Promise<Result<LoanPage>> {
   const result = await loanApi.ofOthers()
-  if (result.kind === 'success') waiting.value = result.value.items.filter((each) => each.state === 'open').length
+  if (result.kind !== 'success') return result
+  if (result.value.next_cursor !== null) await countWaiting()
+  else waiting.value = result.value.items.filter((each) => each.state === 'open').length
   return result
 }
