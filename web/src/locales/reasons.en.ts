@@ -6,6 +6,7 @@ export const reasonsEn: Record<keyof typeof reasonsZh, string> = {
   'reason.unauthenticated': 'You are no longer signed in. Sign in again.',
   'reason.not_found': 'There is no such camera, or it is not granted to you. Ask the platform above you for a grant.',
   'reason.forbidden': 'You may see this camera in the list, but not watch it live. Ask for the live right.',
+  'reason.popup_blocked': 'The browser opened no tab for it. Allow pop-ups for this page, then ask again.',
   'reason.no_common_codec': 'This browser cannot play the codec of this camera. Use Chrome or Edge, or have the camera set to H.264.',
   'reason.no_webrtc': 'This browser cannot set up WebRTC. Use Chrome or Edge.',
   'reason.purpose_required': 'This camera asks what you look for.',

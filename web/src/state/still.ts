@@ -9,13 +9,15 @@ const KEPT_MS = 60_000
 export async function openStill(path: string, stated: Stated): Promise<ApiError | null> {
   // Before anything is awaited: later it would be taken for a pop-up.
   const tab = window.open('', '_blank')
+  // Not fetched where nobody would see it: the log would say that somebody has.
+  if (tab === null) return { status: 0, code: 'popup_blocked', detail: null, retryAfterMs: null }
   const result = await api.file(path, purposeHeaders(stated))
-  if (result.kind === 'success' && tab !== null) {
+  if (result.kind === 'success') {
     const url = URL.createObjectURL(result.value)
     tab.location.replace(url)
     setTimeout(() => URL.revokeObjectURL(url), KEPT_MS)
     return null
   }
-  tab?.close()
+  tab.close()
   return result.kind === 'error' ? result.error : null
 }
