@@ -95,6 +95,15 @@ async def inspected(page: Page, area_code: str) -> None:
     assert await still.evaluate("(image) => image.naturalWidth") > 0
 
 
+async def listened_to(page: Page) -> None:
+    """What the camera's device notices is asked for, from the card."""
+    listen = page.get_by_test_id("device-listen")
+    await listen.check()
+    await state_is(page, "device-events", "listening")
+    await listen.uncheck()
+    await expect(page.get_by_test_id("device-events")).to_have_count(0)
+
+
 async def reviewed_and_filed(page: Page, area_code: str) -> None:
     # One is sent back with a reason, from its card.
     await page.get_by_test_id("filing-refuse").click()
@@ -175,6 +184,7 @@ async def test_cameras_of_a_network_reach_the_operators_they_are_for(
             await wall.sign_in(username)
         await is_seen(yongshun, drafts[0], seen=False)
         await inspected(page, here)
+        await listened_to(page)
         await reviewed_and_filed(page, here)
         await is_seen(yongshun, drafts[0], seen=True)
         await is_seen(liyuan, drafts[0], seen=False)

@@ -4,7 +4,7 @@
  * Device name); other columns are facts by key. Pure: a request in, an answer out.
  */
 import type { Channel } from '../src/api'
-import type { Change, Fields, Finding, ImportJob, ImportRow, ImportState, Version } from '../src/manage/api'
+import type { Change, Device, Fields, Finding, ImportJob, ImportRow, ImportState, Version } from '../src/manage/api'
 import { areas, channels } from './data.ts'
 
 export interface Answer { readonly status: number; readonly body: unknown; readonly file?: string }
@@ -62,6 +62,7 @@ export function manageAnswer(method: string, url: URL, body: string): Answer | n
   if (noun === 'import-templates') return ok([{ name: 'archive-27', title: '一机一档（27 项）', title_en: 'Camera archive of 27 columns', columns: 27 }, { name: 'full', title: '全部字段', title_en: 'Every field', columns: 80 }])
   if (noun === 'channel-export') return { ...ok(channels.map((each) => `${each.code},${each.name}`).join('\n')), file: 'text/csv' }
   if (noun === 'channel-versions' && id !== undefined) return undoVersion(Number(id))
+  if (noun === 'devices' && id === device.id) return ok(method === 'PATCH' ? listen(body) : device)
   if (noun === 'channels' && id !== undefined) return camera(method, id, part, body)
   if (noun !== 'imports') return null
   if (id === undefined) return method === 'POST' ? createImport(query, body) : ok({ items: imports.map((each) => each.job).reverse(), next_cursor: null, total: imports.length })
@@ -189,6 +190,16 @@ function apply(found: Mocked, withoutRefused: boolean): Answer {
 function detail(channel: Channel): object {
   const url = `rtsp://127.0.0.1:8554/cam/${channel.id.slice(3)}`
   return { ...channel, may: [...channel.may, 'manage'], lon: 116.66, lat: 39.9, device_id: 'de_1', main_url: `${url}/main`, sub_url: `${url}/sub`, facts: facts.get(channel.id) ?? {} }
+}
+
+/** One box for all of them. */
+let device: Device = {
+  id: 'de_1', name: 'NVR 1', host: '192.0.2.10', port: 554, username: 'admin', has_password: true, max_dials: 4, listen_to_events: false, events_state: null,
+}
+
+function listen(body: string): Device {
+  const { listen_to_events: on } = JSON.parse(body) as { listen_to_events: boolean }
+  return (device = { ...device, listen_to_events: on, events_state: on ? 'listening' : null })
 }
 
 function camera(method: string, id: string, part: string | undefined, body: string): Answer | null {

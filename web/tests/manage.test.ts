@@ -38,6 +38,13 @@ async function found(api: ManageApi, code: string): Promise<boolean> {
   return result.kind === 'success' && (await result.value.text()).includes(code)
 }
 
+it('a device is listened to, or not', async () => {
+  const api = mocked()
+  expect(await api.device('de_1')).toMatchObject({ value: { listen_to_events: false, events_state: null } })
+  expect(await api.changeDevice('de_1', { listen_to_events: true })).toMatchObject({ value: { listen_to_events: true } })
+  expect(await api.device('de_1')).toMatchObject({ value: { events_state: 'listening' } })
+})
+
 describe('an import on the desk', () => {
   beforeEach(() => void vi.useFakeTimers())
   afterEach(() => void vi.useRealTimers())

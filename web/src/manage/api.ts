@@ -3,6 +3,10 @@
  * Through the one door (`api.ts`); the shapes are those of docs/api.md.
  */
 import { jsonInit, type Api, type Channel, type Result } from '../api'
+import type { components } from '../openapi'
+
+type Schemas = components['schemas']
+export type Device = Schemas['DeviceOut']
 
 export type Verdict = 'add' | 'change' | 'same' | 'refused'
 export type ImportState = 'checking' | 'checked' | 'refused' | 'applied' | 'undone' | 'discarded'
@@ -147,6 +151,7 @@ export interface ExportChoice {
 
 const IMPORTS = '/api/v1/imports'
 const importPath = (id: string, part = '') => `${IMPORTS}/${encodeURIComponent(id)}${part}`
+const devicePath = (id: string) => `/api/v1/devices/${encodeURIComponent(id)}`
 const channelPath = (id: string, part = '') => `/api/v1/channels/${encodeURIComponent(id)}${part}`
 
 export class ManageApi {
@@ -221,6 +226,15 @@ export class ManageApi {
 
   changeCamera(id: string, patch: CameraPatch): Promise<Result<Camera>> {
     return this.door.request(channelPath(id), jsonInit('PATCH', patch))
+  }
+
+  /** For whoever manages the district. */
+  device(id: string): Promise<Result<Device>> {
+    return this.door.get(devicePath(id))
+  }
+
+  changeDevice(id: string, patch: Schemas['DevicePatch']): Promise<Result<Device>> {
+    return this.door.request(devicePath(id), jsonInit('PATCH', patch))
   }
 
   versions(id: string, cursor: string | null, signal?: AbortSignal): Promise<Result<Page<Version>>> {
