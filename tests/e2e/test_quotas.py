@@ -62,6 +62,23 @@ async def test_a_quota_is_full_then_lowered_and_the_tile_says_so(
         causes = [each["detail"]["cause"] for each in ends.json()["items"]]
         assert causes == ["quota_lowered"]
 
+        # One account is held to its own, besides; and it is changed from its row.
+        await desk.get_by_test_id("quota-of-account").click()
+        await desk.get_by_test_id("quota-account").fill("yongshu")
+        await expect(desk.get_by_test_id("quota-save")).to_be_disabled()
+        await desk.get_by_test_id("quota-account").fill("yongshun")
+        await desk.get_by_test_id("quota-views").fill("9")
+        await desk.get_by_test_id("quota-save").click()
+        own = desk.locator("tr", has=desk.get_by_role("rowheader", name="yongshun"))
+        await expect(own).to_contain_text("1 / 9", timeout=PATIENCE_MS)
+        await desk.get_by_test_id("quota-of-area").click()
+        await own.get_by_role("button", name="Change").click()
+        await expect(desk.get_by_test_id("quota-account")).to_have_value("yongshun")
+        await expect(desk.get_by_test_id("quota-views")).to_have_value("9")
+        await own.get_by_role("button", name="Remove").click()
+        await own.get_by_role("button", name="Remove").click()
+        await expect(own).to_have_count(0, timeout=PATIENCE_MS)
+
         # What one view takes: by its own bytes, and by the rate of its stream.
         async with asyncio.timeout(PATIENCE_S):
             while (counted := (await _quota(admin))["bps"]) == ASSUMED_SUB_BPS:

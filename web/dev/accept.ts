@@ -7,7 +7,7 @@ import type { FoundDevice, Sweep, SweepOrder } from '../src/manage/sweeps'
 import { assignAnswer } from './assign.ts'
 import { filingAnswer, filingNote, settingsAnswer } from './filing.ts'
 import { cardsAnswer, inspectionAnswer, STILL } from './inspect.ts'
-import { quotasAnswer } from './quotas.ts'
+import { accountsAnswer, quotasAnswer } from './quotas.ts'
 import { rulesAnswer } from './rules.ts'
 import { AT, createImport, manageAnswer, ok, refuse, type Answer } from './manage.ts'
 
@@ -47,6 +47,7 @@ export function acceptAnswer(method: string, url: URL, body: string): Answer | n
   if (noun === 'channel-inspections') return cardsAnswer(url.searchParams)
   if (noun === 'assignment-rules') return rulesAnswer(method, id, body)
   if (noun === 'quotas') return quotasAnswer(method, id, part, body)
+  if (noun === 'subjects' && id === undefined) return accountsAnswer(url.searchParams.get('q') ?? '')
   if (noun === 'assignment') return assignAnswer(id, body)
   if (noun === 'channel-filing') return filingAnswer(body)
   if (noun === 'filing-settings') return settingsAnswer(method, body)

@@ -1,21 +1,31 @@
 /** Quotas in the mocked service, and what is in use of them. */
-import type { Quota, QuotaDraft, Quotas } from '../src/manage/quotas'
+import type { Account, Quota, QuotaDraft, Quotas } from '../src/manage/quotas'
 import { areas } from './data.ts'
 import { ok, refuse, type Answer } from './manage.ts'
 
 let quotas: readonly Quota[] = []
 const BPS = 600_000
+const accounts: readonly Account[] = ['yongshun', 'grid-service'].map((username) => ({
+  id: `su_${username}`, username, display_name: username, kind: username === 'yongshun' ? 'person' : 'service', enabled: true,
+  home_area_id: areas[1]?.id ?? null, has_second_factor: false, must_change_password: false, second_factor_required: false,
+}))
+
+export function accountsAnswer(q: string): Answer {
+  const items = accounts.filter((each) => each.username.includes(q))
+  return ok({ items, next_cursor: null, total: items.length })
+}
 
 export function quotasAnswer(method: string, id: string | undefined, holder: string | undefined, body: string): Answer {
   if (id === undefined) {
     const capacity = { max_views: 2000, max_bps: 4e9, kept_views: kept(), kept_bps: 0, views: 7, bps: 7 * BPS }
     return ok({ items: quotas, next_cursor: null, total: quotas.length, capacity } satisfies Quotas)
   }
-  const area = areas.find((each) => each.id === holder)
-  if (area === undefined) return refuse(404, 'not_found', 'There is no such thing, or it is not yours to see.')
-  const others = quotas.filter((each) => each.area_id !== holder)
+  const area = id === 'areas' ? areas.find((each) => each.id === holder) : undefined
+  const account = id === 'subjects' ? accounts.find((each) => each.id === holder) : undefined
+  if (area === undefined && account === undefined) return refuse(404, 'not_found', 'There is no such thing, or it is not yours to see.')
+  const others = quotas.filter((each) => (each.area_id ?? each.subject_id) !== holder)
   if (method === 'DELETE') {
-    if (others.length === quotas.length) return refuse(404, 'not_found', `There is no quota '${area.id}'.`)
+    if (others.length === quotas.length) return refuse(404, 'not_found', `There is no quota '${holder}'.`)
     quotas = others
     return ok(null, 204)
   }
@@ -24,7 +34,7 @@ export function quotasAnswer(method: string, id: string | undefined, holder: str
     return refuse(422, 'quota_empty', 'Give a limit or what is kept; or remove the quota.', 'max_views')
   }
   const quota: Quota = {
-    area_id: area.id, area_name: area.name, subject_id: null, subject_name: null, max_views: draft.max_views, max_bps: draft.max_bps,
+    area_id: area?.id ?? null, area_name: area?.name ?? null, subject_id: account?.id ?? null, subject_name: account?.username ?? null, max_views: draft.max_views, max_bps: draft.max_bps,
     kept_views: draft.kept_views ?? 0, kept_bps: draft.kept_bps ?? 0, views: 7, bps: 7 * BPS, may_set: true,
   }
   quotas = [...others, quota]

@@ -7,6 +7,9 @@ import type { components } from '../openapi'
 type Schemas = components['schemas']
 export type Quota = Schemas['QuotaOut']
 export type Quotas = Schemas['QuotaList']
+export type Account = Schemas['SubjectOut']
+/** Of an area's people, or of one account. */
+export type Holder = Pick<Quota, 'area_id' | 'subject_id'>
 
 /** What a form has typed in; empty is no limit, and nothing kept. */
 export interface QuotaForm {
@@ -31,6 +34,8 @@ export const MAX_MBPS = 1_000_000
 const QUOTAS = '/api/v1/quotas'
 /** More than an area has; the rest is the command line's. */
 const SHOWN = 500
+/** Accounts to choose from, of those that what was typed is a part of. */
+const ACCOUNTS = 20
 
 export class QuotaApi {
   constructor(private readonly door: Api) {}
@@ -40,13 +45,23 @@ export class QuotaApi {
     return this.door.get(`${QUOTAS}?limit=${SHOWN}`)
   }
 
-  setOfArea(areaId: string, draft: QuotaDraft): Promise<Result<Quota>> {
-    return this.door.request(`${QUOTAS}/areas/${encodeURIComponent(areaId)}`, jsonInit('PUT', draft))
+  set(holder: Holder, draft: QuotaDraft): Promise<Result<Quota>> {
+    return this.door.request(this.path(holder), jsonInit('PUT', draft))
   }
 
-  remove(quota: Quota): Promise<Result<null>> {
-    const holder = quota.area_id === null ? `subjects/${encodeURIComponent(quota.subject_id ?? '')}` : `areas/${encodeURIComponent(quota.area_id)}`
-    return this.door.request(`${QUOTAS}/${holder}`, { method: 'DELETE' })
+  remove(holder: Holder): Promise<Result<null>> {
+    return this.door.request(this.path(holder), { method: 'DELETE' })
+  }
+
+  /** For whoever manages the district. */
+  accounts(q: string, signal: AbortSignal): Promise<Result<Schemas['SubjectList']>> {
+    const query = new URLSearchParams({ q, limit: String(ACCOUNTS) })
+    return this.door.get(`/api/v1/subjects?${query.toString()}`, signal)
+  }
+
+  private path({ area_id: areaId, subject_id: subjectId }: Holder): string {
+    const holder = areaId === null ? `subjects/${encodeURIComponent(subjectId ?? '')}` : `areas/${encodeURIComponent(areaId)}`
+    return `${QUOTAS}/${holder}`
   }
 }
 
