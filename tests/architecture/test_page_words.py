@@ -1,4 +1,5 @@
-"""The page has a Chinese sentence for every code that the service says to it."""
+"""The page has a Chinese sentence for every code that the service says to it, and words for every
+act of the audit."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from camera_registry.filing_rules import STEP_ACTS
 from gateways.onvif.describe import NOTES
 from gateways.onvif.errors import NEXT_STEP
 
@@ -35,6 +37,8 @@ CODE_AT = {
     "skip": 2,
     "_note": 2,
 }
+# Where the act stands among the positional arguments of what writes a row.
+ACT_AT = {"record": 0, "_record": 0, "write": 0, "_acting": 1}
 # Of the service's start and the command line, which no page meets.
 NEVER_SHOWN = {
     "demo_refused",
@@ -76,6 +80,31 @@ def _codes_of(path: Path) -> Iterator[str]:
                 yield code
 
 
+def _acts_of(path: Path) -> Iterator[str]:
+    """Acts that a file writes into the audit, by their text or by the name of a constant."""
+    tree = ast.parse(path.read_text())
+    constants = {
+        node.targets[0].id if isinstance(node, ast.Assign) else node.target.id: node.value.value
+        for node in tree.body
+        if isinstance(node, ast.Assign | ast.AnnAssign)
+        and isinstance(node.targets[0] if isinstance(node, ast.Assign) else node.target, ast.Name)
+        and isinstance(node.value, ast.Constant)
+    }
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+        given = [keyword.value for keyword in node.keywords if keyword.arg == "act"]
+        if name in ACT_AT:
+            given += node.args[ACT_AT[name] : ACT_AT[name] + 1]
+        for each in given:
+            for said in (each.body, each.orelse) if isinstance(each, ast.IfExp) else (each,):
+                act = constants.get(said.id) if isinstance(said, ast.Name) else None
+                act = said.value if isinstance(said, ast.Constant) else act
+                if isinstance(act, str) and CODE.fullmatch(act):
+                    yield act
+
+
 def _documented() -> Iterator[str]:
     """Codes that documents list: errors of the API, findings of an import."""
     errors = (ROOT / "docs" / "api.md").read_text().partition("\n## Errors")[2]
@@ -110,6 +139,15 @@ def _translated() -> dict[str, str]:
 def test_every_code_has_a_chinese_sentence(least: int, codes: set[str]) -> None:
     assert len(codes) >= least, "the search has gone blind"
     assert codes - _translated().keys() - NEVER_SHOWN == set()
+
+
+def test_every_act_of_the_audit_has_words() -> None:
+    rooms = (ROOT / room for room in ("streamhub", REGISTRY))
+    paths = [path for room in rooms for path in room.rglob("*.py") if "bench" not in path.parts]
+    acts = STEP_ACTS | {act for path in paths for act in _acts_of(path)}
+    assert len(acts) >= 90, "the search has gone blind"
+    words = (ROOT / "web" / "src" / "locales" / "log.zh.ts").read_text()
+    assert acts - set(re.findall(r"'log\.act\.([a-z_]+)'", words)) == set()
 
 
 def test_the_sentences_are_chinese_and_whole() -> None:
