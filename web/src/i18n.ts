@@ -47,11 +47,13 @@ export function hasKey(key: string): key is Key {
   return Object.hasOwn(zh, key)
 }
 
-/** Local wall-clock time, with the date when it is not today. */
+/** Local wall-clock time, with the date when it is not today, and the year when it is not this one. */
 export function localTime(atMs: number, nowMs: number): string {
   const at = new Date(atMs)
-  const sameDay = at.toDateString() === new Date(nowMs).toDateString()
+  const now = new Date(nowMs)
+  const sameDay = at.toDateString() === now.toDateString()
   const options: Intl.DateTimeFormatOptions = { hour: '2-digit', minute: '2-digit', second: '2-digit', hour12: false }
   if (!sameDay) Object.assign(options, { month: '2-digit', day: '2-digit' })
+  if (at.getFullYear() !== now.getFullYear()) options.year = 'numeric'
   return new Intl.DateTimeFormat(lang.value === 'zh' ? 'zh-CN' : 'en-GB', options).format(at)
 }

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest'
-import { format, hasKey, lang, pickLang, t } from '../src/i18n'
+import { format, hasKey, lang, localTime, pickLang, t } from '../src/i18n'
 import { en } from '../src/locales/en'
 import { saidZh } from '../src/locales/said.zh'
 import { zh } from '../src/locales/zh'
@@ -71,6 +71,12 @@ describe('words', () => {
   it('shows spans at a glance', () => {
     lang.value = 'en'
     expect([40, 9_940, 61_000, 600_000, 9_000_000, -5].map(spanText)).toEqual(['0.0 s', '9.9 s', '61 s', '10 min', '2 h', '0.0 s'])
+  })
+
+  it('dates a time that is not of today, with the year that is not this one', () => {
+    const now = new Date(2026, 10, 27, 12).getTime()
+    const of = (year: number, month: number, day: number) => localTime(new Date(year, month, day, 9, 5).getTime(), now)
+    expect([of(2026, 10, 27), of(2026, 10, 3), of(2028, 10, 27)]).toEqual(['09:05:00', '11/03 09:05:00', '2028/11/27 09:05:00'])
   })
 
   it('leaves an unknown hole to be seen', () => {
