@@ -7,7 +7,8 @@ import type { components } from '../openapi'
 export type Loan = components['schemas']['LoanOut']
 export type LoanState = Loan['state']
 export type Lendable = LoanDraft['actions'][number]
-export const LENDABLE: readonly Lendable[] = ['live', 'snapshot', 'playback']
+/** What there is a door for: playback has none yet. */
+export const OFFERED: readonly Lendable[] = ['live', 'snapshot']
 
 export type LoanPage = components['schemas']['LoanList']
 export type LoanDraft = components['schemas']['LoanAsk']
