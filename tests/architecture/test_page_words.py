@@ -150,6 +150,18 @@ def test_every_act_of_the_audit_has_words() -> None:
     assert acts - set(re.findall(r"'log\.act\.([a-z_]+)'", words)) == set()
 
 
+def test_what_browser_tests_find_is_documented() -> None:
+    page = (ROOT / "docs" / "page.md").read_text()
+    told = set(re.findall(r"`([a-z0-9_-]+)(?:<|`)", page.partition("**For browser tests.**")[2]))
+    views = sorted((ROOT / "web" / "src").rglob("*.vue"))
+    found = [re.findall(r'data-testid="`?([a-z0-9_-]+)', each.read_text()) for each in views]
+    marks = {mark for each in found for mark in each} - {"testid"}
+    assert len(marks) >= 150, "the search has gone blind"
+    # One that ends with a hyphen goes on with an id or a name.
+    named = {mark for mark in marks if mark.endswith("-") and any(t.startswith(mark) for t in told)}
+    assert marks - told - named == set()
+
+
 def test_the_sentences_are_chinese_and_whole() -> None:
     for code, sentence in _translated().items():
         assert re.search(r"[\u4e00-\u9fff]", sentence), code
