@@ -5,6 +5,7 @@ import { LogApi, type ExportRequest, type LogQuery } from '../src/log/api'
 import { LogBook } from '../src/log/book'
 import { ExportDesk, fateOf, queryOf } from '../src/log/exports'
 import { filterText } from '../src/log/words'
+import { purposes } from '../src/state/purpose'
 
 const ALL: LogQuery = { mine: false, person: '', channelId: null, since: '', until: '' }
 
@@ -114,9 +115,10 @@ describe('exports by two people', () => {
     const now = Date.parse('2026-11-24T12:00:00')
     const since = new Date('2026-11-24T08:00').toISOString()
     expect(filterText(of({}), now)).toBe('all')
+    purposes.value = [{ code: 'duty', zh: '值班', en: 'On duty', needs_note: false }]
     const narrow = { subject: 'wang', area_id: 'ar_1', acts: ['sign_in', 'odd'], outcome: 'refused', purpose: 'duty', since }
     expect(filterText({ ...of(narrow), area_name: '永顺镇' }, now)).toBe(
-      'wang · area 永顺镇, with all below it · Sign-in / odd · Refused · for the purpose duty · from 08:00:00',
+      'wang · area 永顺镇, with all below it · Sign-in / odd · Refused · for the purpose On duty · from 08:00:00',
     )
     vi.unstubAllGlobals()
   })

@@ -25,7 +25,7 @@ export const logEn: Record<keyof typeof logZh, string> = {
   'log.export_what': 'Rows',
   'log.export_all': 'all',
   'log.export_area': 'area {name}, with all below it',
-  'log.export_purpose': 'for the purpose {code}',
+  'log.export_purpose': 'for the purpose {name}',
   'log.export_since': 'from {time}',
   'log.export_until': 'until {time}',
   'log.export_state': 'State',

@@ -11,7 +11,7 @@ export const purposeZh = {
   'purpose.watch': '查看',
   'purpose.elsewhere': '请在第 {n} 格说明事由',
   'purpose.waits': '等待说明事由',
-  'purpose.no_still': '巡检图片仅供有截图权限的人查看；停用的摄像机不提供。',
+  'purpose.no_still': '检测图片仅供有抓拍权限的人查看；停用的摄像机不提供。',
   'purpose.show_still': '显示图片',
-  'purpose.still_failed': '截图未能取得：{reason}',
+  'purpose.still_failed': '抓拍未能取得：{reason}',
 } as const

@@ -3,7 +3,7 @@ export const reasonsZh = {
   'reason.other': '出现未归类的原因（{code}）。请把此代码告诉运维。',
   'reason.unauthenticated': '登录已失效。请重新登录。',
   'reason.not_found': '没有这路通道，或没有授权给您。需要查看请向上级平台申请。',
-  'reason.forbidden': '您可以看到这路通道，但没有实时查看的授权。请申请“实时查看”。',
+  'reason.forbidden': '您可以看到这路通道，但没有实时观看的授权。请申请“实时观看”。',
   'reason.popup_blocked': '浏览器拦截了新标签页。请允许本页面弹出窗口后重试。',
   'reason.no_common_codec': '浏览器不能播放这路视频的编码。请改用 Chrome 或 Edge，或请管理员把摄像机改为 H.264。',
   'reason.no_webrtc': '浏览器不能建立 WebRTC。请改用 Chrome 或 Edge。',

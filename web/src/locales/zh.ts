@@ -57,7 +57,7 @@ const pageZh = {
   'tree.none': '没有授权给您的通道。请向上级平台申请授权。',
   'tree.no_match': '没有匹配「{q}」的通道。可检查编码尾号，或扩大区域范围。',
   'tree.empty_area': '该区域没有授权给您的通道。',
-  'tree.cannot_watch': '未授权实时查看，点击可申请借用',
+  'tree.cannot_watch': '未授权实时观看，点击可申请借用',
   'tree.disabled': '已停用',
   'tree.on_tile': '在第 {n} 窗口',
   'tree.hint': '方向键移动，回车打开',

@@ -1,5 +1,6 @@
 /** The log in words. */
 import { hasKey, localTime, t } from '../i18n'
+import { purposeText } from '../state/purpose'
 import type { ExportRequest } from './api'
 
 export function actText(act: string): string {
@@ -19,7 +20,7 @@ export function filterText({ asked, channel_name: camera, area_name: area }: Exp
     areaId === null ? null : t('log.export_area', { name: area ?? areaId }),
     Array.isArray(asked['acts']) ? asked['acts'].map(String).map(actText).join(' / ') : null,
     outcome === null ? null : hasKey(outcomeKey) ? t(outcomeKey) : outcome,
-    purpose === null ? null : t('log.export_purpose', { code: purpose }),
+    purpose === null ? null : t('log.export_purpose', { name: purposeText(purpose) }),
   ].filter((each) => each !== null)
   const named = parts.length === 0 ? [t('log.export_all')] : parts
   if (text('since') !== null) named.push(t('log.export_since', { time: time('since') }))

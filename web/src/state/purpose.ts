@@ -2,13 +2,22 @@
  * What one said that one looks at a channel for. Kept in this window's memory for as long as the
  * sign-in lasts; a reload asks again. Not here: the question's form (`PurposeQuestion`).
  */
-import { reactive } from 'vue'
-import type { Stated } from '../api'
+import { reactive, shallowRef } from 'vue'
+import type { Purpose, Stated } from '../api'
+import { lang } from '../i18n'
 
 /** A tile that shows nothing until it is said what for. */
 export interface Waiting {
   readonly id: string
   readonly name: string
+}
+
+/** The district's list, for who reads what was said; see `purposeText`. */
+export const purposes = shallowRef<readonly Purpose[]>([])
+
+/** A purpose in words; its code, where the list has it no longer. */
+export function purposeText(code: string): string {
+  return purposes.value.find((each) => each.code === code)?.[lang.value] ?? code
 }
 
 const answers = reactive(new Map<string, Stated>())
