@@ -122,7 +122,11 @@ class Courier:
 
     async def _send_due(self) -> None:
         while (seq := self._outbox.poll(self._clock())) is not None:
-            delivery = await self._webhooks.delivery(seq)
+            try:
+                delivery = await self._webhooks.delivery(seq)
+            except Exception:
+                self._outbox.unsent(seq)
+                raise
             if delivery is None or delivery.state is not DeliveryState.QUEUED:
                 self._outbox.gone(seq)
                 continue

@@ -140,9 +140,14 @@ class Outbox:
             self._remove(seq)
             return Failed(item.attempts, None)
         item.due = now + self._policy.pause_s(item.attempts, self._jitter())
+        self.unsent(seq)
+        return Failed(item.attempts, item.due)
+
+    def unsent(self, seq: int) -> None:
+        """It is not under way any more, and due as before: nothing is known of the receiver."""
+        item = self._items[seq]
         del self._in_flight[item.channel_id]
         self._offer(self._lines[item.channel_id])
-        return Failed(item.attempts, item.due)
 
     def gone(self, seq: int) -> None:
         """It is not in the store any more: nothing is known of the receiver by that."""

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from camera_registry.domain import Actor, Area, AreaKind
+from camera_registry.domain import Actor, Area, AreaKind, Delivery
 from camera_registry.drafts import AreaDraft, ChannelDraft
+from camera_registry.errors import StoreError
 from camera_registry.secret import Secret
 from camera_registry.service import Registry
 from camera_registry.store import open_store
@@ -169,6 +170,36 @@ async def test_a_stop_in_the_middle_of_a_request_loses_nothing(
     await before.stop()
     assert slow.arrived == []
     assert (await district.webhooks.get(webhook.id)).queued == 1
+
+
+class ForgetfulWebhooks(Webhooks):
+    """The store is ill when the first deliveries are looked up."""
+
+    failing = 5
+
+    async def delivery(self, seq: int) -> Delivery | None:
+        if self.failing:
+            self.failing -= 1
+            raise StoreError("The disk is full.")
+        return await super().delivery(seq)
+
+
+async def test_a_store_that_fails_in_between_leaves_no_delivery_behind(
+    district: District, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(driving, "STORE_PAUSE_S", 0.0)
+    webhook, _ = await district.webhooks.create(WebhookDraft(URL), BY)
+    for camera in "ABCDE":  # more than may be under way at once
+        await district.camera(camera)
+    receiver = Receiver()
+    ill = ForgetfulWebhooks(district.webhooks._store, district.webhooks._vault)
+    one = Courier(webhook.id, ill, receiver, policy=QUICK, jitter=lambda: 0.0)
+    one.start()
+    await receiver.until(lambda: len(receiver.arrived) == 5)
+    await district.emptied(webhook.id)
+    await one.stop()
+    assert sorted(name for _, name in receiver.arrived) == list("ABCDE")
+    assert one.failed_total == 0, "nothing is known of the receiver by that"
 
 
 async def test_what_is_refused_too_often_is_dead_and_frees_its_channel(district: District) -> None:
