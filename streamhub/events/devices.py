@@ -10,7 +10,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Protocol
@@ -19,7 +19,7 @@ import structlog
 
 from camera_registry.channel_events import DeviceEvent
 from camera_registry.control import EventAddress
-from camera_registry.errors import RegistryError
+from camera_registry.errors import RegistryError, StoreError
 from camera_registry.secret import Secret
 from gateways.onvif import (
     AuthRefused,
@@ -178,34 +178,42 @@ class DeviceEars:
         self._left_out = left_out
         changed, self._changed = self._changed, set()
         await asyncio.gather(*(self._end(each) for each in self._ears.keys() - set(wanted)))
+        doubted = []
         for device_id in wanted:
             ear = self._ears.get(device_id)
             if ear is None:
                 self._ears[device_id] = ear = _Ear(DeviceSayings(self._everybody))
             elif device_id not in changed:
                 continue
-            await self._attend(device_id, ear)
+            doubted.append((ear, *await self._look_up(device_id)))
+        # At once: one that does not answer is let go of only after seconds.
+        await asyncio.gather(*(self._attend(*each) for each in doubted))
 
-    async def _attend(self, device_id: str, ear: _Ear) -> None:
-        """Begins, or begins anew where the device is another than before."""
+    async def _look_up(self, device_id: str) -> tuple[EventAddress | None, str]:
+        """Where it is, or the code of why that is not known. Raises `StoreError`: ask again."""
         try:
-            address = await self._book.events_of(device_id)
+            return await self._book.events_of(device_id), "no_onvif_address"
+        except StoreError:
+            raise
         except RegistryError as error:
-            await self._hush(ear, error.code)
-            return
+            return None, error.code
+
+    async def _attend(self, ear: _Ear, address: EventAddress | None, unknown: str) -> None:
+        """Begins, or begins anew where the device is another than before."""
         if address is None:
-            await self._hush(ear, "no_onvif_address")
+            await self._hush(ear, unknown)
         elif address != ear.address:
             await self._hush(ear, "waiting")
             ear.address = address
-            ear.task = asyncio.create_task(self._follow(ear, address), name=f"ear {device_id}")
+            ear.task = asyncio.create_task(
+                self._follow(ear, address), name=f"ear {address.device_id}"
+            )
 
     async def _hush(self, ear: _Ear, state: str) -> None:
         task, ear.task, ear.address = ear.task, None, None
         if task is not None:
             task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            await asyncio.wait({task})
         ear.state = state
 
     async def _end(self, device_id: str) -> None:
@@ -223,11 +231,10 @@ class DeviceEars:
                 await asyncio.sleep(BEGIN_EVERY_S)
             try:
                 await self._hear(ear, address)
-            except (OnvifError, NoEvents) as error:
-                if error.code != ear.state:
-                    _log.info("device_not_heard", device_id=address.device_id, code=error.code)
+            except Exception as error:
+                code = _logged(ear, address, error)
                 failures = 0 if ear.state == "listening" else failures
-                ear.state = error.code
+                ear.state = code
                 pause_s = min(RETRY_MAX_S, RETRY_FIRST_S * 2.0 ** min(failures, 10))
                 if isinstance(error, AuthRefused):
                     pause_s = AUTH_RETRY_S
@@ -289,6 +296,17 @@ class DeviceEars:
         if address.username is not None:
             sets = [CredentialSet("registry", address.username, address.password or Secret(""))]
         return DeviceClient(DeviceAddress(address.host, address.port), self._http, sets)
+
+
+def _logged(ear: _Ear, address: EventAddress, error: Exception) -> str:
+    """The code of why a device is not heard. What nobody thought of is a reason too: the device is
+    asked again, and not unheard from then on."""
+    if not isinstance(error, OnvifError | NoEvents):
+        _log.error("device_listener_failed", device_id=address.device_id, exc_info=error)
+        return "internal_error"
+    if error.code != ear.state:
+        _log.info("device_not_heard", device_id=address.device_id, code=error.code)
+    return error.code
 
 
 class NoEvents(Exception):

@@ -1,7 +1,10 @@
-"""Whose channel it is that a device says something of."""
+"""Whose channel it is that a device says something of, and who is listened to."""
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -11,25 +14,36 @@ from camera_registry.area_tree import AreaTree
 from camera_registry.channel_events import DeviceEvent
 from camera_registry.control import EventAddress
 from camera_registry.domain import Channel
-from gateways.onvif import Event
+from camera_registry.errors import StoreError
+from gateways.onvif import Event, HttpTransport, Unreachable
 from gateways.onvif.subscription import Notification
+from gateways.onvif.transport import HttpReply, Timeouts
 from streamhub.access.facts import Facts, StaticFacts
 from streamhub.access.facts_cache import FactsChange
+from streamhub.events import devices
 from streamhub.events.devices import DeviceEars, _Ear
 from streamhub.events.said import Bucket, DeviceSayings
 from support.http_kit import areas, channels
+from support.patience import PATIENCE_S
 
 Numbered = tuple[tuple[str, int | None], ...]
 
 
 class Book:
-    """Of no device: nothing is asked here."""
+    """Of the devices that are given. `failing`: so many answers are failures of the store."""
+
+    def __init__(self, *addresses: EventAddress) -> None:
+        self.addresses = {each.device_id: each for each in addresses}
+        self.failing = 0
 
     async def listened_devices(self) -> list[str]:
-        return []
+        return sorted(self.addresses)
 
     async def events_of(self, device_id: str) -> EventAddress | None:
-        return None
+        if self.failing:
+            self.failing -= 1
+            raise StoreError("The registry could not be asked.")
+        return self.addresses[device_id]
 
 
 class Site:
@@ -117,3 +131,112 @@ async def test_the_device_that_a_channel_has_left_is_looked_at_anew() -> None:
     site = Site((("ch_l1", 1), ("ch_l2", 2)), rows)
     await site.ears.facts_changed(FactsChange(2, frozenset({"channel"}), frozenset({"ch_l1"})))
     assert site.ears._changed >= {"de_1", "de_2"}
+
+
+# --- who is listened to ---------------------------------------------------------------------------
+
+
+def address(number: int) -> EventAddress:
+    return EventAddress(f"de_{number}", "192.0.2.1", number, None, None, (("ch_l1", None),))
+
+
+class Line(HttpTransport):
+    """In place of the network: raises what `answers` gives, and can be waited for."""
+
+    def __init__(self, answers: Callable[[str], Exception]) -> None:
+        self.answers = answers
+        self.asked: Counter[str] = Counter()  # by port
+        self.moved = asyncio.Event()
+
+    async def close(self) -> None:
+        pass
+
+    async def post(
+        self,
+        url: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        timeouts: Timeouts,
+        *,
+        max_bytes: int = 0,
+    ) -> HttpReply:
+        port = url.split("/")[2].split(":")[1]
+        self.asked[port] += 1
+        self.moved.set()
+        raise self.answers(port)
+
+    async def until(self, check: Callable[[], bool]) -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            while not check():
+                self.moved.clear()
+                await self.moved.wait()
+
+
+def listening(book: Book, line: Line) -> DeviceEars:
+    facts = Facts.build()
+    return DeviceEars(
+        book, StaticFacts(facts), lambda *_: None, make_http=lambda: line, jitter=lambda: 0.0
+    )
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "RETRY_FIRST_S", 0.001)
+    monkeypatch.setattr(devices, "BEGIN_EVERY_S", 0.0)
+    monkeypatch.setattr(devices, "REGISTRY_RETRY_S", 0.0)
+
+
+async def test_a_device_that_met_a_fault_of_ours_is_asked_again() -> None:
+    def fault_first(port: str) -> Exception:
+        return RuntimeError("not thought of") if line.asked[port] == 1 else Unreachable("no_answer")
+
+    line = Line(fault_first)
+    ears = listening(Book(address(1)), line)
+    await ears.start()
+    await line.until(lambda: line.asked["1"] >= 3)
+    assert ears.state_of("de_1") == "no_answer"
+    await ears.stop()
+
+
+async def test_a_store_that_fails_leaves_no_device_unheard() -> None:
+    line = Line(lambda _: Unreachable("no_answer"))
+    book = Book(address(1), address(2))
+    book.failing = 1
+    ears = listening(book, line)
+    await ears.start()
+    await line.until(lambda: line.asked.keys() == {"1", "2"})
+    await ears.stop()
+
+
+async def test_one_that_is_slow_to_let_go_of_holds_up_neither_the_others_nor_the_end() -> None:
+    line = Line(lambda _: Unreachable("no_answer"))
+    book = Book(address(1), address(2))
+    ears = listening(book, line)
+    await ears.start()
+    await line.until(lambda: line.asked.keys() == {"1", "2"})
+    going, gone = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            going.set()
+            await gone.wait()
+
+    slow_ear = ears._ears["de_1"]
+    assert slow_ear.task is not None
+    slow_ear.task.cancel()
+    slow_ear.task = asyncio.create_task(slow())
+    book.addresses |= {"de_1": address(3), "de_2": address(4)}
+    changed = frozenset({"de_1", "de_2"})
+    await ears.facts_changed(FactsChange(2, frozenset({"device"}), changed))
+    await line.until(lambda: "4" in line.asked)
+    assert going.is_set()
+    assert "3" not in line.asked
+    reconciling = ears._task
+    assert reconciling is not None
+    reconciling.cancel()
+    gone.set()
+    await asyncio.wait({reconciling}, timeout=PATIENCE_S)
+    assert reconciling.cancelled()
+    await ears.stop()
