@@ -287,9 +287,13 @@ class EventHub:
         """Events leave when they were taken."""
         if self._follower is not None:
             events = list(self._untold)
-            await self._follower(events)
-            for _ in events:
-                self._untold.popleft()
+            self._untold.clear()
+            try:
+                await self._follower(events)
+            except BaseException:
+                # In front of what came meanwhile; where there is no room, the oldest go.
+                self._untold = deque([*events, *self._untold], maxlen=RECENT)
+                raise
 
     def _move_to(self, version: int) -> None:
         self._place = Place(version, self._place.epoch, self._place.number)
