@@ -26,11 +26,11 @@ ILL_AFTER: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """Times in seconds. As they stand, a delivery is tried for about ten hours: over a night."""
+    """Times in seconds. As they stand, a delivery is tried for about eleven hours: over a night."""
 
     first_s: float = 5.0
     max_s: float = 3_600.0
-    max_attempts: int = 20
+    max_attempts: int = 24
     ill_first_s: float = 5.0
     ill_max_s: float = 300.0
 
