@@ -166,6 +166,11 @@ impl Outbox {
         self.gso_refusal.take()
     }
 
+    /// Does anything wait for a TCP connection?
+    pub fn has_framed(&self) -> bool {
+        !self.framed.is_empty()
+    }
+
     /// Datagrams for TCP connections, in their order.
     pub fn framed(&self) -> impl Iterator<Item = (SocketAddr, &[u8])> {
         let bytes = |message: &Message| &self.buffer[message.start..message.end];
@@ -178,8 +183,9 @@ impl Outbox {
     }
 
     /// Hands over all it can. Returns true when the socket is full and the caller should wait for
-    /// it to become writable.
+    /// it to become writable. What is for TCP connections was taken before: its bytes go, too.
     pub fn flush(&mut self, sink: &mut impl Sink, totals: &Totals) -> bool {
+        debug_assert!(!self.has_framed());
         while self.sent < self.messages.len() {
             match sink.send(&self.buffer, &self.messages[self.sent..]) {
                 Ok(taken) => {

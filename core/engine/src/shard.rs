@@ -2,6 +2,8 @@
 
 mod audio;
 #[cfg(test)]
+mod broken_ways;
+#[cfg(test)]
 mod faults;
 mod follow;
 mod rtsp;

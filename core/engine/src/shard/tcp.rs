@@ -177,8 +177,15 @@ impl Shard {
         }
     }
 
-    /// Hands what was sealed for connections over to them. Before every send by UDP.
+    /// Hands what was sealed for connections over to them. Before every send by UDP, which forgets
+    /// the bytes: so also the last words for those that break meanwhile.
     pub(super) fn flush_tcp(&mut self, now: Instant) {
+        while self.outbox.has_framed() {
+            self.hand_out_framed(now);
+        }
+    }
+
+    fn hand_out_framed(&mut self, now: Instant) {
         let mut touched = Vec::new();
         for (to, datagram) in self.outbox.framed() {
             let Some(key) = self.by_stream_address.get(&to) else {
