@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
+# Of files that differ from the commit; more are no measurement of it.
+MAX_MODIFIED = 20
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ def _git(*words: str) -> str | None:
         )
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip()
+    return done.stdout.rstrip()
 
 
 def _cpu_model() -> str:
@@ -78,10 +80,13 @@ class Surroundings:
 
 def describe(clips: str, cores: Cores) -> dict[str, Any]:
     """The head of every result."""
+    # Without our own output, which lands in the tree while we run.
+    changed = (_git("status", "--porcelain", "--", ".", ":!benchmarks") or "").splitlines()
     return {
         "commit": _git("rev-parse", "HEAD"),
-        # Without our own output, which lands in the tree while we run.
-        "modified": bool(_git("status", "--porcelain", "--", ".", ":!benchmarks")),
+        "modified": bool(changed),
+        # What beside the commit was measured: without it nobody can tell afterwards.
+        "modified_files": [line[3:] for line in changed[:MAX_MODIFIED]],
         "machine": {
             "cpu": _cpu_model(),
             "cores": os.cpu_count(),

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
+from streamhub.bench import machine
+from streamhub.bench.machine import Cores
 from streamhub.bench.report import spread, table
 from streamhub.cli.bench_rights import app
 
@@ -34,9 +38,34 @@ def test_rows_stay_apart_and_the_table_names_each_figure() -> None:
     assert "1 / 2 / 3" in text
 
 
-@pytest.mark.parametrize(
-    "name", ["limit", "fanout", "join", "ingest", "delay", "soak", "registry", "revoke", "access"]
-)
+def test_a_result_says_what_beside_its_commit_was_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def git(*words: str) -> None:
+        subprocess.run(["git", "-C", str(tmp_path), *words], check=True, capture_output=True)
+
+    git("init")
+    for name in ("kept.py", "changed.py"):
+        (tmp_path / name).write_text("as it was")
+    git("add", ".")
+    git("-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-m", "first")
+    monkeypatch.setattr(machine, "ROOT", tmp_path)
+    clean = machine.describe("clips", Cores(None, None))
+    assert (clean["modified"], clean["modified_files"]) == (False, [])
+    (tmp_path / "changed.py").write_text("as it is")
+    (tmp_path / "benchmarks").mkdir()
+    (tmp_path / "benchmarks" / "result.json").write_text("{}")
+    said = machine.describe("clips", Cores(None, None))
+    assert said["commit"] == clean["commit"]
+    assert (said["modified"], said["modified_files"]) == (True, ["changed.py"])
+
+
+NAMES = [
+    each.name or str(getattr(each.callback, "__name__", "")) for each in app.registered_commands
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_each_bench_explains_itself(name: str) -> None:
     result = CliRunner().invoke(app, [name, "--help"])
     assert result.exit_code == 0
