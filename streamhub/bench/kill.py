@@ -189,10 +189,11 @@ class _Found:
             grants = {each.id: each for each in await tx.grants.by_ids({*made, *revoked})}
             if await _all_grants(tx) != before.grants + len(made):
                 self._say("There are grants without an audit row, or rows without their grant.")
-        if made.keys() - grants.keys():
+        if {*made, *revoked} - grants.keys():
             self._say("A grant has an audit row and is not there.")
         for grant_id, times in revoked.items():
-            if times != 1 or grants[grant_id].revoked_at is None:
+            grant = grants.get(grant_id)
+            if times != 1 or (grant is not None and grant.revoked_at is None):
                 self._say(f"{grant_id} has {times} rows of a revocation.")
         if any(grants[each].revoked_at and each not in revoked for each in grants):
             self._say("A grant is revoked without an audit row.")
