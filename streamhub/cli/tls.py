@@ -44,7 +44,7 @@ def context_of(certificate: Path, key: Path) -> ssl.SSLContext:
     try:
         # Without a password of its own OpenSSL would ask the terminal for one.
         context.load_cert_chain(certificate, key, password=_no_password)
-    except (ssl.SSLError, ValueError) as error:
+    except (OSError, ValueError) as error:  # of TLS, or a file is gone again
         raise TlsFilesUnusable(
             f"{certificate} and {key} are no certificate with its key ({_why(error)}); both are "
             "PEM, the certificate with its chain in one file, the key without a passphrase"
@@ -113,12 +113,16 @@ class ReloadingTls:
         self._followers.append(follower)
 
     async def follow(self) -> None:
-        """Look at the files from time to time, until cancelled."""
+        """Look at the files from time to time, until cancelled. The service goes on whatever a look
+        finds: with the former ones."""
         while True:
-            pair = await asyncio.to_thread(self._look_again)
-            if pair is not None:
-                for tell in self._followers:
-                    tell(*pair)
+            try:
+                pair = await asyncio.to_thread(self._look_again)
+                if pair is not None:
+                    for tell in self._followers:
+                        tell(*pair)
+            except Exception:
+                _log.exception("tls_files_not_looked_at", next="the former stay in use")
             await asyncio.sleep(LOOK_EACH_S)
 
     def _look_again(self) -> tuple[bytes, bytes] | None:

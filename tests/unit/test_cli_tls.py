@@ -7,6 +7,7 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -125,6 +126,41 @@ async def test_who_else_listens_is_told_of_a_pair_that_fits(
         files[1].write_bytes(second.key)
         await eventually("it is told", lambda: bool(told))
         assert told == [(second.certificate, second.key)]
+    finally:
+        following.cancel()
+
+
+async def test_files_that_vanish_while_they_are_looked_at_end_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOOK_EACH_S", 0.01)
+    files = _files(tmp_path)
+    first, second, third = make_certificate(), make_certificate(), make_certificate()
+    first.write(*files)
+    tls = ReloadingTls(*files)
+    load = ssl.SSLContext.load_cert_chain
+    told: list[bytes] = []
+
+    def vanishing(context: ssl.SSLContext, certificate: Path, *more: Any, **named: Any) -> None:
+        if certificate.read_bytes() == second.certificate:
+            certificate.unlink()
+        load(context, certificate, *more, **named)
+
+    def follower(certificate: bytes, _: bytes) -> None:
+        told.append(certificate)
+        if certificate == first.certificate:
+            raise RuntimeError("not thought of")
+
+    monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", vanishing)
+    tls.on_change(follower)
+    following = asyncio.create_task(tls.follow())
+    try:
+        second.write(*files)
+        await eventually("it has vanished", lambda: not files[0].exists())
+        first.write(*files)
+        await eventually("the follower fails", lambda: told == [first.certificate])
+        third.write(*files)
+        await eventually("it is told", lambda: told[-1] == third.certificate)
     finally:
         following.cancel()
 
