@@ -207,9 +207,12 @@ class EventHub:
         return len(self._listeners) < MAX_LISTENERS and own < MAX_LISTENERS_OF_ONE
 
     def listen(self, subject_id: str) -> Listener:
-        """From now on. Close it at the end."""
+        """From now on. Close it at the end. Several that come at once may all have been told that
+        there is room: those beyond it fall behind at once."""
         listener = Listener(self, subject_id, self._place)
-        self._listeners.add(listener)
+        listener.fell_behind = not self.has_room_for(subject_id)
+        if not listener.fell_behind:
+            self._listeners.add(listener)
         return listener
 
     async def catch_up(self) -> None:

@@ -312,6 +312,26 @@ async def test_there_is_room_for_so_many(tmp_path: Path, monkeypatch: pytest.Mon
         await told(client, None)
 
 
+async def test_those_who_come_at_once_are_no_more_than_have_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hubs, "MAX_LISTENERS_OF_ONE", 2)
+    async with a_service(tmp_path) as running:
+        # As five requests that were all let in before the first of them listens.
+        streams = [lines(running, "lister") for _ in range(5)]
+        await asyncio.gather(*(anext(stream) for stream in streams))
+        assert len(running.services.events._listeners) == 2
+        ended = [asyncio.create_task(_rest(stream)) for stream in streams]
+        done, going = await asyncio.wait(ended, return_when=asyncio.FIRST_COMPLETED)
+        while len(done) < 3:
+            more, going = await asyncio.wait(going, return_when=asyncio.FIRST_COMPLETED)
+            done |= more
+        assert all("resync" in each.result()[-1] for each in done)
+        running.services.events.close_listeners()
+        await asyncio.wait(going, timeout=PATIENCE_S)
+        assert not running.services.events._listeners
+
+
 async def test_streams_end_with_the_service(tmp_path: Path) -> None:
     async with a_service(tmp_path) as running:
         stream = lines(running, "lister")
