@@ -1,5 +1,7 @@
-//! Names to addresses, off the shards: a look-up may block for seconds and must stall nobody.
+//! Names to addresses, off the shards: a look-up may block for seconds and must stall nobody; and
+//! which dial of a stream is the newest.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
@@ -67,6 +69,30 @@ fn serve(incoming: &Receiver<Query>) {
     }
 }
 
+/// Which dial of a stream is the newest: a slow look-up must not reopen what was closed since.
+#[derive(Debug, Default)]
+pub(crate) struct Dials {
+    newest: HashMap<String, u64>,
+    /// Over all streams, so that a stream closed and opened again never meets an old number.
+    begun: u64,
+}
+
+impl Dials {
+    pub fn begin(&mut self, stream_id: &str) -> u64 {
+        self.begun += 1;
+        self.newest.insert(stream_id.to_owned(), self.begun);
+        self.begun
+    }
+
+    pub fn is_newest(&self, stream_id: &str, dial: u64) -> bool {
+        self.newest.get(stream_id) == Some(&dial)
+    }
+
+    pub fn forget(&mut self, stream_id: &str) {
+        self.newest.remove(stream_id);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,5 +110,18 @@ mod tests {
         assert_eq!(ask("[::1]").unwrap(), "[::1]:554".parse().unwrap());
         assert!(ask("localhost").unwrap().ip().is_loopback());
         assert!(ask("no-such-host.invalid").is_err());
+    }
+
+    #[test]
+    fn a_look_up_from_before_a_close_is_not_the_newest_dial_after_it() {
+        let mut dials = Dials::default();
+        let slow = dials.begin("a");
+        assert!(dials.is_newest("a", slow));
+        dials.forget("a");
+        assert!(!dials.is_newest("a", slow));
+        let again = dials.begin("a");
+        assert!(!dials.is_newest("a", slow) && dials.is_newest("a", again));
+        let other = dials.begin("b");
+        assert!(dials.is_newest("a", again) && dials.is_newest("b", other));
     }
 }

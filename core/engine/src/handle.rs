@@ -1,6 +1,5 @@
 //! The engine as the control plane sees it. Nothing here waits for a shard but `shutdown`.
 
-use std::collections::HashMap;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,11 +12,10 @@ use peer::tls::TlsIdentity;
 use peer::webrtc::{
     AnswerParams, DtlsIdentity, IceCredentials, NegotiateError, PeerConfig, negotiate,
 };
-use wire::codec::VideoCodec;
-use wire::ticket::TicketKey;
 
 use crate::command::{AcceptRtsp, Command, OpenSource, OpenViewer, Select};
-use crate::dial::Resolver;
+use crate::contract::{EngineConfig, EngineError, RtspRequest, SourceRequest, ViewerRequest};
+use crate::dial::{Dials, Resolver};
 use crate::event::{EventBody, EventQueue};
 use crate::guard::{Seam, guarded};
 use crate::mailbox::Mailbox;
@@ -28,106 +26,6 @@ use crate::viewer::RTSP_PAYLOAD_TYPES;
 
 /// Asked of the kernel for the one UDP socket: a keyframe for 20 viewers is 4 MB.
 const UDP_BUFFER_BYTES: usize = 8 << 20;
-
-#[derive(Debug, Clone)]
-pub struct EngineConfig {
-    /// One UDP port for all viewers; port 0 takes any.
-    pub udp_bind: SocketAddr,
-    /// The addresses viewers reach it at; port 0 is that of the socket.
-    pub advertise: Vec<SocketAddr>,
-    /// The TCP port for viewers without UDP: 0 is the number of the UDP port, `None` is none.
-    pub tcp_port: Option<u16>,
-    pub max_viewers: usize,
-    /// Threads that packets run on, at least 1 and at most [`MAX_SHARDS`].
-    pub shards: usize,
-    /// Take viewers' estimates of their bandwidth (REMB). They cost 10 to 20 packets a second each.
-    pub remb: bool,
-    /// The RTSP door; `None` is none.
-    pub rtsp: Option<RtspConfig>,
-}
-
-#[derive(Debug, Clone)]
-pub struct RtspConfig {
-    /// In the clear. Port 0 takes any.
-    pub listen: Option<SocketAddr>,
-    pub tls: Option<RtspTls>,
-    /// What tickets are signed with.
-    pub key: Arc<TicketKey>,
-}
-
-/// The RTSP door by TLS.
-#[derive(Debug, Clone)]
-pub struct RtspTls {
-    /// Port 0 takes any.
-    pub listen: SocketAddr,
-    /// Until [`Engine::set_rtsp_identity`].
-    pub identity: TlsIdentity,
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum EngineError {
-    #[error("the offer can't be read: {0}")]
-    MalformedOffer(String),
-    /// With the camera's codec, where it is known.
-    #[error("{}", no_common_codec(*.0))]
-    NoCommonCodec(Option<VideoCodec>),
-    #[error("no room: {0}")]
-    OverCapacity(&'static str),
-    #[error("the engine was shut down")]
-    Closed,
-    #[error("not an RTSP address: {0}")]
-    BadUrl(String),
-    #[error("the engine can't start: {0}")]
-    Start(String),
-}
-
-fn no_common_codec(camera: Option<VideoCodec>) -> &'static str {
-    match camera {
-        None => {
-            "the offer has neither H.264 with packetization-mode=1 nor H.265; \
-             use a browser that decodes H.264"
-        }
-        Some(VideoCodec::H264) => {
-            "the camera sends H.264 on this stream, and the offer has no H.264 with \
-             packetization-mode=1; use a browser that decodes H.264"
-        }
-        Some(VideoCodec::H265) => {
-            "the camera sends H.265 on this stream, and the offer has no H.265; watch the channel's \
-             other profile (the sub stream is mostly H.264), use a browser with hardware decoding of \
-             H.265, or set this stream of the camera to H.264"
-        }
-    }
-}
-
-pub struct SourceRequest {
-    pub stream_id: String,
-    /// `rtsp://host[:port]/path`, without userinfo.
-    pub url: String,
-    pub username: Option<String>,
-    pub password: Option<String>,
-}
-
-#[derive(Debug)]
-pub struct ViewerRequest {
-    pub viewer_id: String,
-    pub stream_id: String,
-    pub channel_id: String,
-    pub subject_id: String,
-    pub offer_sdp: String,
-    pub until: SystemTime,
-}
-
-/// A client at the RTSP door that may watch: the answer to `RtspAsked`.
-#[derive(Debug)]
-pub struct RtspRequest {
-    /// The event's owner.
-    pub connection_id: String,
-    pub viewer_id: String,
-    pub stream_id: String,
-    pub channel_id: String,
-    pub subject_id: String,
-    pub until: SystemTime,
-}
 
 /// The packet plane of one process.
 pub struct Engine {
@@ -612,30 +510,6 @@ impl Engine {
     }
 }
 
-/// Which dial of a stream is the newest: a slow look-up must not reopen what was closed since.
-#[derive(Debug, Default)]
-struct Dials {
-    newest: HashMap<String, u64>,
-    /// Over all streams, so that a stream closed and opened again never meets an old number.
-    begun: u64,
-}
-
-impl Dials {
-    fn begin(&mut self, stream_id: &str) -> u64 {
-        self.begun += 1;
-        self.newest.insert(stream_id.to_owned(), self.begun);
-        self.begun
-    }
-
-    fn is_newest(&self, stream_id: &str, dial: u64) -> bool {
-        self.newest.get(stream_id) == Some(&dial)
-    }
-
-    fn forget(&mut self, stream_id: &str) {
-        self.newest.remove(stream_id);
-    }
-}
-
 impl Drop for Engine {
     fn drop(&mut self) {
         self.shutdown(Duration::from_millis(200));
@@ -653,22 +527,4 @@ fn monotonic(at: SystemTime) -> Instant {
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_look_up_from_before_a_close_is_not_the_newest_dial_after_it() {
-        let mut dials = Dials::default();
-        let slow = dials.begin("a");
-        assert!(dials.is_newest("a", slow));
-        dials.forget("a");
-        assert!(!dials.is_newest("a", slow));
-        let again = dials.begin("a");
-        assert!(!dials.is_newest("a", slow) && dials.is_newest("a", again));
-        let other = dials.begin("b");
-        assert!(dials.is_newest("a", again) && dials.is_newest("b", other));
-    }
 }

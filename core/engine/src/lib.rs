@@ -6,6 +6,7 @@
 //! Who calls it: `core/py` alone, through [`Engine`].
 
 pub mod command;
+mod contract;
 mod dial;
 pub mod event;
 mod guard;
@@ -28,9 +29,9 @@ mod tls_client;
 mod udp_pair;
 mod viewer;
 
-pub use handle::{
-    Engine, EngineConfig, EngineError, RtspConfig, RtspRequest, RtspTls, SourceRequest,
-    ViewerRequest,
+pub use contract::{
+    EngineConfig, EngineError, RtspConfig, RtspRequest, RtspTls, SourceRequest, ViewerRequest,
 };
+pub use handle::Engine;
 pub use peer::tls::{IdentityError, TlsIdentity};
 pub use wire::ticket::TicketKey;

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
 use crate::command::{COMMAND_QUEUE_CAPACITY, Command};
+use crate::contract::EngineError;
 use crate::event::notify;
-use crate::handle::EngineError;
 use crate::stats::Totals;
 
 #[derive(Clone)]

@@ -3,8 +3,8 @@
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
 
+use crate::contract::{EngineConfig, EngineError};
 use crate::event::EventQueue;
-use crate::handle::{EngineConfig, EngineError};
 use crate::mailbox::Mailbox;
 use crate::mesh::Mesh;
 use crate::shard::{Given, Ports, RtspPorts, Shard, TlsPort, new_wake};
