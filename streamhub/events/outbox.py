@@ -76,7 +76,8 @@ class Outbox:
         self._in_flight: dict[str, int] = {}  # by channel
         self._ready: list[tuple[float, int]] = []  # heap of (due, seq): heads of lines, some stale
         self._failures = 0  # in a row, of the receiver
-        self._paused_until = 0.0
+        self._ill_until = 0.0
+        self._asked_until = 0.0  # by the receiver
 
     def __len__(self) -> int:
         return len(self._items)
@@ -89,6 +90,10 @@ class Outbox:
     def is_ill(self) -> bool:
         """The receiver has failed several times in a row."""
         return self._failures >= ILL_AFTER
+
+    @property
+    def _paused_until(self) -> float:
+        return max(self._ill_until, self._asked_until)
 
     def add(self, seq: int, channel_id: str, *, attempts: int, due: float) -> None:
         """A queued delivery; the same seq twice is one."""
@@ -120,9 +125,9 @@ class Outbox:
         return max(self._ready[0][0], self._paused_until)
 
     def delivered(self, seq: int) -> None:
-        """It arrived."""
+        """It arrived: the receiver is well. A pause that it asked for stands all the same."""
         self._failures = 0
-        self._paused_until = 0.0
+        self._ill_until = 0.0
         self._remove(seq)
 
     def failed(self, now: float, seq: int, *, retry_after_s: float | None = None) -> Failed:
@@ -132,10 +137,10 @@ class Outbox:
         self._failures += 1
         if self.is_ill:
             pause_s = self._policy.ill_pause_s(self._failures, self._jitter())
-            self._paused_until = max(self._paused_until, now + pause_s)
+            self._ill_until = max(self._ill_until, now + pause_s)
         if retry_after_s is not None:
             asked_s = min(max(retry_after_s, 0.0), self._policy.max_s)
-            self._paused_until = max(self._paused_until, now + asked_s)
+            self._asked_until = max(self._asked_until, now + asked_s)
         if item.attempts >= self._policy.max_attempts:
             self._remove(seq)
             return Failed(item.attempts, None)

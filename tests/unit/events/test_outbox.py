@@ -136,6 +136,45 @@ def test_the_receiver_may_ask_for_a_pause_but_not_for_ever() -> None:
     assert sent(box, POLICY.max_s - 1) == []
 
 
+def test_a_pause_that_was_asked_for_stands_though_another_arrives_meanwhile() -> None:
+    box = outbox()
+    for seq in (1, 2, 3):
+        box.add(seq, f"c{seq}", attempts=0, due=0.0)
+    assert sent(box, 0.0) == [1, 2, 3]
+    box.failed(0.0, 1, retry_after_s=30.0)
+    box.delivered(2)
+    box.add(4, "c4", attempts=0, due=0.0)
+    assert box.poll_timeout() == 30.0
+    assert sent(box, 29.9) == []
+    assert sent(box, 30.0) == [4, 1]
+
+
+def test_a_receiver_that_is_well_again_is_not_waited_for() -> None:
+    box = outbox()
+    for seq in range(1, MAX_IN_FLIGHT + 2):
+        box.add(seq, f"c{seq}", attempts=0, due=0.0)
+    sent(box, 0.0)
+    for seq in range(1, ILL_AFTER + 1):
+        box.failed(0.0, seq)
+    assert sent(box, 0.5) == []
+    box.delivered(MAX_IN_FLIGHT)
+    assert sent(box, 0.5) == [MAX_IN_FLIGHT + 1]
+
+
+def test_what_was_offered_twice_keeps_its_pause() -> None:
+    box = outbox()
+    box.add(2, "a", attempts=0, due=5.0)
+    box.add(1, "a", attempts=0, due=0.0)  # in front of it, while it is offered already
+    for seq in range(3, 2 + MAX_IN_FLIGHT):
+        box.add(seq, f"c{seq}", attempts=0, due=0.0)
+    assert sent(box, 0.0) == [1, *range(3, 2 + MAX_IN_FLIGHT)]
+    box.delivered(1)
+    assert sent(box, 5.0) == [2]
+    box.failed(5.0, 2)
+    assert sent(box, 5.0) == []
+    assert sent(box, 9.0) == [2]
+
+
 def test_what_was_tried_before_a_restart_goes_on_where_it_was() -> None:
     box = outbox()
     box.add(1, "a", attempts=POLICY.max_attempts - 1, due=50.0)
