@@ -174,7 +174,9 @@ impl Engine {
             .push(&request.stream_id, EventBody::Step { step: "dial" });
         self.resolver.resolve(&host, port, move |found| {
             let stream_id = request.stream_id;
-            if !lock(&dials).is_newest(&stream_id, dial) {
+            // Held until it is sent: whatever closes the stream meanwhile says so behind it.
+            let dials = lock(&dials);
+            if !dials.is_newest(&stream_id, dial) {
                 return;
             }
             let opened = match found {
@@ -188,6 +190,7 @@ impl Engine {
                     .map_err(|error| ("engine_busy", error.to_string())),
                 Err(error) => Err(("host_not_found", error.to_string())),
             };
+            drop(dials);
             if let Err((cause, detail)) = opened {
                 all_figures.lose_source(&stream_id, cause);
                 let retryable = true;
