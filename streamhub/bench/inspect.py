@@ -115,11 +115,12 @@ class _Watch:
     service: Service
     client: httpx.Client
     health_ms: list[float] = field(default_factory=list)
+    ill: int = 0  # answers other than 200: quick ones are no good news
     children_ms: dict[int, int] = field(default_factory=dict)
 
     def health(self) -> None:
         began = time.monotonic()
-        self.client.get("/healthz")
+        self.ill += self.client.get("/healthz").status_code != httpx.codes.OK
         self.health_ms.append((time.monotonic() - began) * 1000)
 
     def children(self) -> None:
@@ -201,6 +202,7 @@ def _inspected(watch: _Watch, profile: str, dead_ids: set[str]) -> dict[str, Any
         "pictures": sum(card["has_picture"] for card in cards),
         "service_cores": round(service_ms / 1000 / seconds, 3),
         "looking_cores": round(sum(watch.children_ms.values()) / 1000 / seconds, 3),
+        "health_refused": watch.ill,
         "health_ms": {
             "idle_p50": idle_ms,
             "p50": watch.percentile(0.5),

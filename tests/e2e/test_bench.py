@@ -51,6 +51,7 @@ def test_an_inspection_tells_the_good_from_the_dead() -> None:
     assert 20 < row["seconds"] < 60
     assert row["good_done_s"] < row["seconds"] - 5
     assert row["looking_cores"] > 0
+    assert row["health_refused"] == 0
 
 
 def test_a_soak_samples_the_service_and_says_when_it_was_too_short() -> None:
