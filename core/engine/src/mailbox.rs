@@ -101,3 +101,30 @@ impl Mailbox {
         self.viewers.fetch_sub(1, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shard::new_wake;
+
+    #[test]
+    fn what_other_shards_hand_over_leaves_room_for_the_control_plane() {
+        let totals = Arc::new(Totals::default());
+        let (mailbox, incoming) = Mailbox::new(new_wake().unwrap(), totals);
+        let lost = || Command::StreamLost {
+            stream_id: String::new(),
+        };
+        let handed_over = (0..COMMAND_QUEUE_CAPACITY).filter(|_| mailbox.hand_over(lost()));
+        assert_eq!(handed_over.count(), FROM_SHARDS_CAPACITY);
+        let close = || Command::CloseSource {
+            stream_id: String::new(),
+        };
+        let rest = COMMAND_QUEUE_CAPACITY - FROM_SHARDS_CAPACITY;
+        assert!(rest >= 4_000, "every view of a full engine may end at once");
+        assert!((0..rest).all(|_| mailbox.send(close()).is_ok()));
+        assert!(mailbox.send(close()).is_err());
+        assert!(incoming.recv().is_ok());
+        mailbox.handed_over();
+        assert!(mailbox.hand_over(lost()), "there is room again");
+    }
+}

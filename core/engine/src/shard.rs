@@ -2,13 +2,13 @@
 
 mod audio;
 #[cfg(test)]
-mod broken_ways;
-#[cfg(test)]
 mod faults;
 mod follow;
 mod rtsp;
 #[cfg(test)]
 mod rtsp_by_tls;
+#[cfg(test)]
+mod rtsp_views;
 mod sources;
 mod switch;
 mod tcp;
