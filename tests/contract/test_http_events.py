@@ -129,6 +129,19 @@ async def test_online_and_offline_are_told_again_to_who_comes_back(tmp_path: Pat
         assert events[2].data["data"]["cause"] == "connect_failed"
 
 
+async def test_of_too_many_states_it_is_said_that_some_were_missed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hubs, "RECENT", 1)
+    async with a_service(tmp_path) as running, running.as_("lister") as client:
+        _, place = await told(client, None)
+        for channel in ("ch_y1", "ch_y2"):
+            state(running, channel, RouteState.LIVE)
+            running.services.events._due()
+        events, _ = await told(client, place)
+        assert [(each.name, each.data) for each in events] == [("resync", {"reason": "missed"})]
+
+
 @pytest.mark.parametrize("place", ["rubbish", "999999-00000000-0", "1-0000000g-0"])
 async def test_a_place_that_is_none_is_told_to_read_anew(place: str, tmp_path: Path) -> None:
     async with a_service(tmp_path) as running, running.as_("lister") as client:

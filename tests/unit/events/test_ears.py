@@ -15,7 +15,7 @@ from camera_registry.channel_events import DeviceEvent
 from camera_registry.control import EventAddress
 from camera_registry.domain import Channel
 from camera_registry.errors import StoreError
-from gateways.onvif import Event, HttpTransport, Unreachable
+from gateways.onvif import AuthRefused, Event, HttpTransport, Unreachable
 from gateways.onvif.subscription import Notification
 from gateways.onvif.transport import HttpReply, Timeouts
 from streamhub.access.facts import Facts, StaticFacts
@@ -205,6 +205,33 @@ async def test_a_store_that_fails_leaves_no_device_unheard() -> None:
     ears = listening(book, line)
     await ears.start()
     await line.until(lambda: line.asked.keys() == {"1", "2"})
+    await ears.stop()
+
+
+async def test_no_more_are_listened_to_than_there_is_room_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(devices, "MAX_LISTENED", 2)
+    line = Line(lambda _: Unreachable("no_answer"))
+    ears = listening(Book(*map(address, (1, 2, 3))), line)
+    await ears.start()
+    await line.until(lambda: line.asked["1"] >= 3 and line.asked["2"] >= 3)
+    assert line.asked.keys() == {"1", "2"}
+    assert ears.state_of("de_3") is None
+    assert ears.figures()["device_listeners_wanted"] == 3
+    await ears.stop()
+
+
+async def test_a_password_that_was_refused_is_not_tried_again_soon() -> None:
+    def answers(port: str) -> Exception:
+        return AuthRefused("auth_failed") if port == "1" else Unreachable("no_answer")
+
+    line = Line(answers)
+    ears = listening(Book(address(1), address(2)), line)
+    await ears.start()
+    await line.until(lambda: line.asked["1"] >= 1 and line.asked["2"] >= 8)
+    assert line.asked["1"] == 1
+    assert ears.state_of("de_1") == "auth_failed"
     await ears.stop()
 
 

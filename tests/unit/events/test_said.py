@@ -33,6 +33,16 @@ def test_a_state_at_the_beginning_is_no_news_and_what_changes_is() -> None:
     assert one.take(4.0, motion(True, "VideoSource_2"), is_state=False), "another picture"
 
 
+def test_of_too_many_states_the_oldest_is_forgotten() -> None:
+    one = sayings()
+    one._own = one._everybody = Bucket(1e6, 0.0)
+    for number in range(MAX_STATES + 1):
+        one.take(0.0, motion(True, f"source {number}"), is_state=False)
+    assert not one.take(1.0, motion(True, f"source {MAX_STATES}"), is_state=False), "the newest"
+    assert not one.take(1.0, motion(True, "source 1"), is_state=False)
+    assert one.take(1.0, motion(True, "source 0"), is_state=False), "the oldest"
+
+
 def test_the_same_again_is_news_after_a_while_only() -> None:
     one = sayings()
     told = [at for at in range(100) if one.take(float(at), motion(True), is_state=False)]

@@ -154,6 +154,22 @@ async def test_an_answer_without_end_is_cut() -> None:
         assert await send(sender) == Outcome(True, 200, None)
 
 
+async def test_a_proxy_of_the_surroundings_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ok(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    def never_asked(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")
+
+    async with a_server(ok) as port, a_server(never_asked) as proxy:
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy}")
+        for name in ("NO_PROXY", "no_proxy"):
+            monkeypatch.delenv(name, raising=False)
+        sender = a_sender(f"http://127.0.0.1:{port}/", "127.0.0.1", allow_local=True)
+        assert await send(sender) == Outcome(True, 204, None)
+
+
 async def test_a_receiver_that_is_silent_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sending, "TIMEOUT_S", 0.3)
     async with a_server(lambda _: None) as port:
