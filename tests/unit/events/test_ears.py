@@ -126,6 +126,23 @@ def test_a_channel_that_has_gone_to_another_device_is_told_nothing_of_this_one()
     assert Site((("ch_l1", None),), rows).moves("VideoSource_1") == []
 
 
+def test_a_property_that_is_deleted_says_nothing_of_a_channel() -> None:
+    site = Site((("ch_l1", None),))
+    assert site.moves("VideoSource_1") == ["ch_l1"]
+    for operation, told in (("Deleted", []), ("Changed", ["ch_l1"])):
+        site.told.clear()
+        source, data = {"Source": "VideoSource_1"}, {"State": "false"}
+        gone = Notification("VideoSource/MotionAlarm", operation, source, {}, data, "")
+        site.ears._take(site.ear, site.address, Event(datetime.now(UTC), gone))
+        assert site.told == told
+
+
+async def test_after_a_restore_every_device_is_looked_at_anew() -> None:
+    site = Site((("ch_l1", None),))
+    await site.ears.facts_changed(FactsChange(2, frozenset({"everything"}), frozenset()))
+    assert site.ears._changed == {"de_1"}
+
+
 async def test_the_device_that_a_channel_has_left_is_looked_at_anew() -> None:
     rows = [replace(e, device_id="de_2") if e.id == "ch_l1" else e for e in channels()]
     site = Site((("ch_l1", 1), ("ch_l2", 2)), rows)

@@ -74,6 +74,25 @@ def test_reference_parameters_may_be_nested_and_without_a_namespace() -> None:
         assert text_of(root, "Header/SubscriptionId/a") == "1 < 2"
 
 
+def test_of_what_a_device_would_have_echoed_too_much_is_left_out() -> None:
+    room = wire.MAX_REFERENCE_BYTES // 2
+    for size, is_echoed in ((room, True), (2 * room, False)):
+        written = shapes.SUBSCRIPTION.format(where="h").replace(">8<", f">{'8' * size}<")
+        held = wire.read_subscription(element(shapes.envelope(written)), US, "")
+        assert ("8" * size in held.reference) is is_echoed
+        assert is_echoed or held.reference == ""
+
+
+def test_of_too_many_messages_and_items_the_first_are_read() -> None:
+    item = "<tt:SimpleItem Name='IsMotion' Value='true'/>"
+    items = [f"<tt:SimpleItem Name='n{n}' Value='v'/>" for n in range(wire.MAX_ITEMS + 1)]
+    motion = shapes.MOTION.replace(item, "".join(items))
+    found = wire.read_notifications(element(shapes.pulled(motion)))
+    assert list(found[0].data) == [f"n{n}" for n in range(wire.MAX_ITEMS)]
+    many = wire.read_notifications(element(shapes.pulled(shapes.MOTION * (wire.MAX_MESSAGES + 1))))
+    assert len(many) == wire.MAX_MESSAGES
+
+
 def test_a_subscription_without_an_address_is_asked_at_the_event_service() -> None:
     empty = "<tev:R><tev:SubscriptionReference/></tev:R>"
     assert wire.read_subscription(element(shapes.envelope(empty)), US, HELD.url) == HELD
@@ -153,6 +172,18 @@ def test_a_device_without_renew_is_prolonged_by_pulling() -> None:
     assert point.poll(61.0) is Step.PULL
     point.done(66.0, Step.PULL)
     assert point.poll(300.0) is Step.PULL
+
+
+def test_a_new_subscription_is_renewed_though_the_one_before_was_not() -> None:
+    point = alive()
+    assert point.poll(61.0) is Step.RENEW
+    point.failed(61.0, Step.RENEW, refused=True)
+    assert point.poll(61.0) is Step.PULL
+    point.failed(62.0, Step.PULL, refused=True)
+    point.done(62.0, Step.UNSUBSCRIBE)
+    assert point.poll(70.0) is Step.CREATE
+    point.created(70.0, HELD)
+    assert point.poll(131.0) is Step.RENEW
 
 
 def test_after_a_failure_the_place_is_given_back_before_a_new_one_is_taken() -> None:
