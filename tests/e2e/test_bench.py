@@ -40,6 +40,15 @@ def test_ingest_tells_the_delay_of_the_same_run() -> None:
     assert 0 < row["cores_watched"] < 1
 
 
+def test_the_bare_loop_is_measured() -> None:
+    done = bench("limit", "--viewers", "4", "--runs", "1")
+    assert done.returncode == 0, done.stderr
+    [row] = json.loads(done.stdout)["rows"]
+    assert row["packets_per_message"] == 17
+    assert row["packets"] > 1_000
+    assert row["us_per_packet"] > 0
+
+
 def test_an_inspection_tells_the_good_from_the_dead() -> None:
     done = bench("inspect", "--channels", "20", "--dead", "0.2", "--profile", "sub")
     assert done.returncode == 0, done.stderr
