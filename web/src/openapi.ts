@@ -1218,7 +1218,7 @@ export interface paths {
         /**
          * List Loans
          * @description Of the cameras that one manages: what waits for an answer, and what is lent. To whoever
-         *     manages the district also what no camera is.
+         *     manages the district also what no camera is. One's own are `mine`: another one answers them.
          */
         readonly get: operations["list_loans_api_v1_loans_get"];
         readonly put?: never;
