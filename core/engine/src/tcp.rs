@@ -162,11 +162,6 @@ impl Connection {
         self.unsent.len() >= TCP_BACKLOG_BYTES
     }
 
-    #[cfg(test)]
-    pub fn has_unsent(&self) -> bool {
-        !self.unsent.is_empty()
-    }
-
     pub fn rtsp(&self) -> Option<&Rtsp> {
         match &self.tongue {
             Tongue::Rtsp(rtsp) => Some(rtsp),

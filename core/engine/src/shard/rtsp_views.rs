@@ -1,14 +1,14 @@
 //! Views by RTSP in the clear, as a shard has them: how they play, and how each of them ends.
 
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use fanout::IntakeConfig;
 use rustix::event::epoll;
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket, Type};
 use wire::codec::VideoCodec;
 use wire::ticket::{Ticket, TicketKey};
 
@@ -16,7 +16,7 @@ use super::RtspPorts;
 use super::faults::Scene;
 use crate::command::{AcceptRtsp, Command, Select};
 use crate::event::EventBody;
-use crate::tcp::TICKET_DEADLINE;
+use crate::tcp::{GOODBYE_DEADLINE, TICKET_DEADLINE};
 use crate::viewer::RTSP_PAYLOAD_TYPES;
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -94,6 +94,7 @@ fn asking(scene: &mut Scene) -> (TcpStream, String) {
         key: key.clone(),
     });
     let mut wire = TcpStream::connect(at).unwrap();
+    wire.set_nodelay(true).unwrap();
     let deadline = Instant::now() + PATIENCE;
     while scene.shard.connections.len() == 0 && Instant::now() < deadline {
         scene.shard.accept_rtsp_clients(scene.now, false);
@@ -112,6 +113,8 @@ fn asking(scene: &mut Scene) -> (TcpStream, String) {
     (wire, url)
 }
 
+const LEASE: Duration = Duration::from_secs(20);
+
 /// The control plane's yes, for the viewer `v3`. `closed`: it has been closed since.
 fn accept(scene: &mut Scene, closed: bool) {
     let row = (scene.shard.figures).add_viewer("v3", "cam/main", RTSP_PAYLOAD_TYPES);
@@ -125,7 +128,7 @@ fn accept(scene: &mut Scene, closed: bool) {
         stream_id: "cam/main".to_owned(),
         channel_id: "cam".to_owned(),
         subject_id: "someone".to_owned(),
-        until: scene.now + Duration::from_secs(600),
+        until: scene.now + LEASE,
         row,
     })));
 }
@@ -169,30 +172,133 @@ fn the_picture_comes_on_the_channel_that_was_named_and_its_report_on_the_next() 
 }
 
 #[test]
-fn a_view_goes_on_when_the_time_for_its_ticket_is_over() {
+fn a_view_goes_on_when_the_time_for_its_ticket_is_over_and_ends_with_its_lease() {
     let mut scene = live();
     let _wire = playing(&mut scene);
-    scene.now += TICKET_DEADLINE;
+    let (begun, until) = (scene.now, scene.now + TICKET_DEADLINE + LEASE);
+    let renewed = vec![("v3".to_owned(), until)];
+    scene.command(Command::RenewViewers(renewed));
+    for at in [
+        begun + LEASE,
+        begun + TICKET_DEADLINE,
+        until - Duration::from_millis(1),
+    ] {
+        scene.now = at;
+        scene.shard.take_timers(scene.now, Duration::MAX);
+        assert!(scene.viewers().contains(&"v3"));
+        assert_eq!(scene.shard.connections.len(), 1);
+    }
+    scene.shard.events.drain(usize::MAX);
+    scene.now = until;
     scene.shard.take_timers(scene.now, Duration::MAX);
-    assert!(scene.viewers().contains(&"v3"));
+    assert_eq!(
+        closed(&scene),
+        [("v3".to_owned(), "lease_expired".to_owned())]
+    );
+    assert_eq!(scene.shard.connections.len(), 0);
+}
+
+#[test]
+fn so_many_may_be_there_without_a_ticket_of_one_address_and_of_all() {
+    let mut scene = live();
+    let (_one, _) = asking(&mut scene);
+    let ports = scene.shard.rtsp.as_ref().unwrap();
+    let at = ports.plain.as_ref().unwrap().local_addr().unwrap();
+    let mut clients = Vec::new();
+    let mut crowd = |scene: &mut Scene, host: u8, count: usize| {
+        for _ in 0..count {
+            let client = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+            let from = SocketAddr::from(([127, 0, 0, host], 0));
+            client.bind(&from.into()).unwrap();
+            client.connect(&at.into()).unwrap();
+            clients.push(client);
+        }
+        let before = scene.shard.connections.len() + count;
+        let seen = |scene: &Scene| {
+            let refused = scene.shard.totals.rtsp_refused.get() as usize;
+            scene.shard.connections.len() + refused
+        };
+        let (deadline, wanted) = (Instant::now() + PATIENCE, seen(scene) + count);
+        while seen(scene) < wanted && Instant::now() < deadline {
+            scene.shard.accept_rtsp_clients(scene.now, false);
+        }
+        before - scene.shard.connections.len()
+    };
+    assert_eq!(crowd(&mut scene, 2, 70), 6, "of one address");
+    let refused: usize = (3..6).map(|host| crowd(&mut scene, host, 64)).sum();
+    assert_eq!(refused, 1, "the first of all is there, too");
+    assert_eq!(scene.shard.connections.len(), 256);
+    assert_eq!(crowd(&mut scene, 6, 1), 1);
+}
+
+/// One that plays, and reads nothing until so much waits for it here that no more is sealed.
+fn stuck(scene: &mut Scene) -> TcpStream {
+    let wire = playing(scene);
+    let stream = SockRef::from(scene.shard.connections[0].stream());
+    stream.set_send_buffer_size(4_096).unwrap();
+    let mut number = 1;
+    while !scene.shard.connections[0].is_full() {
+        number += 1;
+        scene.now += Duration::from_millis(1);
+        picture(scene, number);
+        scene.shard.flush();
+    }
+    wire
+}
+
+#[test]
+fn who_says_goodbye_and_does_not_read_the_answer_is_closed_soon() {
+    let mut scene = live();
+    let mut wire = stuck(&mut scene);
+    ask(
+        &mut scene,
+        &mut wire,
+        "TEARDOWN * RTSP/1.0\r\nCSeq: 4\r\n\r\n",
+    );
+    assert_eq!(
+        closed(&scene),
+        [("v3".to_owned(), "closed_by_viewer".to_owned())]
+    );
     assert_eq!(scene.shard.connections.len(), 1);
+    scene.now += GOODBYE_DEADLINE;
+    scene.shard.take_timers(scene.now, Duration::MAX);
+    assert_eq!(scene.shard.connections.len(), 0);
+}
+
+#[test]
+fn who_sends_more_than_any_viewer_does_is_closed() {
+    let mut scene = live();
+    let mut wire = playing(&mut scene);
+    let flood = "OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n".repeat(600);
+    ask(&mut scene, &mut wire, &flood);
+    assert_eq!(
+        closed(&scene),
+        [("v3".to_owned(), "client_gone".to_owned())]
+    );
+    assert_eq!(scene.shard.connections.len(), 0);
+}
+
+#[test]
+fn who_asks_on_and_on_and_reads_no_answer_is_closed() {
+    let mut scene = live();
+    let mut wire = stuck(&mut scene);
+    let many = "OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n".repeat(100);
+    let mut asked = 0;
+    while scene.shard.connections.len() == 1 {
+        asked += 1;
+        assert!(asked < 200, "unbounded");
+        ask(&mut scene, &mut wire, &many);
+    }
+    assert_eq!(
+        closed(&scene),
+        [("v3".to_owned(), "client_gone".to_owned())]
+    );
 }
 
 #[test]
 fn the_end_of_a_right_ends_what_is_queued_too() {
     let mut scene = live();
-    let _reads_nothing = playing(&mut scene);
-    let stream = SockRef::from(scene.shard.connections[0].stream());
-    stream.set_send_buffer_size(4_096).unwrap();
-    for number in 2.. {
-        scene.now += Duration::from_millis(400);
-        picture(&mut scene, number);
-        scene.shard.flush();
-        if scene.shard.connections[0].has_unsent() {
-            break;
-        }
-        assert!(number < 60_000 / 3);
-    }
+    let _reads_nothing = stuck(&mut scene);
     scene.command(Command::CloseViewers {
         select: Select::Ids(vec!["v3".to_owned()]),
         cause: "revoked".to_owned(),
