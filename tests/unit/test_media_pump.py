@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 
+import pytest
 from structlog.testing import capture_logs
 
-from streamhub.media.contract import Event, GsoRefused, ViewerLagging, WorkerFault
+from streamhub.media import pump as pumping
+from streamhub.media.contract import Event, EventsLost, GsoRefused, ViewerLagging, WorkerFault
 from streamhub.media.fake import FakeCore
 from streamhub.media.pump import EventPump
+from support.patience import PATIENCE_S
 
 
 async def test_a_subscriber_that_fails_does_not_deafen_the_others() -> None:
@@ -33,6 +37,38 @@ async def test_a_subscriber_that_fails_does_not_deafen_the_others() -> None:
     core.emit(ViewerLagging("c"))
     await asyncio.sleep(0)
     assert len(heard) == 4
+
+
+class Stumbling(FakeCore):
+    """Its first reader fails at the first event."""
+
+    readers = 0
+
+    async def events(self) -> AsyncIterator[Event]:
+        self.readers += 1
+        async for event in super().events():
+            if self.readers == 1:
+                raise KeyError("a field that is not there")
+            yield event
+
+
+async def test_reading_that_fails_begins_anew_and_what_was_in_hand_counts_as_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pumping, "AGAIN_S", 0.0)
+    core, heard = Stumbling(), []
+    pump = EventPump(core)
+    pump.subscribe(heard.append)
+    pump.start()
+    core.emit(ViewerLagging("lost"))
+    async with asyncio.timeout(PATIENCE_S):
+        while core.readers < 2:
+            await asyncio.sleep(0)
+        core.emit(ViewerLagging("heard"))
+        while len(heard) < 2:
+            await asyncio.sleep(0)
+    assert heard == [EventsLost(), ViewerLagging("heard")]
+    await pump.stop()
 
 
 async def test_refused_gso_is_logged_once_with_what_to_do() -> None:
