@@ -58,6 +58,7 @@ export const accountEn: Record<keyof typeof accountZh, string> = {
   'account.keys.revoke': 'Revoke',
   'account.keys.revoke_act': 'revoke this key, and stop its program at once',
   'account.keys.all': 'all that I may',
+  'account.keys.areas': 'within {n} areas alone',
   'account.keys.expires': 'ends {at}',
   'account.keys.expired': 'ended {at}',
   'account.keys.used': 'used {at}',

@@ -56,6 +56,7 @@ export const accountZh = {
   'account.keys.revoke': '吊销',
   'account.keys.revoke_act': '吊销此密钥（程序立即停止）',
   'account.keys.all': '本人的全部权限',
+  'account.keys.areas': '仅限 {n} 个区域',
   'account.keys.expires': '{at} 到期',
   'account.keys.expired': '已于 {at} 到期',
   'account.keys.used': '最近使用 {at}',
