@@ -17,6 +17,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -25,12 +26,16 @@ from streamhub.settings import Settings
 from .control import CliError, settings_or_fail
 from .sd_notify import READY, STOPPING, sd_notify
 
+if TYPE_CHECKING:
+    from streamhub.delivery import Delivery
+
 LOCK_FILE = "service.lock"
 BACKLOG = 1024
 # Requests under way get this long; streams of events end by themselves with their views.
 REQUESTS_S = 1
 # The last resort, should anything hang: out at 3 s, as promised to whoever stops us.
 LEAVE_S = 2.9
+LOOK_AT_CORE_EACH_S = 1
 
 _log = structlog.get_logger("streamhub.serve")
 
@@ -57,7 +62,8 @@ def serve() -> None:
 
 
 async def run_service(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT."""
+    """Serve until SIGTERM or SIGINT, or until a part of the packet core has ended by a fault: then
+    it leaves in order and raises CliError, so that whoever watches the process starts it anew."""
     from streamhub.app import LocalOperatorApp, build_app, say_goodbye
 
     from .servers import ControlServer, PageServer
@@ -104,9 +110,11 @@ async def run_service(settings: Settings) -> None:
             )
             _tell_setup_code(app.state.services.setup.code, f"{scheme}://{host}:{port}/")
             sd_notify(READY)
-            await _until_stopped(stop, tasks | following)
+            core = asyncio.create_task(_until_fault(app.state.services.doors()), name="core")
+            await _until_stopped(stop, tasks | following | {core})
             leaving()
-            for task in following:
+            faulty = core.done()
+            for task in {*following, core}:
                 task.cancel()
             sd_notify(STOPPING)
             _log.info("leaving")
@@ -114,6 +122,11 @@ async def run_service(settings: Settings) -> None:
             # Beside each other: the servers wait for event streams, which end with their views.
             await asyncio.gather(say_goodbye(app), *tasks)
     _log.info("left")
+    if faulty:
+        raise CliError(
+            "A part of the packet core ended by a fault, so the service has left, to be started "
+            "anew; the line worker_fault of its log says what happened: report it."
+        )
 
 
 def _tell_setup_code(code: str | None, page: str) -> None:
@@ -125,6 +138,14 @@ def _tell_setup_code(code: str | None, page: str) -> None:
             file=sys.stderr,
             flush=True,
         )
+
+
+async def _until_fault(delivery: Delivery) -> None:
+    while True:
+        if not delivery.core_is_whole:
+            _log.critical("core_fault", next="leaving, to be started anew")
+            return
+        await asyncio.sleep(LOOK_AT_CORE_EACH_S)
 
 
 async def _until_stopped(stop: asyncio.Event, tasks: set[asyncio.Task[None]]) -> None:

@@ -6,8 +6,9 @@ import asyncio
 import signal
 import time
 from contextlib import AsyncExitStack
+from pathlib import Path
 
-from support.district import Service, eventually, has_left
+from support.district import ROOT, Farm, Service, copy_of, eventually, has_left
 from support.patience import HeldUp
 from support.view_events import events_of
 from support.watching import PATIENCE_S, audit_rows, channels_of, watched
@@ -78,3 +79,37 @@ async def test_sigterm_without_viewers_and_with_a_still_under_way_leaves_in_time
         assert (await client.get(path)).status_code == 200  # the decode worker runs
     assert service.stop() < LEAVE_S
     assert process.returncode == 0
+
+
+async def test_a_service_whose_core_has_lost_a_part_leaves_in_order_and_starts_anew(
+    farm: Farm, template: Path, tmp_path: Path
+) -> None:
+    fault = tmp_path / "fault"
+    service = Service(
+        copy_of(template, tmp_path / "data"),
+        environment={"FAULTY_CORE": str(fault)},
+        program=(str(ROOT / "tests/support/faulty_core.py"),),
+    )
+    service.start()
+    process = service.process
+    assert process is not None
+    async with service.client("yongshun") as client:
+        [channel] = await channels_of(client, 1)
+        async with watched(client, [channel["id"]], decode=False) as [viewer]:
+            await viewer.wait_packets(1, PATIENCE_S)
+            fault.touch()
+            await viewer.wait_goodbye(PATIENCE_S)
+    held_up = HeldUp(process.pid)
+    await eventually("the process is gone", lambda: has_left(process, held_up), PATIENCE_S)
+    log = service.log_path.read_text()
+    assert process.returncode == 1, "so that systemd starts it again (Restart=on-failure)"
+    assert "core_fault" in log
+    assert "report it" in log
+    assert "Traceback" not in log
+
+    fault.unlink()
+    service.start()
+    async with service.client("admin") as admin:
+        [ended] = await audit_rows(admin, "view_end")
+        assert ended["detail"]["cause"] == "shutdown"
+    service.stop()

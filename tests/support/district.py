@@ -173,6 +173,7 @@ class Service:
     port: int = field(default_factory=free_port)
     udp_port: int = field(default_factory=free_media_port)
     environment: dict[str, str] = field(default_factory=dict)
+    program: tuple[str, ...] = ("-m", "streamhub.cli")
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -216,7 +217,7 @@ class Service:
         started.append(self)
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "streamhub.cli", "serve"],
+                [sys.executable, *self.program, "serve"],
                 cwd=ROOT,
                 env=self.variables(),
                 stdout=log,
