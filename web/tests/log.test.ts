@@ -129,6 +129,7 @@ describe('exports by two people', () => {
     expect(queryOf(of({ subject: 'wang', channel_id: 'ch_1', since }))).toEqual(
       { ...ALL, person: 'wang', channelId: 'ch_1', since: '2026-11-24T08:00:00' },
     )
+    expect(queryOf(of({ subject: 'wang', subject_id: 'su_1' }))).toEqual({ ...ALL, person: 'su_1' })
     const more = [{ acts: ['view_end'] }, { area_id: 'ar_1' }, { outcome: 'refused' }, { purpose: 'duty' }]
     expect(more.map((each) => queryOf(of({ subject: 'wang', ...each })))).toEqual([null, null, null, null])
   })

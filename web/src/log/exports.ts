@@ -21,14 +21,16 @@ export function fateOf(request: ExportRequest): ExportFate {
   return open && !request.is_open ? 'lapsed' : state
 }
 
-const SHOWN: readonly string[] = ['subject', 'channel_id', 'since', 'until']
+const SHOWN: readonly string[] = ['subject', 'subject_id', 'channel_id', 'since', 'until']
 
 /** What the log's view is to be asked for the same rows; null where it has no such question. */
 export function queryOf({ asked }: ExportRequest): LogQuery | null {
   if (Object.keys(asked).some((name) => !SHOWN.includes(name))) return null
   const text = (name: string) => (typeof asked[name] === 'string' ? asked[name] : '')
   const at = (name: string) => (text(name) === '' ? '' : stampText(Date.parse(text(name))).replace(' ', 'T'))
-  return { mine: false, person: text('subject'), channelId: text('channel_id') || null, since: at('since'), until: at('until') }
+  // Whose name it was then: another account may have it by now.
+  const person = text('subject_id') || text('subject')
+  return { mine: false, person, channelId: text('channel_id') || null, since: at('since'), until: at('until') }
 }
 
 export class ExportDesk {
