@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from starlette.responses import StreamingResponse
 
 from camera_registry.audit.export import Format
-from camera_registry.domain import Actor, SubjectKind
+from camera_registry.domain import SubjectKind
 from camera_registry.errors import NotFound
 from camera_registry.export_requests import ExportRequest, RequestState
 from camera_registry.filing_rules import MAX_NOTE_CHARS
@@ -24,7 +24,7 @@ from streamhub.access.principal import Action, Principal
 
 from .audit_export import ZIP, handed_over, seen_by
 from .audit_filter import Asked, Filter
-from .newest import ByNewestRights, by_newest_rights
+from .newest import ByNewestRights
 from .paging import DEFAULT_LIMIT, Cursor, Limit, page_in_memory
 from .rights import (
     Who,
@@ -235,29 +235,22 @@ async def choose_export_settings(
 async def _decided(
     services: Services, access: RequestAccess, *, approve: bool, reason: str | None = None
 ) -> ExportOut:
-    who = must_be_in_person(access.principal)
-    asked = Filter.of(access.request.asked, services.facts.current)
+    who, facts = must_be_in_person(access.principal), services.facts.current
+    asked = Filter.of(access.request.asked, facts)
     access.request.require_decidable(who.actor(), services.now(), approve=approve)
-
-    async def decide(by: Actor) -> ExportRequest:
-        facts = services.facts.current
-        resource = asked.resource(facts)
-        services.guard.require_passing_on(who, Action.AUDIT, resource, asked_why=False)
-        subject = facts.subject(who.subject_id)
-        if subject is not None and subject.kind is not SubjectKind.PERSON:
-            raise Forbidden(
-                "Only a person decides on an export; sign in as one.", code="person_wanted"
-            )
-        return await services.export_requests.decide(
-            access.request.id,
-            by,
-            approve=approve,
-            reason=reason,
-            covers=asked.covers(facts) if approve else None,
-            **asked.about(facts),
-        )
-
-    return _out(services, who, await by_newest_rights(services, who, decide))
+    services.guard.require_passing_on(who, Action.AUDIT, asked.resource(facts), asked_why=False)
+    subject = facts.subject(who.subject_id)
+    if subject is not None and subject.kind is not SubjectKind.PERSON:
+        raise Forbidden("Only a person decides on an export; sign in as one.", code="person_wanted")
+    decided = await services.export_requests.decide(
+        access.request.id,
+        who.actor(),
+        approve=approve,
+        reason=reason,
+        covers=asked.covers(facts) if approve else None,
+        **asked.about(facts),
+    )
+    return _out(services, who, decided)
 
 
 def _may_see(services: Services, who: Principal, request: ExportRequest) -> bool:

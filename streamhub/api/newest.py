@@ -1,16 +1,14 @@
 """Changes by those who still may: the right is looked at in memory, then the change waits for the
 writer, and a revocation may be written before it. Then the whole request begins anew."""
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
-from camera_registry.domain import Actor
 from camera_registry.errors import RightsChanged
-from streamhub.access.principal import Principal
 
 from .rights import SAFE_METHODS, TRY_SCOPE, Try
 from .services import Services, services_of
@@ -21,7 +19,6 @@ TRIES: Final = 4
 # a processor for 100,000 cameras.
 CATCH_UP_MS: Final = 10_000
 
-T = TypeVar("T")
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
@@ -64,11 +61,3 @@ async def _try(
 ) -> Response:
     request.scope[TRY_SCOPE] = Try(services.facts.current.version, gives_way)
     return await handle(request)
-
-
-async def by_newest_rights(
-    services: Services, who: Principal, change: Callable[[Actor], Awaitable[T]]
-) -> T:
-    """The same for one change, of a route that is `ByNewestRights`: what it decides stands beside
-    what it writes."""
-    return await change(who.actor())

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
-from camera_registry.domain import Actor, Quota
+from camera_registry.domain import Quota
 from camera_registry.errors import ValidationFailed
 from camera_registry.quota_cases import MAX_BPS, MAX_VIEWS
 from camera_registry.quotas import QuotaDraft
@@ -15,7 +15,7 @@ from streamhub.access.permit import Permit
 from streamhub.access.principal import DISTRICT, Action, Principal, Resource, area
 from streamhub.delivery.limits import SERVICE, Meter
 
-from .newest import ByNewestRights, by_newest_rights
+from .newest import ByNewestRights
 from .paging import DEFAULT_LIMIT, Cursor, Limit, page_in_memory
 from .rights import Who, requires_in_person, signed_in
 from .services import Provided, Services
@@ -123,14 +123,14 @@ async def put_subject_quota(
 
 @router.delete("/areas/{area_id}", status_code=204)
 async def remove_area_quota(services: Provided, permit: SetsArea, area_id: str) -> Response:
-    return await _remove(services, permit, area_id=area_id)
+    return await _remove(services, permit, area_id)
 
 
 @router.delete("/subjects/{subject_id}", status_code=204)
 async def remove_subject_quota(
     services: Provided, permit: SetsSubject, subject_id: str
 ) -> Response:
-    return await _remove(services, permit, subject_id=subject_id)
+    return await _remove(services, permit, subject_id)
 
 
 async def _put(
@@ -141,22 +141,16 @@ async def _put(
     area_id: str | None = None,
     subject_id: str | None = None,
 ) -> QuotaOut:
-    who = permit.principal
-
-    async def put(by: Actor) -> Quota:
-        facts, guard = services.facts.current, services.guard
-        guard.require(who, Action.MANAGE, _place(facts, who, area_id, subject_id))
-        now = facts.quotas.get(area_id or subject_id or "")
-        kept = (now.kept_views, now.kept_bps) if now is not None else (0, 0)
-        draft = QuotaDraft(area_id, subject_id, **body.model_dump())
-        quota = draft.over(now)
-        if (quota.kept_views, quota.kept_bps) != kept:
-            # What is kept for some is taken from all.
-            guard.require(who, Action.MANAGE, DISTRICT)
-            _require_room(services, facts, quota, *kept)
-        return await services.people.put_quota(draft, by)
-
-    return _out(services, who, await by_newest_rights(services, who, put))
+    who, facts = permit.principal, services.facts.current
+    now = facts.quotas.get(area_id or subject_id or "")
+    kept = (now.kept_views, now.kept_bps) if now is not None else (0, 0)
+    draft = QuotaDraft(area_id, subject_id, **body.model_dump())
+    quota = draft.over(now)
+    if (quota.kept_views, quota.kept_bps) != kept:
+        # What is kept for some is taken from all.
+        services.guard.require(who, Action.MANAGE, DISTRICT)
+        _require_room(services, facts, quota, *kept)
+    return _out(services, who, await services.people.put_quota(draft, who.actor()))
 
 
 def _require_room(
@@ -185,24 +179,11 @@ def _require_room(
         )
 
 
-async def _remove(
-    services: Services,
-    permit: Permit,
-    *,
-    area_id: str | None = None,
-    subject_id: str | None = None,
-) -> Response:
-    who, holder_id = permit.principal, area_id or subject_id or ""
-
-    async def remove(by: Actor) -> None:
-        facts, guard = services.facts.current, services.guard
-        guard.require(who, Action.MANAGE, _place(facts, who, area_id, subject_id))
-        now = facts.quotas.get(holder_id)
-        if now is not None and now.keeps:
-            guard.require(who, Action.MANAGE, DISTRICT)
-        await services.people.remove_quota(holder_id, by)
-
-    await by_newest_rights(services, who, remove)
+async def _remove(services: Services, permit: Permit, holder_id: str) -> Response:
+    now = services.facts.current.quotas.get(holder_id)
+    if now is not None and now.keeps:
+        services.guard.require(permit.principal, Action.MANAGE, DISTRICT)
+    await services.people.remove_quota(holder_id, permit.principal.actor())
     return Response(status_code=204)
 
 
