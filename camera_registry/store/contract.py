@@ -68,8 +68,9 @@ from .contract_rights import (
 )
 from .contract_webhooks import WebhookReader, WebhookRepo
 
-MAX_COUNT: Final = 10_000
-"""A list of channels counts so many: of a million they would take as long as ten pages."""
+MAX_COUNT: Final = 5_000
+"""A list of channels counts so many, a district's: 10,000 of a million took twice as long as the
+page."""
 MAX_FOUND_COUNT: Final = 1_000
 """And a search so many, or fewer of what is common: each has to be looked at, and nobody reads on
 to the thousandth."""

@@ -52,6 +52,10 @@ class ScopeRows:
         self.single = sorted(query.visible_channel_ids or ())
         self._asked_areas = asked
         self.filters = and_(true(), *self._filters(query))
+        # In the areas, as one condition; without the single channels.
+        self.inside = self.filters
+        if not self.everywhere:
+            self.inside = and_(self.filters, self._in_pieces(self._whole, self._cells))
 
     @property
     def pieces(self) -> int:
@@ -62,17 +66,11 @@ class ScopeRows:
         """But for single channels."""
         return not self.everywhere and not self.pieces
 
-    def inside(self) -> ColumnElement[bool]:
-        """In the areas, as one condition; without the single channels."""
-        if self.everywhere:
-            return self.filters
-        return and_(self.filters, self._in_pieces(self._whole, self._cells))
-
     def singly(self) -> ColumnElement[bool]:
         """The single channels that are in none of its areas."""
         inside = and_(self.filters, self._among(_S.channel_id, self.single))
         if not self.is_empty:
-            inside = and_(inside, not_(self.inside()))
+            inside = and_(inside, not_(self.inside))
         if self._asked_areas is not None:
             inside = and_(inside, self._among(_S.area_id, self._asked_areas))
         return inside

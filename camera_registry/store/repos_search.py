@@ -90,7 +90,7 @@ class CodeSearch:
         self._cap = MAX_FOUND_COUNT if self._pieces else MAX_COUNT
         self._centres: list[str] = []
         self._scope = ScopeRows(query, postgresql=tx.is_postgresql)
-        self._inside = self._scope.inside()
+        self._inside = self._scope.inside
         self._by_pieces = self._postgresql and not self._scope.everywhere
 
     async def page(self, limit: int, cursor: str | None) -> CodePage:
@@ -158,10 +158,13 @@ class CodeSearch:
         return await self._tx.number(select(func.count()).select_from(few.subquery()))
 
     def _scanned(self, inside: ColumnElement[bool], after: str = "") -> Select[Any]:
-        """All that match, in order, by looking at each row."""
-        some = select(_S.code, _S.text).where(inside)
+        """All that match, by looking at each row."""
+        some = select(_S.code).where(inside)
         if after:
             some = some.where(_S.code > after)
+        if not self._pieces:
+            return some
+        some = some.add_columns(_S.text)
         # Apart, or PostgreSQL would ask the index of runs for a few rows of an area.
         rows = some.cte("looked_at").prefix_with("MATERIALIZED", dialect=POSTGRESQL).c
         return select(rows.code).where(self._held_by(rows.text))
@@ -189,11 +192,17 @@ class CodeSearch:
         return [behind, _S.code < f"{last}:"] if last else [behind]  # ":" comes after "9"
 
     async def _walk_pieces(self, wanted: int, after: str) -> tuple[list[str], bool]:
-        """The first codes of some pieces that match, and whether every row was passed."""
-        codes, end = await self._passed(wanted, after, self._walk_rows // FIRST_SHARE)
-        if end is not None and WORTH_A_WALK <= len(codes) < wanted:
-            more, end = await self._passed(wanted - len(codes), end, self._walk_rows)
+        """The first codes of some pieces that match, and whether every row was passed. A step reads
+        all of its rows, so it is as long as what was found so far lets expect, and half as much."""
+        least = passed = self._walk_rows // FIRST_SHARE
+        codes, end = await self._passed(wanted, after, least)
+        while end is not None and WORTH_A_WALK <= len(codes) < wanted and passed < self._walk_rows:
+            missing = wanted - len(codes)
+            rows = max(least, 3 * passed * missing // (2 * max(1, len(codes))))
+            rows = min(rows, self._walk_rows)
+            more, end = await self._passed(missing, end, rows)
             codes += more
+            passed += rows
         return codes, end is None
 
     async def _passed(self, wanted: int, after: str, rows: int) -> tuple[list[str], str | None]:
