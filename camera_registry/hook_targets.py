@@ -78,7 +78,10 @@ def refused_address(address: str, *, allow_local: bool) -> str | None:
         if allow_local:
             return None
         kind = "this machine itself" if ip.is_loopback else "a link-local address"
-        return f"The URL leads to {kind}; that is refused unless webhooks.allow_local is set."
+        return (
+            f"The URL leads to {kind}; that is refused unless webhooks.allow_local is set "
+            "(STREAMHUB_WEBHOOKS__ALLOW_LOCAL=true)."
+        )
     if ip.is_unspecified or ip.is_multicast or ip.is_reserved:
         return "The URL leads to an address that nobody can be at; give the receiver's own."
     return None
