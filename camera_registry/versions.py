@@ -106,7 +106,8 @@ async def _check(tx: WriteTx, versions: Sequence[ChannelVersion]) -> None:
             raise Conflict(
                 "version",
                 "changed_since",
-                f"{version.channel.name} was changed again since; undo its newer versions first.",
+                f"{version.channel.name} was changed again since; undo its newer versions first "
+                f"(streamhub camera versions {version.channel.code}).",
             )
     wanted = [version.before for version in versions if version.before is not None]
     mine = {channel.id for channel in wanted}
