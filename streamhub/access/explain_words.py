@@ -17,7 +17,7 @@ SHANGHAI: Final = timezone(timedelta(hours=8))
 _ACTIONS_ZH: Final = {
     "list": "列出",
     "live": "实时观看",
-    "snapshot": "截图",
+    "snapshot": "抓拍",
     "playback": "回放",
     "ptz": "云台控制",
     "talk": "对讲",
