@@ -12,7 +12,7 @@ from .fields import Field, Table
 from .texts import fault, fold, narrow, shown
 
 JOINT: Final = "/"  # between several codes (GA/T 1400)
-SUGGESTED: Final = 12  # choices named in a sentence; a longer list is read in the table
+LISTED_CHARS: Final = 300  # of choices in a sentence; a longer list is read in the table
 
 # Labels of tables, of which the shipped ones have 200; cells are not kept.
 _folded = lru_cache(maxsize=4_096)(fold)
@@ -80,6 +80,7 @@ def _matches(table: Table, word: str) -> list[str]:
 
 def _unknown(field: Field, raw: str, table: Table) -> ValidationFailed:
     known = [f"{c.code} {c.zh}" if c.zh != c.code else c.code for c in table.values()]
-    more = " …" if len(known) > SUGGESTED else ""
-    listed = ", ".join(known[:SUGGESTED]) + more
-    return fault(field, "unknown_value", f"{shown(raw)} is not known here; write one of: {listed}.")
+    listed = ", ".join(known) + "."
+    if len(listed) > LISTED_CHARS:
+        listed = listed[:LISTED_CHARS].rpartition(", ")[0] + " …"
+    return fault(field, "unknown_value", f"{shown(raw)} is not known here; write one of: {listed}")

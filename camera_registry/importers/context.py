@@ -45,11 +45,12 @@ class Areas:
         if len(codes) == 1:
             return codes[0]
         if codes:
-            listed = ", ".join(sorted(codes)[:SUGGESTED]) + (" …" if len(codes) > SUGGESTED else "")
+            more = " …" if len(codes) > SUGGESTED else "."
+            listed = ", ".join(sorted(codes)[:SUGGESTED]) + more
             raise ValidationFailed(
                 "area",
                 "area_ambiguous",
-                f"{len(codes)} areas are named {shown(text)}; write the code: {listed}.",
+                f"{len(codes)} areas are named {shown(text)}; write the code: {listed}",
             )
         raise ValidationFailed(
             "area",

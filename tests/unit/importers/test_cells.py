@@ -44,6 +44,17 @@ def test_any_text_is_a_value_that_stays_or_a_refusal(key: str, text: str) -> Non
     once.encode()  # storable
 
 
+def test_the_choices_are_all_named_when_they_fit() -> None:
+    for key in (each.key for each in FIELDS.values() if each.kind == "choice"):
+        with pytest.raises(ValidationFailed) as refused:
+            clean(FIELDS[key], "?", tables())
+        *_, last = tables()[FIELDS[key].table or ""].values()
+        assert refused.value.sentence.endswith(f"{last.zh}.")
+    many = {"many": {f"{n}": Choice(f"{n}", "甲" * 9, "A") for n in range(100)}}
+    with pytest.raises(ValidationFailed, match=r"甲 …$"):
+        clean(Field("x", "x", "x", kind="choice", table="many"), "?", many)
+
+
 def test_every_kind_has_a_way_to_be_cleaned() -> None:
     for kind in KINDS:
         field = Field("x", "x", "x", kind=kind, table="direction")
