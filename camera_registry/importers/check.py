@@ -15,7 +15,7 @@ from ..errors import RegistryError
 from ..jobs import ImportJob, ImportRow, JobState, Verdict
 from ..store.contract import Store
 from ..vault import Vault
-from . import foreign, templates
+from . import foreign, templates, texts
 from .context import context
 from .day import SHANGHAI
 from .options import FOREIGN, ImportOptions
@@ -34,6 +34,7 @@ class _Source:
     rows: Iterator[CameraRow]
     columns: Mapping[str, str]  # field key -> heading
     skipped: tuple[Finding, ...] = ()
+    area_headings: tuple[str, ...] = ()  # that the form knows
 
 
 async def check_job(store: Store, vault: Vault, job_id: str, site_dir: Path | None) -> ImportJob:
@@ -68,7 +69,14 @@ async def _check(
     async with store.read() as tx:
         base_seq = await tx.change_seq()
         areas = await tx.areas.all()
-        planner = await Planner.begin(options, vault, tx, columns=source.columns, site_dir=site_dir)
+        planner = await Planner.begin(
+            options,
+            vault,
+            tx,
+            columns=source.columns,
+            area_headings=source.area_headings,
+            site_dir=site_dir,
+        )
     today = datetime.now(SHANGHAI).date()
     checked = validate(
         source.rows, context(_district(areas), areas, today, options.datum), template
@@ -111,7 +119,25 @@ def _source(
         for heading, column in binding.columns.items()
         if column.field is not None
     }
-    return _Source(_bounded(binding.camera(row) for row in table.rows), columns)
+    rows = _headings_told(map(binding.camera, table.rows), template.name)
+    of_area = (c.headings for c in template.columns if c.field and c.field.key == "area")
+    return _Source(_bounded(rows), columns, area_headings=next(of_area, ()))
+
+
+def _headings_told(rows: Iterable[CameraRow], form: str) -> Iterator[CameraRow]:
+    """Says of each heading that the form does not know, once: on the first row with such a cell.
+
+    Of what may be a secret the rules say that it is not kept.
+    """
+    told: set[str] = set()
+    for row in rows:
+        for heading, text in row.unknown.items():
+            if heading in told or texts.secret_heading(heading) or texts.seems_secret(text):
+                continue
+            told.add(heading)
+            said = f"The form {form} has no such heading; the cells below are kept, but not read."
+            row.faults.append(Finding(row.number, heading, "heading_unknown", said, "warning"))
+        yield row
 
 
 def _bounded(rows: Iterable[CameraRow]) -> Iterator[CameraRow]:

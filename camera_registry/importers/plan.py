@@ -55,6 +55,10 @@ class _Planned:
     def refused(self) -> bool:
         return any(finding.severity == "error" for finding in self.findings)
 
+    def failed(self, *keys: str) -> bool:
+        """Whether an error was found about one of these fields."""
+        return any(each.severity == "error" and each.field in keys for each in self.findings)
+
 
 class Planner:
     """Plans the rows of one file. Made by `begin`."""
@@ -67,12 +71,15 @@ class Planner:
         areas: Iterable[Area],
         devices: Iterable[tuple[Device, Secret | None]],
         columns: Mapping[str, str] | None = None,
+        area_headings: Sequence[str] = (),
         site_dir: Path | None = None,
         reach: Reach | None = None,
     ) -> None:
-        """`columns`: the file's headings by field key. `reach`: None is the district."""
+        """`columns`: the file's headings by field key; `area_headings`: those by which its form
+        finds the area. `reach`: None is the district."""
         # given
         self._columns = columns or {}
+        self._area_headings = area_headings
         self._options = options
         self._reach = reach or Reach()
         self._site_dir = site_dir
@@ -96,6 +103,7 @@ class Planner:
         tx: ReadTx,
         *,
         columns: Mapping[str, str] | None = None,
+        area_headings: Sequence[str] = (),
         site_dir: Path | None = None,
     ) -> Planner:
         """Reads what the plan needs of the registry at once: areas, devices, passwords."""
@@ -110,6 +118,7 @@ class Planner:
             areas=await tx.areas.all(),
             devices=devices,
             columns=columns,
+            area_headings=area_headings,
             site_dir=site_dir,
             reach=await Reach.read(
                 options.into,
@@ -185,6 +194,14 @@ class Planner:
             check.rtsp_url("sub_url", sub) if sub else None,
         )
 
+    def _would_have_url(self, each: _Planned) -> bool:
+        """Whether a vendor's address waits but for a cell that is wrong: that was said."""
+        values, vendor = each.row.values, self._options.vendor
+        return each.failed("manufacturer", "ipv4", "channel_number") and all(
+            key in values or each.failed(key)
+            for key in (("ipv4",) if vendor else ("manufacturer", "ipv4"))
+        )
+
     async def _compose(
         self,
         each: _Planned,
@@ -200,7 +217,7 @@ class Planner:
         code = values.get("code") or (before.code if before else None)
         if before is not None:
             main, sub = _kept_urls(before, main, sub)
-        if main is None:
+        if main is None and not each.failed("main_url") and not self._would_have_url(each):
             self._say(
                 each,
                 "main_url",
@@ -262,15 +279,16 @@ class Planner:
         elif code is None or (self._options.area or "").startswith(code):
             code = self._options.area or code
         area = None if code is None else self._areas.get(code)
-        if area is None:
+        if area is None and not each.failed("area"):
+            column = " or ".join(self._area_headings)
             self._say(
                 each,
                 "area",
                 "area_missing",
-                "It is not said in which area the camera lies: give the area's code in a column, "
-                "or for all new ones with --area.",
+                "It is not said in which area the camera lies: give the area's code in a column"
+                f"{column and f' headed {column}'}, or for all new ones with --area.",
             )
-        elif not self._reach.has_area(area):
+        elif area is not None and not self._reach.has_area(area):
             self._say(
                 each,
                 "area",

@@ -78,6 +78,9 @@ def validate(
 class _Rules:
     def __init__(self, context: Context, template: Template) -> None:
         self._context = context
+        self._form = template.name
+        secret_fields = ("main_url", "sub_url", "username", "password")
+        self._secret_headings = ", ".join(fields()[key].zh for key in secret_fields)
         own = {column.field.key: column.field for column in template.columns if column.field}
         # A form may read a fact in its own way, but not what the registry's columns hold.
         columns = {key: f for key, f in fields().items() if f.of != "facts"}
@@ -161,8 +164,9 @@ class _Rules:
                 tell.of_heading(
                     heading,
                     "unknown_secret",
-                    "The template has no such column and the cell may hold a secret, so it is not "
-                    "kept; use the headings for URLs, user names and passwords.",
+                    f"The form {self._form} has no such column, and the cell may hold a secret, so "
+                    "it is not kept. Read the file by a form that has it: one of your own "
+                    f"(docs/import.md), or `full` with its headings {self._secret_headings}.",
                 )
             elif not text.isprintable() and texts.unprintable(" ".join(text.split())):
                 tell.of_heading(

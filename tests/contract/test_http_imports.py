@@ -43,7 +43,7 @@ async def test_a_file_is_planned_applied_and_undone(tmp_path: Path) -> None:
     async with a_service(tmp_path) as running, running.as_("admin") as client:
         job = await send(client, FILE)
         assert (job["state"], job["rows_done"], job["created_by"]) == ("checked", 3, "admin")
-        assert job["counts"] == {"add": 1, "change": 1, "same": 0, "refused": 1, "warnings": 0}
+        assert job["counts"] == {"add": 1, "change": 1, "same": 0, "refused": 1, "warnings": 1}
         path = f"/api/v1/imports/{job['id']}"
         rows = (await client.get(f"{path}/rows")).json()
         assert [(r["row"], r["verdict"]) for r in rows["items"]] == [
@@ -53,6 +53,8 @@ async def test_a_file_is_planned_applied_and_undone(tmp_path: Path) -> None:
         ]
         assert rows["next_after"] is None
         changed, _, refused = rows["items"]
+        [unknown] = changed["findings"]  # once, though two rows have such a cell
+        assert (unknown["column"], unknown["code"]) == ("颜色", "heading_unknown")
         assert {(c["field"], c["after"]) for c in changed["changes"]} == {
             ("name", "路口一"),
             ("address", "新华大街1号"),

@@ -252,6 +252,39 @@ async def test_a_vendor_makes_the_urls_of_new_cameras_and_leaves_those_of_others
     assert new.main_url == "rtsp://192.0.2.11:554/Streaming/Channels/101"
 
 
+@pytest.mark.parametrize(
+    ("cells", "found"),
+    [
+        ("某某,192.0.2.10,,110112001", ["unknown_value"]),
+        ("海康威视,192.0.2.1000,,110112001", ["ipv4_malformed"]),
+        (",,http://192.0.2.10/,110112001", ["url_not_rtsp"]),
+        ("海康威视,192.0.2.10,,没有这里", ["area_unknown"]),
+        ("某某,,,110112001", ["unknown_value", "url_missing"]),
+        (",192.0.2.10,,110112001", ["url_missing"]),
+        ("海康威视,192.0.2.10,,", ["area_missing"]),
+    ],
+)
+async def test_what_follows_from_a_wrong_cell_is_not_told_beside_it(
+    imports: Imports, registry: Registry, by: Actor, cells: str, found: list[str]
+) -> None:
+    await areas(registry, by)
+    form = f"设备编码,设备名称,设备厂商,IPv4地址,主码流地址,所属区域编码\n{code(1)},新,{cells}\n"
+    _, [planned] = await plan(imports, by, form.encode())
+    assert planned.verdict is Verdict.REFUSED
+    assert codes(planned) == found
+
+
+async def test_headings_that_the_form_lacks_are_told_once_and_those_of_the_area_named(
+    imports: Imports, registry: Registry, by: Actor
+) -> None:
+    await areas(registry, by)
+    form = "设备编码,设备名称,主码流地址,行政区域\n"
+    form += "".join(f"{code(n)},新,rtsp://192.0.2.{n}/main,110112001\n" for n in (1, 2))
+    _, rows = await plan(imports, by, form.encode())
+    assert [codes(each) for each in rows] == [["heading_unknown", "area_missing"], ["area_missing"]]
+    assert "所属区域编码 or Area code" in rows[0].payload["findings"][-1]["sentence"]
+
+
 async def test_cameras_of_one_recorder_become_one_device(
     imports: Imports, registry: Registry, by: Actor
 ) -> None:

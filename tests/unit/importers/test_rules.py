@@ -249,6 +249,15 @@ def test_unknown_columns_are_kept_but_not_the_secrets_in_them() -> None:
     assert "s3cret" not in repr(checked)
 
 
+def test_where_a_form_has_no_column_for_a_secret_others_are_named() -> None:
+    urls = {"主码流地址": "rtsp://a:s3cret@10.0.0.1/"}
+    form = templates.shipped("archive-27")
+    (checked,) = validate([CameraRow(2, dict(GOOD), unknown=urls)], where(), form)
+    (finding,) = checked.findings
+    assert "The form archive-27 has no such column" in finding.sentence
+    assert "`full` with its headings 主码流地址, " in finding.sentence
+
+
 def test_the_urls_host_is_the_address() -> None:
     assert told(good(ipv4="10.0.0.1")) == []
     assert told(good(ipv4="10.0.0.2")) == [("ipv4", "host_differs", "warning")]

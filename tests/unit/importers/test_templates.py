@@ -2,20 +2,40 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from camera_registry.importers import templates
-from camera_registry.importers.fields import fields, tables
+from camera_registry.importers.fields import fields, tables, text_of
 from camera_registry.importers.rows import CellFault, FileRefused, SourceRow
 from camera_registry.importers.templates import TemplateInvalid
+
+DOCUMENT = (Path(__file__).resolve().parents[3] / "docs" / "import.md").read_text(encoding="utf-8")
 
 
 def test_the_shipped_forms_have_the_columns_that_their_names_say() -> None:
     assert len(templates.shipped("archive-27").columns) == 27
     assert len(templates.shipped("archive-73").columns) == 73
     assert [c.field.key for c in templates.shipped("full").columns if c.field] == list(fields())
+
+
+def test_the_document_lists_the_headings_of_the_27_columns() -> None:
+    (table,) = re.findall(r"\| \| \| \|\n\|[-|]+\|\n((?:\|.*\|\n)+)", DOCUMENT)
+    listed = [cell.strip() for row in table.splitlines() for cell in row.strip("|").split("|")]
+    assert listed == [
+        c.zh if c.zh == c.en else f"{c.zh} ({c.en})"
+        for c in templates.shipped("archive-27").columns
+    ]
+
+
+def test_the_form_of_27_columns_takes_the_lines_of_the_document(tmp_path: Path) -> None:
+    (lines,) = re.findall(r"```yaml\n((?:  - \{field: .*\}\n)+)```", DOCUMENT)
+    (tmp_path / "ours.yaml").write_text(text_of("templates/archive-27.yaml") + lines, "utf-8")
+    added = templates.find("ours", tmp_path).columns[27:]
+    assert [c.zh for c in added] == ["主码流地址", "子码流地址", "设备用户名", "设备口令"]
+    assert all(column.zh in DOCUMENT for column in added)
 
 
 def test_every_choice_names_a_table_that_is_there() -> None:

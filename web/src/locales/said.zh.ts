@@ -223,7 +223,8 @@ export const saidZh: Readonly<Record<string, string>> = {
   secret_unprintable: '密码中有不可见的控制字符，请重新输入。',
   secret_too_long: '密码太长，请缩短。',
   secret_malformed: '密钥的写法不对，可留空由服务生成。',
-  unknown_secret: '模板没有这一列，而内容像是密码，没有保存。请使用模板的列名。',
+  heading_unknown: '模板没有这一列，内容原样保存，不作核对和识别。需要识别的，请改用模板的列名。',
+  unknown_secret: '模板没有这一列，而内容像是密码，没有保存。请换用有此列的模板，例如自定义模板，或“全部字段”中的主码流地址、子码流地址、设备用户名、设备口令。',
   // Beyond the areas that one manages
   area_beyond: '您不管理这个区域。请填自己管理的区域，或请区级管理员处理。（{detail}）',
   code_beyond: '这个编码属于您不管理的摄像机。请改正编码，或请区级管理员处理。',
