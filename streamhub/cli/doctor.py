@@ -336,7 +336,10 @@ def doctor(
         typer.echo(json.dumps([asdict(finding) for finding in findings]))
     else:
         colours = {"ok": "green", "warn": "yellow", "fail": "red"}
-        table = Table("check", "state", "found", "what mends it", box=None, pad_edge=False)
+        table = Table(box=None, pad_edge=False)
+        for column in ("check", "state", "found", "what mends it"):
+            # A command that is cut can't be copied.
+            table.add_column(column, overflow="fold")
         for finding in findings:
             state = f"[{colours[finding.status]}]{finding.status}[/]"
             table.add_row(finding.name, state, finding.found, finding.mend)

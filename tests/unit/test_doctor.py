@@ -100,6 +100,19 @@ def test_the_registry_is_a_file_or_a_server_that_answers(tmp_path: Path, postgre
     assert "s3cret" not in repr(finding)
 
 
+def test_on_a_narrow_terminal_nothing_to_copy_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    mend = "chmod 700 /srv/" + "long-directory/" * 12
+    finding = doctor.Finding("a-check", "warn", "found " * 20, mend)
+    monkeypatch.setattr(doctor, "CHECKS", (lambda _: finding,))
+    app = typer.Typer()
+    app.command()(doctor.doctor)
+    shown = CliRunner().invoke(app, env={"COLUMNS": "80"}).stdout
+    # Its column is the last: what stands from its head on, line under line.
+    start = shown.splitlines()[0].index("what mends it")
+    column = "".join(line[start:].strip() for line in shown.splitlines()[1:])
+    assert column.replace(" ", "") == mend.replace(" ", "")
+
+
 def test_every_check_answers_and_what_is_not_ok_says_what_mends_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
