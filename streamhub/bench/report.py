@@ -61,11 +61,14 @@ def spread(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def table(title: str, summary: Sequence[Mapping[str, Any]]) -> Table:
     """Figures down, rows across."""
-    out = Table(title=f"{title}: minimum / median / maximum", title_justify="left")
+    if any(entry["runs"] > 1 for entry in summary):
+        title += ": minimum / median / maximum"
+    out = Table(title=title, title_justify="left")
     out.add_column("figure")
     for entry in summary:
-        labels = [str(value) for key, value in entry.items() if key in _LABELS]
-        out.add_column("\n".join([*labels, f"{entry['runs']} runs"]), justify="right")
+        labels = [f"{key}={value}" for key, value in entry.items() if key in _LABELS]
+        runs = "1 run" if entry["runs"] == 1 else f"{entry['runs']} runs"
+        out.add_column("\n".join([*labels, runs]), justify="right")
     names = list(dict.fromkeys(name for entry in summary for name in entry["figures"]))
     for name in names:
         cells = [_cell(entry["figures"].get(name)) for entry in summary]

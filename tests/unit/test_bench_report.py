@@ -36,6 +36,18 @@ def test_rows_stay_apart_and_the_table_names_each_figure() -> None:
     text = out.getvalue()
     assert "key_ms.p50" in text
     assert "1 / 2 / 3" in text
+    assert "fanout: minimum / median / maximum" in text
+    assert "viewers=400" in text
+    assert "3 runs" in text
+
+
+def test_a_table_of_one_run_speaks_of_one_run() -> None:
+    out = StringIO()
+    Console(width=120, file=out).print(table("fanout", spread(ROWS[:1])))
+    text = out.getvalue()
+    assert "1 run" in text
+    assert "1 runs" not in text
+    assert "median" not in text
 
 
 def test_a_result_says_what_beside_its_commit_was_measured(
