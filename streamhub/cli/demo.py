@@ -39,6 +39,7 @@ START_TIMEOUT_S = 60.0
 CLIPS_TIMEOUT_S = 600.0  # encoded once, on however slow a machine
 STOP_TIMEOUT_S = 5.0
 PR_SET_PDEATHSIG = 1
+OF_CHECKOUT = Path(".venv/bin/streamhub")
 
 
 def demo_password(username: str) -> str:
@@ -151,8 +152,13 @@ def _require_free(port: int, option: str) -> None:
         except OSError as error:
             raise RuntimeError(
                 f"Port {port} can't be had ({error.strerror}); stop what is there, or choose"
-                f" another: streamhub demo {option} {port % 65535 + 1}"
+                f" another: {_command()} demo {option} {port % 65535 + 1}"
             ) from None
+
+
+def _command() -> str:
+    """As it is typed here: `make demo` makes it in the checkout alone."""
+    return str(OF_CHECKOUT) if OF_CHECKOUT.is_file() else "streamhub"
 
 
 def _welcome(console: Console, url: str, summary: DemoSummary) -> None:
@@ -167,7 +173,9 @@ def _welcome(console: Console, url: str, summary: DemoSummary) -> None:
 
 
 def demo(
-    port: Annotated[int, typer.Option(help="The page's port.")] = 8080,
+    port: Annotated[
+        int, typer.Option(envvar="STREAMHUB_HTTP__PORT", help="The page's port.")
+    ] = 8080,
     farm_port: Annotated[int, typer.Option(help="The simulated cameras' RTSP port.")] = 8554,
     data_dir: Annotated[Path, typer.Option(help="The demo's registry.")] = Path(".data/demo"),
 ) -> None:
