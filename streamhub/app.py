@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import getpass
 import os
+import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -400,6 +401,29 @@ def _core(settings: Settings, rtsp_key: bytes | None = None) -> MediaCore:
             f"The RTSP door can't use {settings.http.tls_certificate} and "
             f"{settings.http.tls_key}: {error}; correct them, or unset STREAMHUB_RTSP__TLS_LISTEN."
         ) from None
+    except OSError as error:
+        raise CoreUnavailable(_why_not_started(str(error))) from None
+
+
+# How the native core says which of its ports can't be had.
+_PORT_TAKEN = re.compile(r".*: (UDP|TCP|RTSP|RTSP by TLS) (\S+): (.+?)(?: \(os error \d+\))?")
+_SETTING_OF_PORT = {
+    "UDP": "STREAMHUB_MEDIA__UDP_PORT",
+    "TCP": "STREAMHUB_MEDIA__TCP_PORT",
+    "RTSP": "STREAMHUB_RTSP__LISTEN",
+    "RTSP by TLS": "STREAMHUB_RTSP__TLS_LISTEN",
+}
+
+
+def _why_not_started(said: str) -> str:
+    found = _PORT_TAKEN.fullmatch(said)
+    if found is None:
+        return f"{said}; see what `streamhub doctor` says."
+    door, address, reason = found.groups()
+    return (
+        f"Can't listen for {door} on {address} ({reason}); "
+        f"stop what listens there, or set {_SETTING_OF_PORT[door]}."
+    )
 
 
 def _core_figures(core: MediaCore) -> dict[str, int | float]:

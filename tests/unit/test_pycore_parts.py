@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from camera_registry.secret import Secret
+from streamhub.app import _core
 from streamhub.media.contract import (
     CoreUnavailable,
     Event,
@@ -41,6 +42,7 @@ from streamhub.media.pycore.source import (
 )
 from streamhub.media.pycore.stream import MAX_GOP_UNITS, Stream, Timeline, Unit
 from streamhub.media.pycore.viewer import MAX_LAG_S, UnitTrack
+from streamhub.settings import load_settings
 from support.patience import PATIENCE_S
 from support.scripted_camera import clip_units
 
@@ -353,6 +355,32 @@ def test_a_port_that_is_taken_is_an_error_with_the_next_step() -> None:
         pytest.raises(CoreUnavailable, match="STREAMHUB_MEDIA__UDP_PORT"),
     ):
         open_pycore(udp_host="127.0.0.1", udp_port=taken.getsockname()[1], advertise=[])
+
+
+@pytest.mark.parametrize(
+    ("room", "setting", "means"),
+    [
+        ("media", "udp_port", "STREAMHUB_MEDIA__UDP_PORT"),
+        ("media", "tcp_port", "STREAMHUB_MEDIA__TCP_PORT"),
+        ("rtsp", "listen", "STREAMHUB_RTSP__LISTEN"),
+    ],
+)
+def test_a_port_that_the_native_core_can_t_have_is_one_too(
+    room: str, setting: str, means: str
+) -> None:
+    kind = socket.SOCK_DGRAM if setting == "udp_port" else socket.SOCK_STREAM
+    with socket.socket(type=kind) as taken:
+        taken.bind(("127.0.0.1", 0))
+        if kind is socket.SOCK_STREAM:
+            taken.listen()
+        port = taken.getsockname()[1]
+        value = f"127.0.0.1:{port}" if setting == "listen" else port
+        settings = load_settings(**{room: {setting: value}})
+        with pytest.raises(CoreUnavailable) as refused:
+            _core(settings, rtsp_key=bytes(32))
+    assert str(refused.value).startswith("Can't listen for ")
+    assert f" on 127.0.0.1:{port} (Address already in use); stop what" in str(refused.value)
+    assert str(refused.value).endswith(f"or set {means}.")
 
 
 @pytest.mark.parametrize(
