@@ -200,5 +200,7 @@ def _second_person(own: list[Channel]) -> Conflict:
         "filing",
         "second_person_wanted",
         f"You were the last to change {len(own)} of these, {own[0].name} ({own[0].code}) among "
-        "them; somebody else has to review those. Leave them out, or ask a second person.",
+        "them; somebody else has to review those. Leave them out, or let somebody else sign in to "
+        "the page (Manage > Acceptance); a site with one person: "
+        "`streamhub camera filing --second-person off`.",
     )

@@ -162,12 +162,7 @@ def _tell(
     if report is not None:
         say(f"The workbook with its errors: {report}")
     if job["state"] == "applied":
-        say(f"Applied. To take it back: streamhub camera undo-import {job['id']}")
-        if job["options"]["filing"] == "draft":
-            say(
-                "What it added are drafts, which operators do not see. A second person: "
-                f"streamhub camera review --import {job['id']}, then file."
-            )
+        _tell_applied(job)
     elif kept and counts["refused"]:
         say(
             "Nothing is changed yet. Correct these rows and import the file again; or, without "
@@ -177,6 +172,15 @@ def _tell(
         say(f"Nothing is changed yet. To apply it: streamhub camera apply-import {job['id']}")
     else:
         say("Nothing is changed.")
+
+
+def _tell_applied(job: dict[str, Any]) -> None:
+    say(f"Applied. To take it back: streamhub camera undo-import {job['id']}")
+    if job["options"]["filing"] == "draft":
+        say(
+            "What it added are drafts, which operators do not see. A second person: "
+            f"streamhub camera review --import {job['id']}, then file."
+        )
 
 
 @app.command("imports")
@@ -215,9 +219,11 @@ def apply_import(
     """Carry a checked import out, in one transaction."""
     body = {"without_refused": without_refused}
     path = f"{IMPORTS}/{import_id}/apply"
-    show_object(
-        run(lambda api: api.call("POST", path, body=body, timeout_s=LONG_S)), as_json=as_json
-    )
+    job = run(lambda api: api.call("POST", path, body=body, timeout_s=LONG_S))
+    if as_json:
+        print_json(job)
+    else:
+        _tell_applied(job)
 
 
 @app.command("undo-import")

@@ -31,6 +31,8 @@ def test_from_draft_to_filed_and_back(command: Command) -> None:
     # Whoever added it is the one local operator that there is here.
     own = command.run("camera", "review", CODE)
     assert (own.returncode, "second_person_wanted" in own.stderr) == (1, True)
+    assert "Manage > Acceptance" in own.stderr
+    assert "`streamhub camera filing --second-person off`" in own.stderr
     assert command.json("camera", "filing") == {"second_person": True, "by_hand": "filed"}
     off = command.json("camera", "filing", "--second-person", "off")
     assert off == {"second_person": False, "by_hand": "filed"}
@@ -73,3 +75,12 @@ def test_an_import_says_that_it_brought_drafts(command: Command, tmp_path: Path)
     [job] = command.json("camera", "imports")
     assert f"streamhub camera review --import {job['id']}" in said
     assert job["options"]["filing"] == "draft"
+
+    # Planned, then applied: the same is said.
+    command.ok("camera", "undo-import", job["id"])
+    command.ok("camera", "import", str(file))
+    planned = command.json("camera", "imports")[0]["id"]
+    later = command.ok("camera", "apply-import", planned)
+    assert later.splitlines() == [
+        line.replace(job["id"], planned) for line in said.splitlines()[-2:]
+    ]
