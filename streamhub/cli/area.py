@@ -54,4 +54,4 @@ def add(
         body = {"code": code, "name": name, "kind": kind, "parent_id": parent_id}
         return await api.call("POST", "/api/v1/areas", body=body)
 
-    show_object(run(work), as_json=as_json)
+    show_object(run(work, begins=True), as_json=as_json)

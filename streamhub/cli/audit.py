@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .control import Api, AsJson, CliError, run, settings_or_fail
+from .control import Api, AsJson, CliError, no_registry, run, settings_or_fail
 from .output import print_json, progress_bar, say, show_rows
 
 if TYPE_CHECKING:
@@ -145,9 +145,7 @@ def verify(
     settings = settings_or_fail()
     place = settings.registry_place
     if isinstance(place, Path) and not place.exists():
-        raise CliError(
-            f"There is no registry in {settings.data_dir}; set STREAMHUB_DATA_DIR.", exit_code=2
-        )
+        raise no_registry(settings)
     if roots is not None and not roots.is_dir():
         raise CliError(f"There is no directory {roots}.", exit_code=2)
 

@@ -129,4 +129,4 @@ def export_settings(
             return await api.call("GET", SETTINGS)
         return await api.call("PUT", SETTINGS, body={"second_person": second_person == "on"})
 
-    show_object(run(work), as_json=as_json)
+    show_object(run(work, begins=second_person is not None), as_json=as_json)

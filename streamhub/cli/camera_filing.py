@@ -85,7 +85,8 @@ def filing(
         }
         return await api.call("PUT", SETTINGS, body=body)
 
-    show_object(run(work), as_json=as_json)
+    changes = second_person is not None or by_hand is not None
+    show_object(run(work, begins=changes), as_json=as_json)
 
 
 def _step(

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from .area import area_by
 from .camera import app, channel_by
-from .control import LONG_S, Api, AsJson, CliError, run
+from .control import LONG_S, Api, AsJson, CliError, run, settings_or_fail
 from .output import print_json, say, show_object, show_rows
 
 __all__ = ["app"]  # the commands of `camera` and these
@@ -243,7 +243,13 @@ def discard_import(import_id: str) -> None:
 @app.command("templates")
 def templates(as_json: AsJson = False) -> None:
     """List the forms that files can be read and written by."""
-    rows = run(lambda api: api.call("GET", "/api/v1/import-templates"))
+    from camera_registry.importers.templates import every
+
+    # They are files: no registry is needed to read them.
+    rows = [
+        {"name": each.name, "title": each.zh, "title_en": each.en, "columns": len(each.columns)}
+        for each in every(settings_or_fail().data_dir / "forms")
+    ]
     show_rows(rows, ("name", "title", "title_en", "columns"), as_json=as_json)
 
 

@@ -114,14 +114,15 @@ class Api:
         return items
 
 
-def run(work: Callable[[Api], Awaitable[T]]) -> T:
-    """Run a command's work against the service, or the store."""
+def run(work: Callable[[Api], Awaitable[T]], *, begins: bool = False) -> T:
+    """Run a command's work against the service, or the store. `begins`: where there is none yet,
+    it makes one in a data directory that was named, or is there."""
     settings = settings_or_fail()
     # The command's output is its own: of the rooms below only trouble is heard.
     logs.configure(LogSettings(format=settings.log.format, level="warning"))
 
     async def main() -> T:
-        async with connect(settings) as api:
+        async with connect(settings, begins=begins) as api:
             return await work(api)
 
     return asyncio.run(main())
@@ -135,8 +136,9 @@ def settings_or_fail() -> Settings:
 
 
 @asynccontextmanager
-async def connect(settings: Settings) -> AsyncIterator[Api]:
-    """The running service's API, or one over the store."""
+async def connect(settings: Settings, *, begins: bool = False) -> AsyncIterator[Api]:
+    """The running service's API, or one over the store. Raises CliError when there is neither; with
+    `begins` only when nobody named a data directory and the usual one is not there."""
     if service_runs(settings.control_socket):
         transport = httpx.AsyncHTTPTransport(uds=str(settings.control_socket))
         async with httpx.AsyncClient(
@@ -163,10 +165,22 @@ async def _over_the_store(settings: Settings) -> AsyncIterator[Api]:
             yield Api(client)
     except RegistryError as error:
         raise CliError(str(error)) from None
+    place = settings.registry_place
+    if isinstance(place, Path) and not place.exists():
+        meant = "data_dir" in settings.model_fields_set or settings.data_dir.is_dir()
+        if not (begins and meant):
+            raise no_registry(settings)
     except OSError as error:
         raise CliError(
             f"The data directory {settings.data_dir} can't be used ({error.strerror}); "
             "set STREAMHUB_DATA_DIR."
+def no_registry(settings: Settings) -> CliError:
+    """What to do where none is."""
+    return CliError(
+        f"There is no registry in {settings.data_dir}; set STREAMHUB_DATA_DIR.", exit_code=2
+    )
+
+
         ) from None
 
 

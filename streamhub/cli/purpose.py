@@ -37,7 +37,8 @@ def set_purpose(
 ) -> None:
     """Add a purpose, or change what it says."""
     body = {"zh": zh, "en": en or zh, "needs_note": needs_note}
-    show_object(run(lambda api: api.call("PUT", f"{PURPOSES}/{code}", body=body)), as_json=as_json)
+    made = run(lambda api: api.call("PUT", f"{PURPOSES}/{code}", body=body), begins=True)
+    show_object(made, as_json=as_json)
 
 
 @app.command()

@@ -24,7 +24,8 @@ def add(
 ) -> None:
     """Add a role. Grant it something by `streamhub grant add role:NAME …`."""
     body = {"name": name, "display_name": display_name or name}
-    show_object(run(lambda api: api.call("POST", ROLES, body=body)), as_json=as_json)
+    made = run(lambda api: api.call("POST", ROLES, body=body), begins=True)
+    show_object(made, as_json=as_json)
 
 
 @app.command("list")

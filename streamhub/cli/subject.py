@@ -68,7 +68,7 @@ def add(
         home_id = None if home is None else (await area_by(api, home))["id"]
         return await api.call("POST", "/api/v1/subjects", body=body | {"home_area_id": home_id})
 
-    show_object(run(work), as_json=as_json)
+    show_object(run(work, begins=True), as_json=as_json)
 
 
 @app.command("list")

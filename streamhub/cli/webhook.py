@@ -44,7 +44,7 @@ def add(
         }
         return await api.call("POST", WEBHOOKS, body=body)
 
-    show_object(run(work), as_json=as_json)
+    show_object(run(work, begins=True), as_json=as_json)
 
 
 @app.command("list")
