@@ -211,11 +211,13 @@ def _of_steering(error: steering.SteeringError) -> Problem:
 
 def _of_validation(error: RequestValidationError) -> Problem:
     # Neither the value nor the message's input: it may be a password.
-    fields = [
-        {"field": ".".join(str(part) for part in each["loc"]), "problem": each["msg"]}
-        for each in error.errors()
-    ]
-    where = ", ".join(each["field"] for each in fields[:3])
+    # A body that a right is looked up by, too, is read twice: each fault is told once.
+    faults = dict.fromkeys(
+        (".".join(str(part) for part in each["loc"]), each["msg"]) for each in error.errors()
+    )
+    fields = [{"field": field, "problem": what} for field, what in faults]
+    names = dict.fromkeys(field.removeprefix("body.") for field, _ in faults)
+    where = ", ".join([*names][:3])
     return Problem(
         422, "invalid_request", f"Correct the request: {where}.", extra={"fields": fields[:20]}
     )

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .control import Api, AsJson, CliError, no_registry, run, settings_or_fail
+from .control import (
+    MOMENT_HELP,
+    Api,
+    AsJson,
+    CliError,
+    moment,
+    no_registry,
+    run,
+    settings_or_fail,
+)
 from .output import print_json, progress_bar, say, show_rows
 
 if TYPE_CHECKING:
@@ -27,8 +36,11 @@ Subject = Annotated[str | None, typer.Option(help="Subject id or username.")]
 Area = Annotated[str | None, typer.Option(help="Area id: with all below it.")]
 OutcomeOf = Annotated[str | None, typer.Option(help="ok, refused or failed.")]
 Purpose = Annotated[str | None, typer.Option(help="A part of the purpose, or of its note.")]
-Since = Annotated[str | None, typer.Option(help="e.g. 2026-11-24T08:00:00+08:00.")]
-Until = Annotated[str | None, typer.Option(help="What began before it.")]
+Since = Annotated[str | None, typer.Option(parser=moment, metavar="TIME", help=MOMENT_HELP)]
+Until = Annotated[
+    str | None,
+    typer.Option(parser=moment, metavar="TIME", help=f"What began before it; {MOMENT_HELP}"),
+]
 PublicKey = Annotated[
     list[Path] | None, typer.Option(help="PEM of the key, several: again; else the service's.")
 ]

@@ -9,6 +9,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import IO, Annotated, Any, TypeVar
 
@@ -26,6 +27,9 @@ MAX_PAGES = 200
 
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 
+# For the help of options that are parsed by `moment`.
+MOMENT_HELP = "e.g. 2035-01-01 (its 00:00) or '2035-01-01 08:00', Beijing time; or RFC 3339."
+
 T = TypeVar("T")
 
 
@@ -35,6 +39,21 @@ class CliError(Exception):
     def __init__(self, message: str, *, exit_code: int = 1) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+def moment(text: str) -> str:
+    """A time as it is typed, with its offset: Beijing's where none is said. Raises
+    typer.BadParameter, which names the option."""
+    from camera_registry.audit.model import SHANGHAI
+
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(
+            f"{text!r} is no time; write e.g. 2035-01-01 or '2035-01-01 08:00' (Beijing time), "
+            "or 2035-01-01T00:00:00Z."
+        ) from None
+    return (at if at.tzinfo else at.replace(tzinfo=SHANGHAI)).isoformat()
 
 
 class Api:
@@ -146,8 +165,20 @@ async def connect(settings: Settings, *, begins: bool = False) -> AsyncIterator[
         ) as client:
             yield Api(client)
         return
+    place = settings.registry_place
+    if isinstance(place, Path) and not place.exists():
+        meant = "data_dir" in settings.model_fields_set or settings.data_dir.is_dir()
+        if not (begins and meant):
+            raise no_registry(settings)
     async with _over_the_store(settings) as api:
         yield api
+
+
+def no_registry(settings: Settings) -> CliError:
+    """What to do where none is."""
+    return CliError(
+        f"There is no registry in {settings.data_dir}; set STREAMHUB_DATA_DIR.", exit_code=2
+    )
 
 
 @asynccontextmanager
@@ -165,22 +196,10 @@ async def _over_the_store(settings: Settings) -> AsyncIterator[Api]:
             yield Api(client)
     except RegistryError as error:
         raise CliError(str(error)) from None
-    place = settings.registry_place
-    if isinstance(place, Path) and not place.exists():
-        meant = "data_dir" in settings.model_fields_set or settings.data_dir.is_dir()
-        if not (begins and meant):
-            raise no_registry(settings)
     except OSError as error:
         raise CliError(
             f"The data directory {settings.data_dir} can't be used ({error.strerror}); "
             "set STREAMHUB_DATA_DIR."
-def no_registry(settings: Settings) -> CliError:
-    """What to do where none is."""
-    return CliError(
-        f"There is no registry in {settings.data_dir}; set STREAMHUB_DATA_DIR.", exit_code=2
-    )
-
-
         ) from None
 
 
@@ -209,7 +228,11 @@ def _error(answer: httpx.Response) -> CliError:
         text, code = str(problem["detail"]), str(problem["code"])
     except (ValueError, KeyError, TypeError):
         return CliError(f"The service answered {answer.status_code}; see its log.")
-    fields = "; ".join(f"{each['field']}: {each['problem']}" for each in problem.get("fields", []))
+    faults = [
+        f"{each['field'].removeprefix('body.')}: {each['problem']}"
+        for each in problem.get("fields", [])
+    ]
+    if faults:  # they name what the sentence names, and say why
+        text = f"Correct the request: {'; '.join(faults)}"
     wrong_input = answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY
-    text = f"{text} {fields}".strip()
     return CliError(f"{text} ({code})", exit_code=2 if wrong_input else 1)

@@ -8,7 +8,7 @@ import typer
 
 from .area import area_by
 from .camera import channel_by
-from .control import Api, AsJson, CliError, run
+from .control import MOMENT_HELP, Api, AsJson, CliError, moment, run
 from .grant_words import condition, holder, hours, in_words
 from .output import say, show_object, show_rows
 
@@ -51,8 +51,12 @@ def add(
     ask_purpose: Annotated[
         bool, typer.Option("--ask-purpose", help="Whoever uses it names a purpose.")
     ] = False,
-    valid_from: Annotated[str | None, typer.Option("--from", help="RFC 3339.")] = None,
-    valid_until: Annotated[str | None, typer.Option("--until", help="RFC 3339.")] = None,
+    valid_from: Annotated[
+        str | None, typer.Option("--from", parser=moment, metavar="TIME", help=MOMENT_HELP)
+    ] = None,
+    valid_until: Annotated[
+        str | None, typer.Option("--until", parser=moment, metavar="TIME", help=MOMENT_HELP)
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Grant actions on an area, on cameras that a rule names, or on one camera."""

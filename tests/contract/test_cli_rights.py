@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from streamhub.cli import build
-from streamhub.cli.control import CliError
+from streamhub.cli.control import CliError, moment
 from streamhub.cli.grant_words import condition, hours
 
 CODE = "11011200111310000001"
@@ -143,3 +144,32 @@ def test_what_is_typed() -> None:
     for text in ("mon-xyz 22:00-06:00", "22:00-06:00", "mon 2200-0600"):
         with pytest.raises(CliError):
             hours(text)
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("2035-01-01", "2035-01-01T00:00:00+08:00"),
+        ("2035-01-01 08:30", "2035-01-01T08:30:00+08:00"),
+        ("2035-01-01T08:30:00Z", "2035-01-01T08:30:00+00:00"),
+        ("2035-01-01T00:00:00-05:00", "2035-01-01T00:00:00-05:00"),
+    ],
+)
+def test_a_time_without_an_offset_is_beijing_s(typed: str, meant: str) -> None:
+    assert moment(typed) == meant
+
+
+def test_options_take_such_times(command: Command) -> None:
+    made = command.json(
+        "grant", "add", "zhang", "list", "--area", "110112", "--until", "2035-01-01"
+    )
+    assert datetime.fromisoformat(made["valid_until"]) == datetime(2034, 12, 31, 16, tzinfo=UTC)
+    assert command.json("audit", "list", "--since", "2035-01-01") == []
+
+
+def test_wrong_input_is_said_once_and_by_its_own_name(command: Command) -> None:
+    refused = command.refused("grant", "add", "zhang", "", "--area", "110112")
+    said = str(refused)
+    assert refused.exit_code == 2
+    assert said.startswith("Correct the request: actions: ")
+    assert said.count("actions") == 1

@@ -102,3 +102,13 @@ async def test_another_password_is_another_request(tmp_path: Path) -> None:
             "/api/v1/devices", json=device | {"password": "b"}, headers=headers
         )
         assert problem(other) == (422, "idempotency_key_reused")
+
+
+async def test_a_field_with_two_faults_is_named_once(tmp_path: Path) -> None:
+    grant = {"subject_id": "su_zhang", "area_id": "ar_tongzhou", "actions": ["list"]}
+    async with a_service(tmp_path) as running, running.as_("admin") as admin:
+        answer = await admin.post("/api/v1/grants", json=grant | {"valid_until": "2035-01-01"})
+        assert problem(answer) == (422, "invalid_request")
+        said = answer.json()
+        assert said["detail"] == "Correct the request: valid_until."
+        assert [each["field"] for each in said["fields"]] == ["body.valid_until"]
