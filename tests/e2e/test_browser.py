@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from typing import Any
 
@@ -189,3 +190,26 @@ async def test_after_a_kill_viewers_come_back_by_themselves(
     assert "service_restarted" in [row["detail"].get("cause") for row in ends]
     verified = service.cli("audit", "verify")
     assert verified.returncode == 0, verified.stdout + verified.stderr
+
+
+@pytest.mark.parametrize("width", [1024, 960])
+@pytest.mark.parametrize("locale", ["zh-CN", "en-US"])
+async def test_the_header_of_a_narrow_window_is_one_line(
+    service: Service, browser: Browser, locale: str, width: int
+) -> None:
+    """Two windows beside each other on a screen of 1920."""
+    page = await browser.new_page(locale=locale, viewport={"width": width, "height": 720})
+    await Wall(page, service).sign_in("admin")
+    boxes = await page.locator(".topbar").evaluate(
+        "(bar) => [bar, ...bar.querySelectorAll('button, .brand, .clock')]"
+        ".map((each) => each.getBoundingClientRect().toJSON())"
+    )
+    bar, *parts = boxes
+    assert bar["width"] == width
+    for part in parts:
+        assert bar["top"] <= part["top"], part
+        assert part["bottom"] <= bar["bottom"], part
+        assert part["height"] < 36, f"more than one line: {part}"
+    for left, right in itertools.pairwise(parts):
+        assert left["right"] <= right["left"] + 1, (left, right)
+    assert parts[-1]["right"] <= width
