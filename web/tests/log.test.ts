@@ -1,10 +1,10 @@
-import { describe, expect, it, vi } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { Api } from '../src/api'
-import { setLang } from '../src/i18n'
+import { lang, setLang } from '../src/i18n'
 import { LogApi, type ExportRequest, type LogQuery } from '../src/log/api'
 import { LogBook } from '../src/log/book'
 import { ExportDesk, fateOf, queryOf } from '../src/log/exports'
-import { filterText } from '../src/log/words'
+import { filterText, outcomeText } from '../src/log/words'
 import { purposes } from '../src/state/purpose'
 
 const ALL: LogQuery = { mine: false, person: '', channelId: null, since: '', until: '' }
@@ -68,6 +68,25 @@ describe('the book', () => {
     expect(book.view.rows).toBeNull()
     expect(book.view.error?.code).toBe('forbidden')
     expect(book.view.loading).toBe(false)
+  })
+})
+
+describe('a row', () => {
+  afterEach(() => void (lang.value = 'zh'))
+
+  it.each([
+    ['refused', 'quota_exceeded', '被拒绝：配额已满', 'Refused: quota full'],
+    ['refused', 'purpose_required', '被拒绝：需说明事由', 'Refused: purpose needed'],
+    ['refused', 'forbidden', '被拒绝：越权', 'Refused: not allowed'],
+    ['refused', 'not_found', '被拒绝：越权', 'Refused: not allowed'],
+    ['refused', 'wrong_password', '被拒绝', 'Refused'],
+    ['refused', undefined, '被拒绝', 'Refused'],
+    // The camera has no such stream: nobody was refused.
+    ['failed', 'not_found', '失败', 'Failed'],
+  ] as const)('that %s for %s says why, where that has words', (outcome, code, zh, en) => {
+    expect(outcomeText({ outcome, detail: { code } })).toBe(zh)
+    lang.value = 'en'
+    expect(outcomeText({ outcome, detail: { code } })).toBe(en)
   })
 })
 

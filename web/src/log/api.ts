@@ -21,6 +21,7 @@ export interface LogRow {
   readonly channel_id: string | null
   readonly channel_name: string | null
   readonly area_name: string | null
+  readonly detail: Readonly<Record<string, unknown>>
 }
 
 /** A view or a still: who looked at what, from when, until when. */

@@ -1,11 +1,17 @@
 /** The log in words. */
 import { hasKey, localTime, t } from '../i18n'
 import { purposeText } from '../state/purpose'
-import type { ExportRequest } from './api'
+import type { ExportRequest, LogRow } from './api'
 
 export function actText(act: string): string {
   const key = `log.act.${act}`
   return hasKey(key) ? t(key) : act
+}
+
+/** What came of an act; of what was refused also why, where its code has words. */
+export function outcomeText({ outcome, detail }: Pick<LogRow, 'outcome' | 'detail'>): string {
+  const key = `log.why.${String(detail['code'])}`
+  return outcome === 'refused' && hasKey(key) ? t('log.refused_for', { why: t(key) }) : t(`log.${outcome}`)
 }
 
 /** All that a request's filter says: whoever decides on it reads what the file would have. */
