@@ -40,7 +40,8 @@ class LookOut(BaseModel):
     remote: str | None
     channel_id: str | None
     channel_name: str | None
-    profile: str | None
+    profile: str | None = Field(description="The one shown last.")
+    profiles: list[str] = Field(description="All that were shown, the first first.")
     began_at: Time | None
     ended_at: Time | None = Field(
         description="Null: it goes on; or unknown, before `written_at`: the service was killed."
@@ -142,6 +143,7 @@ def _of_view(facts: Facts, view: View) -> LookOut:
         channel_id=view.channel_id,
         channel_name=_name(facts, view.channel_id),
         profile=view.profile,
+        profiles=list(view.profiles_shown),
         began_at=view.started_at,
         ended_at=None,
         written_at=None,
@@ -155,6 +157,7 @@ def _of_view(facts: Facts, view: View) -> LookOut:
 
 def _of_row(facts: Facts, row: AuditRow) -> LookOut:
     kind, detail = _KINDS[row.act], row.detail
+    profile = detail.get("profile")
     return LookOut(
         seq=row.seq,
         kind=kind,
@@ -164,7 +167,9 @@ def _of_row(facts: Facts, row: AuditRow) -> LookOut:
         remote=row.remote,
         channel_id=row.channel_id,
         channel_name=_name(facts, row.channel_id),
-        profile=detail.get("profile"),
+        profile=profile,
+        # Stills, and views that a killed service left open, have the one.
+        profiles=detail.get("profiles", [] if profile is None else [profile]),
         began_at=detail.get("started_at") if kind == "view" else row.at,
         ended_at=detail.get("ended_at", row.at) if kind == "view" else row.at,
         written_at=row.at,

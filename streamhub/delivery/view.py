@@ -92,6 +92,7 @@ class View:
     channel_id: str
     profile: str
     wanted_profile: str
+    profiles_shown: tuple[str, ...]
     audio: bool
     subject_id: str
     subject_name: str
@@ -274,6 +275,7 @@ def snapshot_of(view: LiveView, state: ViewState) -> View:
         channel_id=view.channel_id,
         profile=view.profile,
         wanted_profile=view.wanted_profile,
+        profiles_shown=tuple(view.profiles_shown),
         audio=view.audio,
         subject_id=view.permit.subject_id,
         subject_name=view.permit.principal.username,

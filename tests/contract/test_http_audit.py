@@ -141,6 +141,7 @@ async def test_who_looked_from_when_until_when_and_how_much(tmp_path: Path) -> N
             assert ended["began_at"] <= ended["ended_at"] <= ended["written_at"]
             assert (ended["subject_name"], ended["remote"]) == ("yongshun", "192.0.2.7")
             assert (ended["kind"], ended["profile"]) == ("view", "sub")
+            assert ended["profiles"] == going_on["profiles"] == ["sub"]
             assert (ended["cause"], ended["outcome"]) == ("closed_by_viewer", "ok")
             assert ended["sent_bytes"] is not None
             assert (going_on["subject_name"], going_on["ended_at"]) == ("admin", None)

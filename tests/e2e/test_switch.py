@@ -50,10 +50,13 @@ async def test_a_view_goes_to_main_and_back_in_one_rtp_stream(service: Service) 
             assert_unharmed(viewer)
             views = (await client.get("/api/v1/views")).json()["items"]
             assert len(views) == 1
+            [going_on] = (await client.get("/api/v1/audit/mine/views")).json()["open"]
+            assert (going_on["profile"], going_on["profiles"]) == ("sub", ["sub", "main"])
             await viewer.delete()
         async with service.client("admin") as admin:
             [row] = await ended_views(admin, 1)
-    assert row["detail"]["profiles"] == ["sub", "main"]
+            [look] = (await admin.get("/api/v1/audit/views")).json()["items"]
+    assert row["detail"]["profiles"] == look["profiles"] == ["sub", "main"]
 
 
 async def test_only_who_watches_switches(service: Service) -> None:

@@ -4176,8 +4176,16 @@ export interface components {
             readonly kind: "view" | "still";
             /** Outcome */
             readonly outcome: string | null;
-            /** Profile */
+            /**
+             * Profile
+             * @description The one shown last.
+             */
             readonly profile: string | null;
+            /**
+             * Profiles
+             * @description All that were shown, the first first.
+             */
+            readonly profiles: readonly string[];
             /**
              * Purpose
              * @description Its code.

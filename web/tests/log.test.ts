@@ -4,7 +4,7 @@ import { lang, setLang } from '../src/i18n'
 import { LogApi, type ExportRequest, type LogQuery } from '../src/log/api'
 import { LogBook } from '../src/log/book'
 import { ExportDesk, fateOf, queryOf } from '../src/log/exports'
-import { filterText, outcomeText } from '../src/log/words'
+import { filterText, lookText, outcomeText } from '../src/log/words'
 import { purposes } from '../src/state/purpose'
 
 const ALL: LogQuery = { mine: false, person: '', channelId: null, since: '', until: '' }
@@ -87,6 +87,14 @@ describe('a row', () => {
     expect(outcomeText({ outcome, detail: { code } })).toBe(zh)
     lang.value = 'en'
     expect(outcomeText({ outcome, detail: { code } })).toBe(en)
+  })
+
+  it('of a view says every stream that it showed', () => {
+    expect(lookText({ kind: 'view', profiles: ['sub', 'main'] })).toBe('实时观看（子码流、主码流）')
+    expect(lookText({ kind: 'view', profiles: ['sub'] })).toBe('实时观看（子码流）')
+    expect(lookText({ kind: 'still', profiles: ['main'] })).toBe('抓拍')
+    lang.value = 'en'
+    expect(lookText({ kind: 'view', profiles: ['sub', 'main'] })).toBe('Live view (Sub, Main)')
   })
 })
 

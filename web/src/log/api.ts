@@ -34,7 +34,8 @@ export interface Look {
   readonly remote: string | null
   readonly channel_id: string | null
   readonly channel_name: string | null
-  readonly profile: string | null
+  /** All that were shown, the first first. */
+  readonly profiles: readonly string[]
   readonly began_at: string | null
   readonly ended_at: string | null
   readonly written_at: string | null

@@ -1,7 +1,7 @@
 /** The log in words. */
 import { hasKey, localTime, t } from '../i18n'
 import { purposeText } from '../state/purpose'
-import type { ExportRequest, LogRow } from './api'
+import type { ExportRequest, LogRow, Look } from './api'
 
 export function actText(act: string): string {
   const key = `log.act.${act}`
@@ -12,6 +12,13 @@ export function actText(act: string): string {
 export function outcomeText({ outcome, detail }: Pick<LogRow, 'outcome' | 'detail'>): string {
   const key = `log.why.${String(detail['code'])}`
   return outcome === 'refused' && hasKey(key) ? t('log.refused_for', { why: t(key) }) : t(`log.${outcome}`)
+}
+
+/** A still, or a view with every stream that it showed. */
+export function lookText({ kind, profiles }: Pick<Look, 'kind' | 'profiles'>): string {
+  if (kind === 'still') return t('log.still')
+  const [first = '', ...others] = profiles.map((each) => (each === 'main' || each === 'sub' ? t(`tile.${each}`) : each))
+  return t('log.view', { profile: others.reduce((some, next) => t('assign.joint', { some, next }), first) })
 }
 
 /** All that a request's filter says: whoever decides on it reads what the file would have. */
