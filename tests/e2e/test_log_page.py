@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 import zipfile
 
-from playwright.async_api import Browser, Locator, Page, ViewportSize, expect
+from playwright.async_api import Browser, Locator, Page, Route, ViewportSize, expect
 
 from support.district import Service
 from support.page import Wall
-from support.watching import PATIENCE_S
+from support.watching import PATIENCE_S, channels_of
 
 PATIENCE_MS = PATIENCE_S * 1000
 SCREEN: ViewportSize = {"width": 1280, "height": 720}
+ENDED_AT = re.compile(r"\d\d:\d\d:\d\d$")
 
 
 async def the_log(browser: Browser, service: Service, who: str) -> Page:
@@ -67,6 +70,37 @@ async def test_everybody_reads_their_own_rows_and_an_auditor_all(
     await page.get_by_test_id("log-mine").click()
     await expect(signed_in_of(page, "yongshun")).to_have_count(0, timeout=PATIENCE_MS)
     assert broken == []
+
+
+async def test_the_log_right_after_the_wall_has_the_end_of_its_views(
+    service: Service, browser: Browser
+) -> None:
+    page = await browser.new_page(locale="en-US", viewport=SCREEN)
+    read = asyncio.Event()
+    page.on("response", lambda answer: read.set() if "/audit/mine/views" in answer.url else None)
+
+    async def behind_the_log(route: Route) -> None:
+        if route.request.method == "DELETE":
+            await read.wait()
+        await route.continue_()
+
+    await page.route("**/whep/**", behind_the_log)
+    wall = Wall(page, service)
+    await wall.sign_in("yongshun")
+    async with service.client("yongshun") as client:
+        [channel] = await channels_of(client, 1)
+    await wall.open_channel(channel)
+    await wall.wait_decoding()
+    await page.get_by_test_id("tile-enlarge").first.click()
+    await expect(page.get_by_test_id("tile-0")).to_have_attribute(
+        "data-profile", "main", timeout=PATIENCE_MS
+    )
+    await page.get_by_test_id("nav-log").click()
+    look = page.get_by_test_id("log-look")
+    # Written behind the end, and shown without a click.
+    await expect(look.locator("td").nth(1)).to_have_text(ENDED_AT, timeout=PATIENCE_MS)
+    await expect(look).to_have_count(1)
+    await expect(look).to_contain_text("Live view (Sub, Main)")
 
 
 def signed_in_of(page: Page, who: str) -> Locator:

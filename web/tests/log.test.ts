@@ -59,6 +59,23 @@ describe('the book', () => {
     expect(book.view.looks?.map((look) => look.seq)).toEqual([9, 8])
   })
 
+  it('reads its first page once more in place of what it had, unless another was added to it', async () => {
+    const { api, asked } = door(
+      { open: [{ view_id: 'v1' }], items: [{ seq: 7 }], next_cursor: 'c1' },
+      { open: [], items: [{ seq: 9 }, { seq: 7 }], next_cursor: 'c2' },
+      { open: [], items: [{ seq: 5 }], next_cursor: null },
+    )
+    const book = new LogBook(new LogApi(api))
+    await book.ask(ALL, false)
+    await book.again()
+    expect(book.view.open).toEqual([])
+    expect(book.view.looks?.map((look) => look.seq)).toEqual([9, 7])
+    await book.more()
+    await book.again()
+    expect(book.view.looks?.map((look) => look.seq)).toEqual([9, 7, 5])
+    expect(asked).toHaveLength(3)
+  })
+
   it('begins anew with another question, and says why there is no answer', async () => {
     const { api } = door({ items: [{ seq: 9 }], next_cursor: null })
     const book = new LogBook(new LogApi(api))

@@ -20,6 +20,8 @@ export class LogBook {
   private abort = new AbortController()
   private query: LogQuery | null = null
   private all = false
+  /** Whether pages were added to the first. */
+  private grown = false
 
   constructor(private readonly api: Pick<LogApi, 'rows' | 'looks'>) {}
 
@@ -28,34 +30,42 @@ export class LogBook {
     this.query = query
     this.all = all
     Object.assign(this.view, { rows: null, looks: null, open: [], cursor: null, error: null })
-    await this.load()
+    this.grown = false
+    await this.load(null)
   }
 
   async more(): Promise<void> {
-    if (this.view.cursor !== null && !this.view.loading) await this.load()
+    if (this.view.cursor === null || this.view.loading) return
+    this.grown = true
+    await this.load(this.view.cursor)
+  }
+
+  /** The same question once more: rows are written behind what they tell of. What was added to the first page stays. */
+  async again(): Promise<void> {
+    if (!this.grown && !this.view.loading) await this.load(null)
   }
 
   stop(): void {
     this.abort.abort()
   }
 
-  private async load(): Promise<void> {
+  private async load(cursor: string | null): Promise<void> {
     if (this.query === null) return
     this.abort.abort()
     this.abort = new AbortController()
     const { signal } = this.abort
     this.view.loading = true
     if (this.all) {
-      const result = await this.api.rows(this.query, this.view.cursor, signal)
+      const result = await this.api.rows(this.query, cursor, signal)
       if (signal.aborted) return
-      if (result.kind === 'success') this.view.rows = [...(this.view.rows ?? []), ...result.value.items]
+      if (result.kind === 'success') this.view.rows = added(cursor, this.view.rows, result.value.items)
       this.took(result.kind === 'success' ? result.value.next_cursor : null, result.kind === 'error' ? result.error : null)
     } else {
-      const result = await this.api.looks(this.query, this.view.cursor, signal)
+      const result = await this.api.looks(this.query, cursor, signal)
       if (signal.aborted) return
       if (result.kind === 'success') {
-        this.view.looks = [...(this.view.looks ?? []), ...result.value.items]
-        if (this.view.cursor === null) this.view.open = result.value.open
+        this.view.looks = added(cursor, this.view.looks, result.value.items)
+        if (cursor === null) this.view.open = result.value.open
       }
       this.took(result.kind === 'success' ? result.value.next_cursor : null, result.kind === 'error' ? result.error : null)
     }
@@ -64,4 +74,9 @@ export class LogBook {
   private took(cursor: string | null, error: ApiError | null): void {
     Object.assign(this.view, { cursor, error, loading: false })
   }
+}
+
+/** A first page stands for all that was there. */
+function added<T>(cursor: string | null, before: readonly T[] | null, page: readonly T[]): readonly T[] {
+  return cursor === null ? page : [...(before ?? []), ...page]
 }
