@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser, Page, expect
 
 from support.district import Service
 from support.page import Wall
@@ -23,6 +24,9 @@ _LOOK = """() => {
           covers: box.width >= video.width && box.height >= video.height,
           shown: getComputedStyle(canvas).display === 'block'};
 }"""
+# What is drawn over the mark, and over the picture with it.
+_COVERED = """() => getComputedStyle(
+  document.querySelector('[data-testid="tile-0"] .picture'), '::after').content !== 'none'"""
 _HARM = {
     "removed": "(mark) => mark.remove()",
     "hidden": "(mark) => mark.style.setProperty('display', 'none', 'important')",
@@ -62,3 +66,23 @@ async def test_it_names_who_watches_what_and_when(service: Service, browser: Bro
     # The picture itself is as it was: the mark lies over it.
     await wall.wait_decoding(pictures=40)
     assert await page.locator('[data-testid="watermark"]').count() == 1
+
+
+async def test_it_lies_over_pictures_and_not_over_the_reason_why_there_is_none(
+    service: Service, browser: Browser
+) -> None:
+    page = await browser.new_page()
+    await page.route("**/whep/**", lambda route: route.abort())
+    wall = Wall(page, service)
+    await wall.sign_in("yongshun")
+    async with service.client("yongshun") as client:
+        [channel] = await channels_of(client, 1)
+    await wall.open_channel(channel)
+    await expect(page.get_by_test_id("tile-reason")).to_be_visible()
+    assert await page.evaluate(_COVERED)
+    await page.unroute("**/whep/**")
+    await page.get_by_test_id("tile-retry").click()
+    await wall.wait_decoding()
+    await expect(page.get_by_test_id("tile-0")).to_have_class(re.compile(r"\bpictured\b"))
+    assert not await page.evaluate(_COVERED)
+    await _seen(page, "(yongshun)", channel["name"])
