@@ -30,7 +30,7 @@ export function assignAnswer(part: string | undefined, body: string): Answer {
       { subject_id: 'su_1', username: 'yongshun', display_name: '永顺镇值班室', gained: seen.length, lost: 0, gained_cameras: seen.slice(0, 50), lost_cameras: [] },
       { subject_id: 'su_2', username: 'liyuan', display_name: '梨园镇值班室', gained: 0, lost: 1, gained_cameras: [], lost_cameras: seen.slice(0, 1) },
     ]
-    return ok({ plan: planOf(found), looked_at: found.length + 4, moves: found.length, schematic: found.filter((each) => each.schematic).length, unplaced: 3, beyond: 1, items: found, audience })
+    return ok({ plan: planOf(found), looked_at: found.length + 4, moves: found.length, schematic: found.filter((each) => each.schematic).length, unplaced: 3, beyond: 1, refused: 0, items: found, audience })
   }
   if (asked.plan !== planOf(found)) return refuse(409, 'registry_changed', 'The registry has changed since the preview; look at it again.')
   for (const move of found) {

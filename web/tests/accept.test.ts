@@ -4,7 +4,7 @@ import { manageAnswer } from '../dev/manage'
 import { Api, type ApiError } from '../src/api'
 import { ManageApi } from '../src/manage/api'
 import { AssignApi, effects } from '../src/manage/assign'
-import { asksReason, FilingApi, stepsFrom } from '../src/manage/filing'
+import { asksReason, FilingApi, stepsFrom, wants } from '../src/manage/filing'
 import { Follower, FOLLOW_MS, type Job } from '../src/manage/follow'
 import { factRows, InspectionApi, type CardFacts } from '../src/manage/inspections'
 import { draftOf, RuleApi } from '../src/manage/rules'
@@ -132,6 +132,8 @@ describe('filing', () => {
   it('offers the steps that fit a state', () => {
     expect([stepsFrom('draft'), stepsFrom('reviewed'), stepsFrom('filed')]).toEqual([['review', 'refuse'], ['file', 'refuse', 'reopen'], ['reopen']])
     expect(stepsFrom(null)).toEqual(['review', 'file', 'refuse', 'reopen'])
+    expect(wants('file', ['draft', 'draft'])).toEqual(['reviewed'])
+    expect([wants('file', ['draft', 'reviewed']), wants('file', null), wants('review', ['draft'])]).toEqual([null, null, null])
     expect([asksReason('review'), asksReason('refuse'), asksReason('reopen')]).toEqual(['no', 'must', 'may'])
   })
 
@@ -172,7 +174,7 @@ describe('assignment', () => {
       { ...subject, display_name: 'a', lost: 1, lost_cameras: seen.slice(0, 1), gained: 2, gained_cameras: seen.slice(0, 2) },
       { ...subject, display_name: 'b', gained: 7, gained_cameras: seen },
     ]
-    const plan = { plan: '', looked_at: 9, moves: 7, schematic: 0, unplaced: 0, beyond: 0, items: [], audience }
+    const plan = { plan: '', looked_at: 9, moves: 7, schematic: 0, unplaced: 0, beyond: 0, refused: 0, items: [], audience }
     expect(effects(plan)).toEqual([
       { kind: 'gained', n: 7, who: 'b', names: ['c0', 'c1', 'c2', 'c3', 'c4'], more: true },
       { kind: 'gained', n: 2, who: 'a', names: ['c0', 'c1'], more: false },

@@ -4,7 +4,7 @@ import { Api } from '../src/api'
 import { lang } from '../src/i18n'
 import { ManageApi, type Camera, type ImportJob, type ImportOptions } from '../src/manage/api'
 import { cardKey, changedKeys, draft, valuesOf } from '../src/manage/card'
-import { applyHindrance, countOf, ImportDesk, POLL_MS } from '../src/manage/desk'
+import { applyHindrance, countOf, ImportDesk, POLL_MS, stateKey } from '../src/manage/desk'
 import { FieldBook, joined, split } from '../src/manage/fields'
 import { workbookName } from '../src/manage/save'
 import { fragmentOf, readRoute, type Route } from '../src/state/route'
@@ -171,6 +171,14 @@ describe('what may be applied', () => {
     expect(applyHindrance(job({ change: 1, refused: 2 }), true)).toBeNull()
     expect(applyHindrance(job({ same: 4, refused: 1 }), true)).toBe('nothing')
     expect(applyHindrance(job({ add: 1 }, 'applied'), false)).toBe('state')
+  })
+
+  it('does not wait for it where nothing in the file can be applied', () => {
+    expect(stateKey(job({ refused: 3 }))).toBe('import.state.faulty')
+    expect(stateKey(job({ add: 1, refused: 3 }))).toBe('import.state.checked')
+    expect(stateKey(job({ same: 3 }))).toBe('import.state.checked')
+    expect(stateKey(job({ add: 1, refused: 3 }, 'applied'))).toBe('import.state.applied')
+    expect(stateKey(job({ refused: 3 }, 'discarded'))).toBe('import.state.discarded')
   })
 
   it('counts rows, not warnings', () => {

@@ -49,6 +49,7 @@ export const manageEn: Record<keyof typeof manageZh, string> = {
   'import.back': 'All imports',
   'import.state.checking': 'Checking',
   'import.state.checked': 'To be applied',
+  'import.state.faulty': 'Has errors',
   'import.state.refused': 'File refused',
   'import.state.applied': 'Applied',
   'import.state.undone': 'Undone',

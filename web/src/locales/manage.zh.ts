@@ -48,6 +48,7 @@ export const manageZh = {
   'import.back': '全部导入',
   'import.state.checking': '检查中',
   'import.state.checked': '待应用',
+  'import.state.faulty': '有错误',
   'import.state.refused': '文件被拒绝',
   'import.state.applied': '已应用',
   'import.state.undone': '已撤销',

@@ -41,6 +41,8 @@ export interface Plan {
   readonly schematic: number
   readonly unplaced: number
   readonly beyond: number
+  /** They would move, and somebody is denied them where they are. */
+  readonly refused: number
   /** The first of the moves. */
   readonly items: readonly Move[]
   /** Null for whoever does not manage the district. */

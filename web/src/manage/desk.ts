@@ -132,6 +132,12 @@ export function countOf(job: ImportJob, verdict: Verdict | null): number {
   return (['add', 'change', 'same', 'refused'] as const).reduce((sum, each) => sum + (job.counts[each] ?? 0), 0)
 }
 
+/** A state in words: of a file that was checked also whether anything in it can be applied. */
+export function stateKey(job: ImportJob): `import.state.${ImportJob['state']}` | 'import.state.faulty' {
+  const faulty = countOf(job, 'refused') > 0 && applyHindrance(job, true) === 'nothing'
+  return faulty ? 'import.state.faulty' : `import.state.${job.state}`
+}
+
 /** Why it can't be applied as things stand; null when it can. */
 export function applyHindrance(job: ImportJob, withoutRefused: boolean): 'state' | 'refused' | 'nothing' | null {
   if (job.state !== 'checked') return 'state'

@@ -56,6 +56,11 @@ export function stepsFrom(state: Filing | null): readonly FilingStep[] {
   return state === null ? STEPS : STEPS.filter((step) => FROM[step].includes(state))
 }
 
+/** The states from which a step goes, where none of those chosen is in one; null where it can be taken, for all that is known. */
+export function wants(step: FilingStep, among: readonly Filing[] | null): readonly Filing[] | null {
+  return among === null || among.some((each) => FROM[step].includes(each)) ? null : FROM[step]
+}
+
 /** A refusal has to say why; whoever reopens may. */
 export function asksReason(step: FilingStep): 'must' | 'may' | 'no' {
   if (step === 'refuse') return 'must'
