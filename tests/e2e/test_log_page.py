@@ -51,7 +51,10 @@ async def test_everybody_reads_their_own_rows_and_an_auditor_all(
     asked = page.get_by_test_id("log-export-pending")
     await expect(asked).to_contain_text("案件 2026-17", timeout=PATIENCE_MS)
     await expect(page.get_by_test_id("log-export-approve")).to_have_count(0)
-    second = await the_log(browser, service, "auditor")
+    second = await browser.new_page(locale="en-US", viewport=SCREEN)
+    await Wall(second, service).sign_in("auditor")
+    # Who may watch nothing begins with the log, and not before a wall of cameras.
+    await expect(second.get_by_test_id("log")).to_be_visible()
     await second.get_by_test_id("log-export-look").click()
     await expect(signed_in_of(second, "yongshun").first).to_be_visible(timeout=PATIENCE_MS)
     await expect(signed_in_of(second, "admin")).to_have_count(0, timeout=PATIENCE_MS)

@@ -27,7 +27,7 @@ let views = 0
 /** `admin` manages the cameras; anybody else watches. */
 function subject(username: string): object {
   const admin = username === 'admin'
-  return { id: `su_${username}`, username, display_name: admin ? '平台管理员' : '通州区值班员', kind: 'person', may_manage: admin, manages_district: admin, may_audit: admin, due: null }
+  return { id: `su_${username}`, username, display_name: admin ? '平台管理员' : '通州区值班员', kind: 'person', may_manage: admin, manages_district: admin, may_audit: admin, grants: [], due: null }
 }
 
 function json(response: ServerResponse, status: number, body: unknown, headers: Record<string, string> = {}): void {

@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import type { Area, Channel, ChannelPage, ChannelQuery, Result } from '../src/api'
+import type { Area, Channel, ChannelPage, ChannelQuery, Me, Result } from '../src/api'
 import { h264Profiles, judgeView } from '../src/check/run'
 import { ChannelFinder, DEBOUNCE_MS } from '../src/state/channels'
+import { readsLogAlone } from '../src/state/signin'
 import { AreaIndex, treeMove } from '../src/state/tree'
 import { chosenFrom, claimWall, emptyWall, place, profileFor, readWall } from '../src/state/wall'
 
@@ -15,6 +16,21 @@ function channel(id: string): Channel {
     profiles: ['main', 'sub'], may: ['live'], purpose_for: [], lon: null, lat: null,
   }
 }
+
+describe('who reads the log alone', () => {
+  type Grant = Me['grants'][number]
+  const me = (may_audit: boolean, may_manage: boolean, ...grants: Pick<Grant, 'effect' | 'actions'>[]) =>
+    readsLogAlone({ may_audit, may_manage, grants: grants as Grant[] })
+
+  it('audits, and may neither manage nor watch anything', () => {
+    expect(me(true, false, { effect: 'allow', actions: ['audit', 'list'] })).toBe(true)
+    expect(me(true, false, { effect: 'allow', actions: ['audit'] }, { effect: 'deny', actions: ['live'] })).toBe(true)
+    expect(me(true, false, { effect: 'allow', actions: ['audit'] }, { effect: 'allow', actions: ['live'] })).toBe(false)
+    expect(me(true, true, { effect: 'allow', actions: ['audit', 'manage'] })).toBe(false)
+    // A wall without a camera says how one is asked for.
+    expect(me(false, false)).toBe(false)
+  })
+})
 
 describe('area tree', () => {
   const index = new AreaIndex([area('d', null), area('s1', 'd'), area('s2', 'd'), area('c1', 's1'), area('x', 'unseen')])

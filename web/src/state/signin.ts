@@ -23,6 +23,11 @@ export function loseSignIn(): void {
   signIn.value = { kind: 'signed-out', expiredUsername: value.kind === 'signed-in' ? value.me.username : null }
 }
 
+/** Whoever reads the log alone has nothing to do at the wall: it would be every camera, and none to be opened. */
+export function readsLogAlone({ may_audit: audits, may_manage: manages, grants }: Pick<Me, 'may_audit' | 'may_manage' | 'grants'>): boolean {
+  return audits && !manages && !grants.some(({ effect, actions }) => effect === 'allow' && actions.includes('live'))
+}
+
 export const api = new Api({ onUnauthenticated: loseSignIn })
 
 export async function checkSignIn(): Promise<void> {
