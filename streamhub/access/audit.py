@@ -114,7 +114,7 @@ class _Counted:
     more: int = 0
 
 
-_Key = tuple[str, str, str, str]
+_Key = tuple[str, str, str, str, str]
 
 
 class RefusalLog:
@@ -203,8 +203,10 @@ class RefusalLog:
 
 
 def _key(refusal: Refusal) -> _Key:
+    """Each code for itself: a full quota is no missing purpose."""
     resource = refusal.resource
-    return refusal.principal.subject_id, refusal.action.value, resource.kind, resource.id
+    asked = refusal.principal.subject_id, refusal.action.value, resource.kind, resource.id
+    return *asked, refusal.as_code
 
 
 def _entry(refusal: Refusal, *, more: int) -> AuditEntry:

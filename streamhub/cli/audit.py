@@ -52,7 +52,7 @@ _ROW_COLUMNS = (
 # Of an export that somebody else approved.
 _BY_TWO = ("approved_by", "purpose", "purpose_note")
 _LOOK_COLUMNS = (
-    *("began_at", "ended_at", "subject_name", "remote", "channel_name", "kind", "profile"),
+    *("began_at", "ended_at", "subject_name", "remote", "channel_name", "kind", "profiles"),
     *("sent_bytes", "outcome", "cause", "purpose", "purpose_note"),
 )
 

@@ -62,6 +62,19 @@ async def test_the_first_is_written_at_once_and_the_rest_as_a_number() -> None:
     assert rest.detail["more"] == 999
 
 
+async def test_another_reason_within_the_minute_is_a_row_of_its_own() -> None:
+    log, rows, _ = a_log()
+    log.start()
+    for code in ("purpose_required", "quota_exceeded", "quota_exceeded"):
+        log.note(replace(REFUSAL, as_code=code))
+    await log.flush()
+    await log.stop()
+    assert [row.detail["code"] for row in rows.entries[:2]] == [
+        "purpose_required",
+        "quota_exceeded",
+    ]
+
+
 async def test_it_stops_though_a_refusal_comes_in_the_same_moment() -> None:
     """A cancel that met the result of a wait was swallowed once, and the command line hung."""
     for turns in range(5):
