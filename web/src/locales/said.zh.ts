@@ -229,7 +229,6 @@ export const saidZh: Readonly<Record<string, string>> = {
   area_beyond: '您不管理这个区域。请填自己管理的区域，或请区级管理员处理。（{detail}）',
   code_beyond: '这个编码属于您不管理的摄像机。请改正编码，或请区级管理员处理。',
   device_beyond: '这台设备上还有您不管理的摄像机，它的地址和账号由区级管理员登记。',
-  under_denial: '有授权禁止某人使用这台摄像机，改动后这一禁止将不再适用。请保持所属区域、类别、名称和其他信息不变，或请区级管理员处理。',
   import_beyond: '这次检查所依据的区域，您已不再全部管理。请重新检查。',
   // A row
   code_of_another_division: '编码的行政区划不属于本区。（{detail}）',
