@@ -138,8 +138,10 @@ class CodeSearch:
         return codes, _Total(found)
 
     async def _counted_with(self, matching: Select[Any], limit: int) -> tuple[list[str], int]:
-        """The first codes of all that match, one more than `limit`, and how many match."""
-        found = matching.cte("found").prefix_with("MATERIALIZED", dialect=POSTGRESQL)
+        """The first codes of all that match, one more than `limit`, and how many match, up to one
+        more than is counted."""
+        first = matching.order_by(matching.selected_columns.code).limit(max(limit, self._cap) + 1)
+        found = first.cte("found").prefix_with("MATERIALIZED", dialect=POSTGRESQL)
         all_found = select(func.count()).select_from(found).scalar_subquery()
         rows = await self._tx.rows(
             select(found.c.code, all_found.label("total")).order_by(found.c.code).limit(limit + 1)

@@ -4,10 +4,26 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import httpx
 import pytest
 
 from support.export_kit import EXPORTS, WHY, YONGSHUN, asked, rows_of, two_auditors
 from support.http_kit import problem
+
+
+async def make_platform(admin: httpx.AsyncClient) -> str:
+    """The id of a service account of that name, made by `admin`, who may audit Yongshun."""
+    body = {
+        "username": "platform",
+        "display_name": "平台",
+        "kind": "service",
+        "password": "platform-pass",
+        "must_change_password": False,
+    }
+    made = str((await admin.post("/api/v1/subjects", json=body)).json()["id"])
+    grant = {"subject_id": made, "actions": ["audit"], "area_id": "ar_yongshun"}
+    assert (await admin.post("/api/v1/grants", json=grant)).status_code == 201
+    return made
 
 
 async def test_who_decides_may_read_all_that_it_is_about(tmp_path: Path) -> None:
@@ -68,16 +84,7 @@ async def test_programs_ask_and_people_decide(tmp_path: Path) -> None:
             )
             assert (await admin.post(f"{EXPORTS}/{own['id']}/approve")).status_code == 200
             assert (await program.get(f"{EXPORTS}/{own['id']}/file")).status_code == 200
-        body = {
-            "username": "platform",
-            "display_name": "平台",
-            "kind": "service",
-            "password": "platform-pass",
-            "must_change_password": False,
-        }
-        made = (await admin.post("/api/v1/subjects", json=body)).json()
-        grant = {"subject_id": made["id"], "actions": ["audit"], "area_id": "ar_yongshun"}
-        assert (await admin.post("/api/v1/grants", json=grant)).status_code == 201
+        await make_platform(admin)
         async with running.as_("platform") as service:
             answer = await service.post(f"{EXPORTS}/{other['id']}/approve")
             assert problem(answer) == (403, "person_wanted")
@@ -149,16 +156,7 @@ async def test_of_what_is_gone_the_district_decides(
 
 async def test_who_keeps_a_program_is_no_second_person_for_it(tmp_path: Path) -> None:
     async with two_auditors(tmp_path) as (running, admin, auditor):
-        body = {
-            "username": "platform",
-            "display_name": "平台",
-            "kind": "service",
-            "password": "platform-pass",
-            "must_change_password": False,
-        }
-        made = (await admin.post("/api/v1/subjects", json=body)).json()
-        grant = {"subject_id": made["id"], "actions": ["audit"], "area_id": "ar_yongshun"}
-        assert (await admin.post("/api/v1/grants", json=grant)).status_code == 201
+        made = await make_platform(admin)
         async with running.as_("platform") as platform:
             request = await asked(platform, **YONGSHUN)
             path = f"{EXPORTS}/{request['id']}"
@@ -174,7 +172,7 @@ async def test_who_keeps_a_program_is_no_second_person_for_it(tmp_path: Path) ->
                 again = await asked(platform, **YONGSHUN)
                 path = f"{EXPORTS}/{again['id']}"
                 assert (await local.post(f"{path}/approve")).status_code == 200
-                keys = f"/api/v1/subjects/{made['id']}/keys"
+                keys = f"/api/v1/subjects/{made}/keys"
                 key = (await local.post(keys, json={"name": "x", "actions": ["audit"]})).json()
                 async with running.client(Authorization=f"Bearer {key['key']}") as program:
                     answer = await program.get(f"{path}/file")
