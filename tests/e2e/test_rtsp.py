@@ -27,6 +27,10 @@ from support.watching import audit_rows, channels_of, ended_views
 # Required: from commit to the last packet.
 LIMIT_S = 1.0
 QUIET_S = 0.5
+# Of the farm's clips, both of two seconds.
+MAIN_GOP, SUB_GOP = 50, 30
+# Of at most 40 pictures: the clip's end, and one of a machine that stood still.
+MAX_JUMPS = 2
 
 
 @pytest.fixture(params=[1, 2], ids=["one_shard", "two_shards"])
@@ -78,10 +82,12 @@ def numbers_in(pictures: list[np.ndarray[Any, Any]]) -> list[int]:
     return [bar[1] for bar in bars if bar is not None]
 
 
-def assert_running(numbers: list[int]) -> None:
-    """One after the other, but for the wrap of the farm's clip."""
-    steps = {after - before for before, after in pairwise(numbers) if after > before}
-    assert steps == {1}, f"{numbers}"
+def assert_running(numbers: list[int], gop_pictures: int) -> None:
+    """One after the other. A player that had no core for so long that the ring's tail overtook it
+    goes on at a keyframe, and nowhere else (so does the farm's clip, which begins anew with one)."""
+    jumps = [after for before, after in pairwise(numbers) if after != before + 1]
+    assert all(after % gop_pictures == 0 for after in jumps), f"{numbers}"
+    assert len(jumps) <= MAX_JUMPS, f"{numbers}"
 
 
 def by_ffmpeg(url: str, pictures: int, width: int, height: int) -> list[int]:
@@ -120,14 +126,14 @@ async def test_players_decode_each_picture_and_the_view_is_seen_and_audited(
         sub, main = stream_of(out), stream_of(out, "main")
         async with playing(out, "main") as viewer:
             await settled(viewer)
-            assert_running(await asyncio.to_thread(by_pyav, main["url"], 30, 1080))
+            assert_running(await asyncio.to_thread(by_pyav, main["url"], 30, 1080), MAIN_GOP)
         async with playing(out) as viewer:
             await settled(viewer)
-            assert_running(await asyncio.to_thread(by_ffmpeg, sub["url"], 40, 640, 360))
+            assert_running(await asyncio.to_thread(by_ffmpeg, sub["url"], 40, 640, 360), SUB_GOP)
             # As recorders store it: user name and password apart.
             secret = f"rtsp://{out['username']}:{out['password']}@"
             by_password = sub["address"].replace("rtsp://", secret)
-            assert_running(await asyncio.to_thread(by_ffmpeg, by_password, 20, 640, 360))
+            assert_running(await asyncio.to_thread(by_ffmpeg, by_password, 20, 640, 360), SUB_GOP)
             views = (await client.get("/api/v1/views")).json()["items"]
             view = views[0]
             assert view["profile"] == "sub"
