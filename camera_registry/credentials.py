@@ -67,7 +67,15 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class WantedGrant:
-    """What a provider's word stands for here."""
+    """One grant that a provider's word stands for."""
 
     actions: frozenset[str]
     area_code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """All that a provider's word about somebody stands for here."""
+
+    grants: frozenset[WantedGrant] = frozenset()
+    roles: frozenset[str] = frozenset()  # to be in, each by its name or its id

@@ -1,5 +1,5 @@
-"""Use cases about who subjects are at an OpenID provider: found or made at a sign-in, and granted
-what the provider's word stands for."""
+"""Use cases about who subjects are at an OpenID provider: found or made at a sign-in, and granted,
+and put into roles by, what the provider's word stands for."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from collections.abc import Collection
 import structlog
 
 from . import validation as check
-from .credentials import Identity, WantedGrant
-from .domain import Actor, Grant, Subject, SubjectKind, new_id
+from .credentials import Identity, Wanted, WantedGrant
+from .domain import Actor, Grant, Role, Subject, SubjectKind, new_id
 from .drafts import SubjectDraft
 from .errors import NotFound
 from .feed import ChangeFeed
 from .first_start import nobody
+from .roles import MAX_MEMBERS
 from .store.contract import Store
 from .units import Clock, Unit, Units, utc_now
 
@@ -52,26 +53,23 @@ class Identities:
             subject = await unit.tx.subjects.get(subject_id)
             if subject is None:
                 raise NotFound("subject", subject_id)
-            granted = await unit.tx.identities.granted(subject_id)
             if await unit.tx.identities.delete_of_subject(subject_id):
                 await _put_out(unit, subject)
-                for grant in granted:  # nobody would take them back any more
-                    await unit.tx.grants.revoke(grant.id, self._clock())
-                    await _record(unit, "grant_revoke", grant, subject)
+                await self._give(unit, subject, Wanted())  # nobody would take it back any more
                 await unit.record("identity_unlink", of=subject.username)
 
     async def arrive(
         self,
         identity: Identity,
-        wanted: Collection[WantedGrant] | None,
+        wanted: Wanted | None,
         *,
         draft: SubjectDraft | None,
         remote: str,
     ) -> Subject | None:
-        """Who it is here, granted what is `wanted` and no more of what followed the provider
-        before (None: grants are not the provider's business). Somebody new is made by `draft`;
-        without one, None. Raises ValidationFailed, Conflict("username_taken"): an account that is
-        there already is never taken over by its name."""
+        """Who it is here, with the grants and roles that are `wanted` and no more of those that
+        followed the provider before (None: they are not the provider's business). Somebody new is
+        made by `draft`; without one, None. Raises ValidationFailed, Conflict("username_taken"): an
+        account that is there already is never taken over by its name."""
         by = Actor(None, "oidc", remote)
         async with self._units.begin(by) as unit:
             subject_id = await unit.tx.identities.subject_id(identity)
@@ -82,7 +80,7 @@ class Identities:
                     return None
                 subject = await self._make(unit, identity, draft)
             if subject.enabled and wanted is not None:
-                await self._grant(unit, subject, wanted)
+                await self._give(unit, subject, wanted)
         return subject
 
     async def _make(self, unit: Unit, identity: Identity, draft: SubjectDraft) -> Subject:
@@ -98,6 +96,10 @@ class Identities:
             "subject_create", id=subject.id, username=subject.username, issuer=identity.issuer
         )
         return subject
+
+    async def _give(self, unit: Unit, subject: Subject, wanted: Wanted) -> None:
+        await self._grant(unit, subject, wanted.grants)
+        await _join(unit, subject, wanted.roles)
 
     async def _grant(self, unit: Unit, subject: Subject, wanted: Collection[WantedGrant]) -> None:
         """The one place where a provider's word becomes grants."""
@@ -123,6 +125,36 @@ class Identities:
             await _record(unit, "grant_create", grant, subject)
 
 
+async def _join(unit: Unit, subject: Subject, wanted: Collection[str]) -> None:
+    """The one place where a provider's word becomes memberships of roles."""
+    rows = await unit.tx.roles.all()
+    # Ids last: a role that is called like another's id is not the other.
+    known = {row.name: row for row in rows} | {row.id: row for row in rows}
+    targets: dict[str, Role] = {}
+    for each in sorted(wanted):
+        if each in known:
+            targets[known[each].id] = known[each]
+        else:
+            _log.warning(
+                "provider_names_unknown_role",
+                role=each,
+                mend="Correct [[oidc.roles]] by `streamhub role list`, or add the role.",
+            )
+    for role in await unit.tx.identities.roles(subject.id):
+        if role.id not in targets:
+            await unit.tx.roles.remove_member(role.id, subject.id)
+            await _record_member(unit, "role_member_remove", role, subject)
+    for role in targets.values():
+        members = await unit.tx.roles.members(role.id)
+        if subject.id in members:
+            continue
+        if len(members) >= MAX_MEMBERS:
+            _log.warning("provider_names_full_role", role=role.name, members=len(members))
+            continue
+        await unit.tx.roles.add_member(role.id, subject.id, of_provider=True)
+        await _record_member(unit, "role_member_add", role, subject)
+
+
 async def _put_out(unit: Unit, subject: Subject) -> None:
     """Who came in by the former identity is out: sign-ins, tokens and tickets."""
     await unit.tx.sign_ins.delete_of_subject(subject.id)
@@ -137,3 +169,7 @@ async def _record(unit: Unit, act: str, grant: Grant, subject: Subject) -> None:
         to=subject.username,
         actions=sorted(grant.actions),
     )
+
+
+async def _record_member(unit: Unit, act: str, role: Role, subject: Subject) -> None:
+    await unit.record(act, id=role.id, role=role.name, member=subject.username)

@@ -78,7 +78,8 @@ class RoleCases:
             await unit.record("role_delete", id=role_id, name=role.name)
 
     async def add_member(self, role_id: str, subject_id: str, by: Actor) -> None:
-        """A second time changes nothing. Raises NotFound, ValidationFailed("unknown_subject"),
+        """A second time changes nothing. Who is in it by a provider's word is in it by hand from
+        now on, and stays when that word ends. Raises NotFound, ValidationFailed("unknown_subject"),
         Conflict("too_many_members")."""
         async with self._units.begin(by) as unit:
             role = await _role(unit.tx, role_id)

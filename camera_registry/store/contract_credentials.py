@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Protocol
 
 from ..credentials import ApiKey, Identity, SecondFactor, SignIn
-from ..domain import Grant
+from ..domain import Grant, Role
 
 
 class SignInReader(Protocol):
@@ -86,6 +86,10 @@ class IdentityReader(Protocol):
     async def of_subject(self, subject_id: str) -> list[Identity]: ...
     async def granted(self, subject_id: str) -> list[Grant]:
         """The grants that follow the provider, those revoked left out."""
+        ...
+
+    async def roles(self, subject_id: str) -> list[Role]:
+        """Those that it is in by the provider's word, by name."""
         ...
 
 

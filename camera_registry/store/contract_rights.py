@@ -37,8 +37,9 @@ class RoleRepo(RoleReader, Protocol):
         """Deletes its grants too; audit rows stay."""
         ...
 
-    async def add_member(self, role_id: str, subject_id: str) -> bool:
-        """False when it was in it already."""
+    async def add_member(self, role_id: str, subject_id: str, *, of_provider: bool = False) -> bool:
+        """False when that changes nothing. Who is in it by a provider's word and is put in by
+        hand is in it by hand from then on; not the other way round."""
         ...
 
     async def remove_member(self, role_id: str, subject_id: str) -> bool:

@@ -1,17 +1,18 @@
-"""SQL about who subjects are at an OpenID provider, and the grants that follow it."""
+"""SQL about who subjects are at an OpenID provider, and what follows it."""
 
 from __future__ import annotations
 
 from sqlalchemy import select
 
 from ..credentials import Identity
-from ..domain import Grant
+from ..domain import Grant, Role
 from ..errors import Conflict
 from . import schema
 from .repos_base import Repo
-from .rows import grant_from
+from .rows import grant_from, role_from
 
 _P, _G, _F = schema.identities.c, schema.grants.c, schema.provider_grants.c
+_R, _M = schema.roles.c, schema.role_members.c
 
 
 class SqlIdentities(Repo):
@@ -35,6 +36,15 @@ class SqlIdentities(Repo):
             .order_by(_G.created_at, _G.id)
         )
         return [grant_from(row) for row in rows]
+
+    async def roles(self, subject_id: str) -> list[Role]:
+        rows = await self._tx.rows(
+            select(schema.roles)
+            .join(schema.role_members, _M.role_id == _R.id)
+            .where(_M.subject_id == subject_id, _M.of_provider)
+            .order_by(_R.name)
+        )
+        return [role_from(row) for row in rows]
 
     async def add(self, identity: Identity, subject_id: str) -> None:
         await self._tx.run_or(

@@ -70,11 +70,19 @@ class SqlRoles(Repo):
             await self._tx.changed(ChangeKind.GRANT, row.id, ChangeOp.DELETED)
         await self._tx.changed(ChangeKind.ROLE, role_id, ChangeOp.DELETED)
 
-    async def add_member(self, role_id: str, subject_id: str) -> bool:
-        if subject_id in await self.members(role_id):
-            return False
+    async def add_member(self, role_id: str, subject_id: str, *, of_provider: bool = False) -> bool:
+        is_it = (_M.role_id == role_id, _M.subject_id == subject_id)
+        row = await self._tx.one(select(_M.of_provider).where(*is_it))
+        if row is not None:
+            if of_provider or not row.of_provider:
+                return False
+            # No changes row: it may what it might.
+            await self._tx.run(schema.role_members.update().where(*is_it).values(of_provider=False))
+            return True
         await self._tx.run(
-            schema.role_members.insert().values(role_id=role_id, subject_id=subject_id)
+            schema.role_members.insert().values(
+                role_id=role_id, subject_id=subject_id, of_provider=of_provider
+            )
         )
         await self._tx.changed(ChangeKind.ROLE, role_id, ChangeOp.UPDATED)
         return True

@@ -394,6 +394,8 @@ role_members = Table(
     Column(
         "subject_id", ForeignKey("subjects.id", ondelete="CASCADE"), primary_key=True, index=True
     ),
+    # It follows what a provider says at each sign-in; else it was put in by hand.
+    Column("of_provider", Boolean, nullable=False, server_default=false()),
 )
 
 purposes = Table(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from camera_registry.credentials import WantedGrant
+from camera_registry.credentials import Wanted, WantedGrant
 
 from .settings import ClaimGrant, OidcSettings
 
@@ -13,15 +13,20 @@ from .settings import ClaimGrant, OidcSettings
 MAX_VALUES = 1_000
 
 
-def wanted_grants(settings: OidcSettings, claims: Mapping[str, Any]) -> set[WantedGrant] | None:
-    """None: grants are not the provider's business."""
-    if not settings.grants:
+def wanted(settings: OidcSettings, claims: Mapping[str, Any]) -> Wanted | None:
+    """None: what somebody may is not the provider's business."""
+    if not settings.grants and not settings.roles:
         return None
-    return {
-        WantedGrant(frozenset(rule.actions), code)
-        for rule in settings.grants
-        for code in _codes(rule, values_of(claims, rule.claim))
-    }
+    return Wanted(
+        frozenset(
+            WantedGrant(frozenset(rule.actions), code)
+            for rule in settings.grants
+            for code in _codes(rule, values_of(claims, rule.claim))
+        ),
+        frozenset(
+            rule.role for rule in settings.roles if rule.value in values_of(claims, rule.claim)
+        ),
+    )
 
 
 def _codes(rule: ClaimGrant, values: list[str]) -> list[str]:
@@ -44,5 +49,6 @@ def values_of(claims: Mapping[str, Any], name: str) -> list[str]:
 
 def named(settings: OidcSettings) -> set[str]:
     """The claims that are looked at."""
-    names = {settings.username_claim, settings.name_claim, *(r.claim for r in settings.grants)}
+    names = {settings.username_claim, settings.name_claim}
+    names |= {rule.claim for rule in settings.grants} | {rule.claim for rule in settings.roles}
     return {name.partition(".")[0] for name in names}

@@ -28,7 +28,7 @@ from camera_registry.vault import Vault
 from streamhub.access.rate_limit import OF_ADDRESS, SignInLimiter
 from streamhub.access.sign_in import OpenedSignIn, SignIns
 
-from .claims import named, values_of, wanted_grants
+from .claims import named, values_of, wanted
 from .errors import OidcRefused, bad_answer
 from .id_token import verified
 from .provider import Provider, with_query
@@ -151,10 +151,12 @@ class OidcSignIn:
 
     async def _subject(self, claims: Mapping[str, Any], remote: str) -> Subject:
         identity = Identity(str(self.settings.issuer), claims["sub"])
-        wanted = wanted_grants(self.settings, claims)
         try:
             subject = await self._identities.arrive(
-                identity, wanted, draft=self._draft(claims), remote=remote
+                identity,
+                wanted(self.settings, claims),
+                draft=self._draft(claims),
+                remote=remote,
             )
         except Conflict:
             raise OidcRefused(

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, model_validator
 
+from camera_registry.errors import ValidationFailed
 from camera_registry.secret import Secret
 from camera_registry.validation import actions as check_actions
+from camera_registry.validation import short_name
 
 
 def _secret(value: object) -> Secret | None:
@@ -19,6 +21,33 @@ def _secret(value: object) -> Secret | None:
     if isinstance(value, str) and value:
         return Secret(value)
     raise ValueError("give it as text, or client_secret_file")
+
+
+def _actions(value: list[str]) -> list[str]:
+    try:
+        return sorted(check_actions(value))
+    except ValidationFailed as error:
+        raise ValueError(error.sentence) from None
+
+
+def _role(value: str) -> str:
+    try:
+        return short_name("role", "A role's name", value)  # ids are like that, too
+    except ValidationFailed as error:
+        raise ValueError(error.sentence) from None
+
+
+class ClaimRole(BaseModel):
+    """Who has `claim` with `value` is in the role `role`: its name or its id.
+
+    Always a role that is written here: the provider says who is in it, not which there are.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    claim: str
+    value: str
+    role: Annotated[str, AfterValidator(_role)]
 
 
 class ClaimGrant(BaseModel):
@@ -31,13 +60,8 @@ class ClaimGrant(BaseModel):
 
     claim: str
     value: str | None = None
-    actions: list[str]
+    actions: Annotated[list[str], AfterValidator(_actions)]
     area: str | None = None
-
-    @model_validator(mode="after")
-    def _known_actions(self) -> ClaimGrant:
-        check_actions(self.actions)
-        return self
 
 
 class OidcSettings(BaseModel):
@@ -59,8 +83,9 @@ class OidcSettings(BaseModel):
     name_claim: str = "name"
     # Who is not known here is made a subject; else an administrator links them first.
     create_subjects: bool = False
-    # Without any, grants are given here, by hand.
+    # Without any of either, grants and roles are given here, by hand.
     grants: list[ClaimGrant] = []
+    roles: list[ClaimRole] = []
     # Signing out here asks the provider to sign out, too.
     sign_out_at_provider: bool = True
     # By how much the provider's clock may differ.

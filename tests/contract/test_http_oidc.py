@@ -16,6 +16,7 @@ from streamhub.oidc.settings import OidcSettings
 from support.bad_credentials import ID_TOKENS
 from support.http_kit import Running, a_service, problem
 from support.oidc import OidcProvider, running_provider, sign_in_there
+from support.rights_kit import a_role, made, watch
 
 PUBLIC = "http://127.0.0.1:8080"
 GRANTS = [
@@ -121,6 +122,50 @@ async def test_grants_follow_the_provider_and_those_by_hand_stay(
         await sign_in(page, "ada")
         me = (await page.get("/api/v1/me")).json()
         assert [g["channel_id"] for g in me["grants"]] == ["ch_l1"]
+
+
+async def test_roles_follow_the_provider_and_views_end_with_them(
+    provider: OidcProvider, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rules = [
+        {"claim": "groups", "value": "w-night", "role": "night"},
+        {"claim": "groups", "value": "w-gone", "role": "gone"},
+    ]
+    async with a_site(tmp_path, provider, grants=[], roles=rules) as (running, page):
+        night, day = await a_role(running, "night"), await a_role(running, "day")
+        async with running.as_("admin") as admin:
+            for role_id, area_id in ((night, "ar_liyuan"), (day, "ar_yongshun")):
+                await made(admin, role_id=role_id, actions=["list", "live"], area_id=area_id)
+        provider.people({"ada": {"preferred_username": "ada", "groups": ["w-night", "w-gone"]}})
+        assert await sign_in(page, "ada") == "/"
+        assert "provider_names_unknown_role" in capsys.readouterr().out
+        me = (await page.get("/api/v1/me")).json()
+        assert [(g["role_name"], g["area_name"]) for g in me["grants"]] == [("night", "梨园镇")]
+        async with running.as_("admin") as admin:
+            path = f"/api/v1/roles/{day}/members/{me['id']}"
+            assert (await admin.put(path)).status_code == 204
+        for channel_id in ("ch_l1", "ch_y1"):
+            assert (await watch(page, channel_id)).status_code == 201
+        assert len(running.core.viewers) == 2
+
+        # It says so no more, in another browser: what rested on that ends in this one, too.
+        provider.people({"ada": {"groups": ["night", "day"]}})
+        async with running.client() as another:
+            assert await sign_in(another, "ada") == "/"
+        assert len(running.core.viewers) == 1
+        assert problem(await watch(page, "ch_l1")) == (404, "not_found")
+        me = (await page.get("/api/v1/me")).json()
+        assert [g["role_name"] for g in me["grants"]] == ["day"]  # by hand, and left alone
+        [row] = await running.audit_rows("role_member_remove")
+        assert (row["subject_name"], row["detail"]) == (
+            "oidc",
+            {"id": night, "role": "night", "member": "ada"},
+        )
+        added = await running.audit_rows("role_member_add")
+        assert [(r["subject_name"], r["detail"]["role"]) for r in added] == [
+            ("admin", "day"),
+            ("oidc", "night"),
+        ]
 
 
 async def test_a_wrong_answer_signs_nobody_in_and_is_written_down(

@@ -8,14 +8,21 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from camera_registry.credential_cases import Credentials
-from camera_registry.credentials import ApiKey, Identity, SecondFactor, SignIn, WantedGrant
+from camera_registry.credentials import (
+    ApiKey,
+    Identity,
+    SecondFactor,
+    SignIn,
+    Wanted,
+    WantedGrant,
+)
 from camera_registry.domain import Actor, ChangeKind, ChangeOp, Subject
-from camera_registry.drafts import AreaDraft, GrantDraft, SubjectDraft
+from camera_registry.drafts import AreaDraft, GrantDraft, RoleDraft, SubjectDraft
 from camera_registry.errors import Conflict
 from camera_registry.identity_cases import Identities
 from camera_registry.people import People
 from camera_registry.service import Registry
-from camera_registry.store import SqlStore
+from camera_registry.store import AuditQuery, SqlStore
 
 NOW = datetime.now(UTC)
 LATER = NOW + timedelta(days=1)
@@ -134,7 +141,8 @@ async def test_who_comes_from_a_provider_is_granted_what_it_says(
     wanted = [WantedGrant(frozenset({"live"}), "110112"), WantedGrant(frozenset({"live"}), "9")]
 
     async def arrive(*grants: WantedGrant, draft: SubjectDraft | None = None) -> Subject | None:
-        return await identities.arrive(identity, grants, draft=draft, remote="192.0.2.1")
+        all_of_it = Wanted(frozenset(grants))
+        return await identities.arrive(identity, all_of_it, draft=draft, remote="192.0.2.1")
 
     async def granted(subject_id: str) -> list[tuple[str | None, frozenset[str]]]:
         rows = (await people.list_grants(subject_id=subject_id)).items
@@ -161,3 +169,99 @@ async def test_who_comes_from_a_provider_is_granted_what_it_says(
     await identities.unlink(ada.id, by)
     assert await identities.of_subject(ada.id) == []
     assert await arrive() is None
+
+
+async def test_who_comes_from_a_provider_is_in_the_roles_that_it_says(
+    people: People, by: Actor, store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    identities, identity = Identities(store), Identity("https://sso.example", "ada-1")
+    night = await people.create_role(RoleDraft("night", "夜班"), by)
+    day = await people.create_role(RoleDraft("day", "白班"), by)
+    await people.create_role(RoleDraft(day.id, "not the day's"), by)
+    ada = await people.create_subject(SubjectDraft("ada", "Ada"), by)
+    await identities.link(ada.id, identity, by)
+
+    async def arrive(*roles: str) -> set[str]:
+        """The roles that she is in then."""
+        said = Wanted(roles=frozenset(roles))
+        assert await identities.arrive(identity, said, draft=None, remote="") == (
+            await people.get_subject(ada.id)
+        )
+        return await roles_now()
+
+    async def roles_now() -> set[str]:
+        async with store.read() as tx:
+            members = await tx.roles.all_members()
+        return {role_id for role_id, ids in members.items() if ada.id in ids}
+
+    assert await arrive("night", day.id, "nowhere") == {night.id, day.id}
+    before = await store.latest_change_seq()
+    assert await arrive("night", day.id, night.id) == {night.id, day.id}
+    assert await store.latest_change_seq() == before  # twice is as once
+    assert await arrive(day.id) == {day.id}
+    [change] = await store.changes_since(before)
+    assert (change.kind, change.object_id) == (ChangeKind.ROLE, night.id)
+
+    # By hand before the provider says so, and after: both stay.
+    await people.add_member(night.id, ada.id, by)
+    await people.add_member(day.id, ada.id, by)
+    assert await arrive("night", "day") == {night.id, day.id}
+    assert await arrive() == {night.id, day.id}
+    # Who is taken out by hand is out, and in again at the next sign-in that says so.
+    await people.remove_member(day.id, ada.id, by)
+    await people.remove_member(night.id, ada.id, by)
+    assert await arrive("day") == {day.id}
+    await people.remove_member(day.id, ada.id, by)
+    assert await roles_now() == set()
+    assert await arrive("day") == {day.id}
+
+    assert await identities.arrive(identity, None, draft=None, remote="") is not None
+    assert await roles_now() == {day.id}  # roles are not the provider's business
+    monkeypatch.setattr("camera_registry.identity_cases.MAX_MEMBERS", 0)
+    assert await arrive("day", "night") == {day.id}  # it has no place left
+    monkeypatch.undo()
+    assert await arrive("day", "night") == {day.id, night.id}
+    await people.delete_role(night.id, by)
+    await identities.unlink(ada.id, by)
+    assert await roles_now() == set()
+
+    async def audited(act: str) -> list[tuple[str | None, str]]:
+        query = AuditQuery(acts=frozenset({act}))
+        async with store.read() as tx:
+            rows = (await tx.audit.page(query, limit=99, cursor=None)).items
+        return [(row.subject_name, str(row.detail["role"])) for row in reversed(rows)]
+
+    hand = by.subject_name
+    assert await audited("role_member_add") == [
+        ("oidc", "night"),
+        ("oidc", "day"),
+        (hand, "night"),
+        (hand, "day"),
+        ("oidc", "day"),
+        ("oidc", "day"),
+        ("oidc", "night"),
+    ]
+    assert await audited("role_member_remove") == [
+        ("oidc", "night"),
+        (hand, "day"),
+        (hand, "night"),
+        (hand, "day"),
+        (hand, "day"),
+    ]
+
+
+async def test_an_older_schema_does_not_keep_who_followed_the_provider(
+    people: People, by: Actor, store: SqlStore
+) -> None:
+    role = await people.create_role(RoleDraft("night", "夜班"), by)
+    ada = await people.create_subject(SubjectDraft("ada", "Ada"), by)
+    bob = await people.create_subject(SubjectDraft("bob", "Bob"), by)
+    await people.add_member(role.id, bob.id, by)
+    async with store.write() as tx:
+        assert await tx.roles.add_member(role.id, ada.id, of_provider=True)
+    assert await people.role_members(role.id) == [ada, bob]
+    await store.migrate_down("0017")
+    await store.migrate()
+    assert await people.role_members(role.id) == [bob]
+    async with store.read() as tx:
+        assert await tx.identities.roles(bob.id) == []

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from camera_registry.credentials import WantedGrant
-from streamhub.oidc.claims import named, values_of, wanted_grants
+from camera_registry.credentials import Wanted, WantedGrant
+from streamhub.oidc.claims import named, values_of, wanted
 from streamhub.oidc.settings import OidcSettings
 
 GOOD: dict[str, Any] = {
@@ -22,8 +22,14 @@ def settings(*grants: dict[str, Any]) -> OidcSettings:
     return OidcSettings.model_validate({**GOOD, "grants": list(grants)})
 
 
-def wanted(actions: str, code: str) -> WantedGrant:
+def a_grant(actions: str, code: str) -> WantedGrant:
     return WantedGrant(frozenset(actions.split(",")), code)
+
+
+def granted(made: OidcSettings, claims: dict[str, Any]) -> frozenset[WantedGrant]:
+    found = wanted(made, claims)
+    assert found is not None
+    return found.grants
 
 
 def test_where_browsers_come_back_to() -> None:
@@ -43,11 +49,14 @@ def test_where_browsers_come_back_to() -> None:
         {"client_secret": 5},
         {"grants": [{"claim": "groups", "actions": ["fly"]}]},
         {"grants": [{"claim": "groups", "actions": []}]},
+        {"roles": [{"claim": "groups", "role": "night"}]},  # which value of it?
+        {"roles": [{"claim": "groups", "value": "night"}]},  # claims name no roles
+        {"roles": [{"claim": "groups", "value": "night", "role": "no such!"}]},
         {"surprise": 1},
     ],
 )
 def test_settings_that_are_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(Exception) as caught:  # noqa: PT011
+    with pytest.raises(ValidationError) as caught:  # which the start says in a sentence
         OidcSettings.model_validate({**GOOD, "client_secret": "Kx9-hidden", **wrong})
     assert "Kx9-hidden" not in str(caught.value)
 
@@ -76,19 +85,33 @@ def test_claims_become_grants_by_value_and_by_code() -> None:
         "townships": ["110112001", 110112002],
         "realm": {"roles": ["auditor"]},
     }
-    assert wanted_grants(made, claims) == {
-        wanted("list,live", "110112"),
-        wanted("list", "110112001"),
-        wanted("list", "110112002"),
-        wanted("audit", "110112"),
+    assert granted(made, claims) == {
+        a_grant("list,live", "110112"),
+        a_grant("list", "110112001"),
+        a_grant("list", "110112002"),
+        a_grant("audit", "110112"),
     }
-    assert wanted_grants(made, {"groups": "police"}) == {wanted("list,live", "110112")}
-    assert wanted_grants(made, {"groups": None, "realm": ["x"], "townships": {}}) == set()
+    assert granted(made, {"groups": "police"}) == {a_grant("list,live", "110112")}
+    assert granted(made, {"groups": None, "realm": ["x"], "townships": {}}) == set()
     assert named(made) == {"preferred_username", "name", "groups", "townships", "realm"}
 
 
-def test_without_rules_grants_are_not_the_providers() -> None:
-    assert wanted_grants(settings(), {"groups": ["police"]}) is None
+def test_claims_become_roles_by_value() -> None:
+    rules = [
+        {"claim": "groups", "value": "w-night", "role": " Night "},
+        {"claim": "realm.roles", "value": "7", "role": "ro_aaaabbbbccccddddeeee"},
+    ]
+    made = OidcSettings.model_validate({**GOOD, "roles": rules})
+    both = frozenset({"night", "ro_aaaabbbbccccddddeeee"})
+    claims = {"groups": ["w-night", "night"], "realm": {"roles": [7]}}
+    assert wanted(made, claims) == Wanted(roles=both)
+    # A role's own name says nothing; nor does part of a value.
+    assert wanted(made, {"groups": ["night", "w-night-2"], "realm": {}}) == Wanted()
+    assert named(made) == {"preferred_username", "name", "groups", "realm"}
+
+
+def test_without_rules_nothing_is_the_providers() -> None:
+    assert wanted(settings(), {"groups": ["police"]}) is None
 
 
 def test_a_claim_with_a_dot_in_its_name_is_itself() -> None:
