@@ -3,8 +3,9 @@ is a part of."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import Protocol
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Protocol
 
 from ..domain import Actor, AssignmentRule, Channel, ChannelVersion, Page
 from ..jobs import FoundDevice, ImportJob, ImportRow, JobState, Sweep, SweepState, Verdict
@@ -104,6 +105,10 @@ class SweepReader(Protocol):
         """By (host, port), those behind `after`."""
         ...
 
+    async def tries(self) -> list[tuple[str, Mapping[str, Any]]]:
+        """What passwords were tried on each host (`put_tries`), the longest unchanged first."""
+        ...
+
 
 class SweepRepo(SweepReader, Protocol):
     """Writes no changes rows: nobody caches sweeps."""
@@ -113,6 +118,12 @@ class SweepRepo(SweepReader, Protocol):
     async def put_found(self, sweep_id: str, devices: Sequence[FoundDevice]) -> None:
         """What was known of the same addresses is replaced."""
         ...
+
+    async def put_tries(self, host: str, told: Mapping[str, Any], at: datetime) -> None:
+        """What passwords were tried on a host: JSON values, no secret. It outlives the sweep."""
+        ...
+
+    async def delete_tries(self, hosts: Sequence[str]) -> None: ...
 
     async def delete(self, sweep_id: str) -> None: ...
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
 
 from sqlalchemy import select, tuple_
 
@@ -14,7 +16,7 @@ from .chain import canonical_json
 from .repos_base import Repo, newest_first
 from .rows import sweep_from, sweep_values
 
-_S, _D = schema.sweeps.c, schema.sweep_devices.c
+_S, _D, _T = schema.sweeps.c, schema.sweep_devices.c, schema.device_tries.c
 
 
 class SqlSweeps(Repo):
@@ -46,6 +48,10 @@ class SqlSweeps(Repo):
         )
         return [FoundDevice(row.host, row.port, json.loads(row.payload)) for row in rows]
 
+    async def tries(self) -> list[tuple[str, Mapping[str, Any]]]:
+        rows = await self._tx.rows(select(schema.device_tries).order_by(_T.changed_at, _T.host))
+        return [(row.host, json.loads(row.told)) for row in rows]
+
     async def add(self, sweep: Sweep, sealed: bytes | None) -> None:
         await self._tx.run(schema.sweeps.insert().values(sweep_values(sweep) | {"sealed": sealed}))
 
@@ -72,6 +78,15 @@ class SqlSweeps(Repo):
         ]
         if values:
             await self._tx.run(schema.sweep_devices.insert(), values)
+
+    async def put_tries(self, host: str, told: Mapping[str, Any], at: datetime) -> None:
+        await self.delete_tries([host])
+        values = {"host": host, "told": canonical_json(dict(told)), "changed_at": at}
+        await self._tx.run(schema.device_tries.insert().values(values))
+
+    async def delete_tries(self, hosts: Sequence[str]) -> None:
+        for host in hosts:
+            await self._tx.run(schema.device_tries.delete().where(_T.host == host))
 
     async def delete(self, sweep_id: str) -> None:
         await self._tx.run(schema.sweeps.delete().where(_S.id == sweep_id))

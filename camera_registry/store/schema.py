@@ -274,6 +274,15 @@ sweep_devices = Table(
     Column("payload", Text, nullable=False),  # JSON
 )
 
+# Which passwords a host has refused, by keyed hashes: they are not tried on it again.
+device_tries = Table(
+    "device_tries",
+    metadata,
+    Column("host", String(253), primary_key=True),
+    Column("told", Text, nullable=False),  # JSON
+    Column("changed_at", UtcTime, nullable=False),
+)
+
 # The newest inspection of each channel at each profile.
 channel_inspections = Table(
     "channel_inspections",

@@ -17,7 +17,7 @@ No request is ever signed by HTTP Basic, redirected, or read past 2 MB (`transpo
 
 from gateways.onvif.address import DeviceAddress
 from gateways.onvif.client import DeviceClient
-from gateways.onvif.credentials import CredentialSet, TryLedger
+from gateways.onvif.credentials import MAX_DEVICES, CredentialSet, TryLedger
 from gateways.onvif.describe import (
     ChannelDescription,
     DeviceDescription,
@@ -51,6 +51,7 @@ from gateways.onvif.transport import HttpTransport, Timeouts
 
 __all__ = [
     "HOLD_S",
+    "MAX_DEVICES",
     "AddressInvalid",
     "AuthRefused",
     "BadAnswer",

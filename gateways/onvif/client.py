@@ -56,7 +56,7 @@ class DeviceClient:
         self._ledger = ledger if ledger is not None else TryLedger()
         self._timeouts = timeouts if timeouts is not None else Timeouts()
         self._now = now
-        self._device = (address.host, address.port)
+        self._device = address.host
         # owned
         self._sign_on = SignOn(None)
         self._current: CredentialSet | None = None
@@ -203,13 +203,13 @@ class DeviceClient:
     def _choose(self) -> None:
         """A password for the next request: never one that this device has refused."""
         current = self._current
-        if current is None or self._ledger.has_failed(self._device, current.name):
+        if current is None or self._ledger.has_failed(self._device, current):
             self._take(self._ledger.next_set(self._device, self._sets))
 
     def _try_next(self, error: AuthRefused) -> None:
         """Take the next password, or raise: why there is none."""
         if error.code in ("auth_failed", "account_locked") and self._current is not None:
-            self._ledger.failed(self._device, self._current.name)
+            self._ledger.failed(self._device, self._current)
             self._tried.append(self._current.name)
         if error.code == "account_locked":
             self._ledger.locked(self._device)
@@ -228,7 +228,7 @@ class DeviceClient:
 
     def _note_served(self) -> None:
         if self._current is not None and self._sign_on.served:
-            self._ledger.served(self._device, self._current.name)
+            self._ledger.served(self._device, self._current)
 
 
 def read_reply(reply: HttpReply) -> etree._Element | Fault | None:

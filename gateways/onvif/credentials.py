@@ -3,13 +3,20 @@
 Cameras lock an account after three to seven wrong passwords, for minutes or until someone climbs a
 mast. So each set is tried once per device, and only a few in all; what could not be reached, or was
 not asked for a password, has cost nothing.
+
+A device is a host: one that answers on two ports has one lock. Several cameras behind one address
+and as many ports share what they are tried with, then.
 """
 
 from __future__ import annotations
 
+import hashlib
+import os
+import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from camera_registry.secret import Secret
 from gateways.onvif.sign_on import Login
@@ -19,7 +26,7 @@ MAX_FAILED_TRIES = 3
 # Devices remembered: a district's cameras several times over; the longest unused are forgotten.
 MAX_DEVICES = 20_000
 
-Device = tuple[str, int]
+MARK_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,63 +47,102 @@ class _Record:
     failed: set[str] = field(default_factory=set)
     served: str | None = None
     locked: bool = False
+    at: float = 0.0  # of the last failed try, seconds since 1970
 
 
 class TryLedger:
-    """What was tried on which device (host, port). Shared over calls, so that none tries again.
+    """What was tried on which host. Shared over calls, so that none tries again; `record` and
+    `restore` let it outlive the process.
 
-    Holds names of credential sets, never passwords.
+    A set is known by a keyed hash of its user name and password, whatever it is called: a password
+    that was corrected is another set. `key` keeps the hashes from being guessed; where they are
+    kept it must be the same each time.
     """
 
-    def __init__(self, max_failed: int = MAX_FAILED_TRIES) -> None:
+    def __init__(
+        self,
+        max_failed: int = MAX_FAILED_TRIES,
+        *,
+        key: bytes | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self.max_failed = max_failed
-        self._records: OrderedDict[Device, _Record] = OrderedDict()
+        self._key = os.urandom(32) if key is None else key
+        self._clock = clock
+        self._records: OrderedDict[str, _Record] = OrderedDict()
 
-    def next_set(self, device: Device, sets: Sequence[CredentialSet]) -> CredentialSet | None:
+    def next_set(self, host: str, sets: Sequence[CredentialSet]) -> CredentialSet | None:
         """The one that served before, else the first that was not refused; None: stop."""
-        record = self._records.get(device)
+        record = self._records.get(host)
         if record is None:
             return next(iter(sets), None)
-        if self.spent(device):
+        if self.spent(host):
             return None
-        left = [one for one in sets if one.name not in record.failed]
-        return next((one for one in left if one.name == record.served), next(iter(left), None))
+        left = [one for one in sets if self._mark(one) not in record.failed]
+        served = (one for one in left if self._mark(one) == record.served)
+        return next(served, next(iter(left), None))
 
-    def failed(self, device: Device, name: str) -> None:
+    def failed(self, host: str, one: CredentialSet) -> None:
         """The device refused this set: one failed try."""
-        record = self._record(device)
-        record.failed.add(name)
-        if record.served == name:
+        record, mark = self._record(host), self._mark(one)
+        record.failed.add(mark)
+        record.at = self._clock()
+        if record.served == mark:
             record.served = None
 
-    def served(self, device: Device, name: str) -> None:
+    def served(self, host: str, one: CredentialSet) -> None:
         """The device let this set in: it comes first the next time."""
-        self._record(device).served = name
+        self._record(host).served = self._mark(one)
 
-    def locked(self, device: Device) -> None:
+    def locked(self, host: str) -> None:
         """The device listens to nobody for a while: no more tries."""
-        self._record(device).locked = True
+        self._record(host).locked = True
 
-    def has_failed(self, device: Device, name: str) -> bool:
+    def has_failed(self, host: str, one: CredentialSet) -> bool:
         """Whether the device has refused this set."""
-        record = self._records.get(device)
-        return record is not None and name in record.failed
+        record = self._records.get(host)
+        return record is not None and self._mark(one) in record.failed
 
-    def failures(self, device: Device) -> int:
+    def failures(self, host: str) -> int:
         """Failed tries on this device."""
-        record = self._records.get(device)
+        record = self._records.get(host)
         return 0 if record is None else len(record.failed)
 
-    def spent(self, device: Device) -> bool:
+    def spent(self, host: str) -> bool:
         """Whether no other password may be tried."""
-        record = self._records.get(device)
+        record = self._records.get(host)
         return record is not None and (record.locked or len(record.failed) >= self.max_failed)
 
-    def forget(self, device: Device) -> None:
-        """A person says that it may be tried again, for instance with a new password."""
-        self._records.pop(device, None)
+    def forget(self, host: str, before: float | None = None) -> None:
+        """A person says that it may be tried again. `before`: only if its last failed try was
+        before this time, in seconds since 1970."""
+        record = self._records.get(host)
+        if record is not None and (before is None or record.at < before):
+            del self._records[host]
 
-    def _record(self, device: Device) -> _Record:
+    def record(self, host: str) -> dict[str, Any] | None:
+        """What is known of it as JSON values, no secret among them; None: nothing."""
+        record = self._records.get(host)
+        if record is None:
+            return None
+        return {
+            "failed": sorted(record.failed),
+            "served": record.served,
+            "locked": record.locked,
+            "at": record.at,
+        }
+
+    def restore(self, host: str, told: Mapping[str, Any]) -> None:
+        """What `record` gave."""
+        record = self._record(host)
+        record.failed, record.served = set(told["failed"]), told["served"]
+        record.locked, record.at = told["locked"], told["at"]
+
+    def _mark(self, one: CredentialSet) -> str:
+        text = f"{one.username}\0{one.password.reveal()}".encode()
+        return hashlib.blake2b(text, key=self._key, digest_size=MARK_BYTES).hexdigest()
+
+    def _record(self, device: str) -> _Record:
         record = self._records.setdefault(device, _Record())
         self._records.move_to_end(device)
         if len(self._records) > MAX_DEVICES:

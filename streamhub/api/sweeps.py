@@ -39,6 +39,10 @@ class SweepIn(BaseModel):
         default=[], description="Our addresses to probe from by multicast (WS-Discovery)."
     )
     credentials: list[CredentialIn] = Field(default=[], description="Tried in order.")
+    try_again: bool = Field(
+        default=False,
+        description="Try devices again that refused three passwords, or one of these, before.",
+    )
 
 
 class SweepOut(BaseModel):
@@ -77,6 +81,9 @@ class FoundChannelOut(BaseModel):
     name: str
     main: StreamOut
     sub: StreamOut | None
+    snapshot_uri: str | None = Field(
+        default=None, description="Fetched by HTTP GET with the same user; holds no password."
+    )
 
 
 class FoundOut(BaseModel):
@@ -119,14 +126,19 @@ class ImportFoundIn(BaseModel):
     area: str | None = Field(default=None, description="Code of their area.")
     device_class: str = "police_hd"
     mint: str | None = Field(default="001321", description="Industry, type, network of codes.")
-    registered_too: bool = False
+    registered_too: bool = Field(
+        default=False,
+        description="Devices with a host that is in the registry too, e.g. for the rest of a"
+        " recorder's channels; what is known of them is refused by the import as double.",
+    )
 
 
 @router.post("", status_code=202)
 async def create_sweep(services: Provided, permit: MaySweep, body: SweepIn) -> SweepOut:
     """Asks every address of the networks, at a gentle pace; each user name is tried once per
     device, and three at most."""
-    order = SweepOrder(tuple(body.networks), tuple(body.ports), tuple(body.interfaces))
+    networks, interfaces = tuple(body.networks), tuple(body.interfaces)
+    order = SweepOrder(networks, tuple(body.ports), interfaces, body.try_again)
     sets = [
         CredentialSet(
             each.name or f"set {number}", each.username, Secret(each.password.get_secret_value())

@@ -1,8 +1,10 @@
-"""`streamhub camera discover`: sweep networks for cameras, and import what was found."""
+"""`streamhub camera discover`: sweep networks for cameras, and import what was found; `camera
+sweep` looks at one, stops it, goes on with it or imports it later."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +19,22 @@ from .output import print_json, say, show_rows
 __all__ = ["app"]
 
 SWEEPS = "/api/v1/sweeps"
+
+MakeImport = Annotated[
+    bool, typer.Option("--import", help="Make an import of the new ones, to be applied.")
+]
+ItsArea = Annotated[str | None, typer.Option(help="With --import: code of their area.")]
+ItsClass = Annotated[str, typer.Option("--class", help="With --import.")]
+ItsMint = Annotated[
+    str, typer.Option(help="With --import: industry, type and network of their codes.")
+]
+RegisteredToo = Annotated[
+    bool,
+    typer.Option(
+        "--registered-too",
+        help="With --import: devices whose host is in the registry: a recorder's other cameras.",
+    ),
+]
 
 
 @app.command("discover")
@@ -35,39 +53,119 @@ def discover(
         Path | None, typer.Option(help="A file with a line `user:password` for each set to try.")
     ] = None,
     username: Annotated[str | None, typer.Option(help="One set; the password is asked.")] = None,
-    make_import: Annotated[
-        bool, typer.Option("--import", help="Make an import of the new ones, to be applied.")
+    try_again: Annotated[
+        bool,
+        typer.Option(
+            "--try-again",
+            help="Devices that refused three sets before are tried again; wait half an hour first,"
+            " as some have locked the account.",
+        ),
     ] = False,
-    area: Annotated[str | None, typer.Option(help="With --import: code of their area.")] = None,
-    device_class: Annotated[str, typer.Option("--class", help="With --import.")] = "police_hd",
-    mint: Annotated[
-        str, typer.Option(help="With --import: industry, type and network of their codes.")
-    ] = "001321",
+    make_import: MakeImport = False,
+    area: ItsArea = None,
+    device_class: ItsClass = "police_hd",
+    mint: ItsMint = "001321",
+    registered_too: RegisteredToo = False,
     as_json: AsJson = False,
 ) -> None:
     """Find cameras that speak ONVIF, try user names on them (three at most on each), and show
-    what they are. Needs a running service."""
+    what they are. Needs a running service; Ctrl-C leaves the sweep running (`camera sweep`)."""
     body: dict[str, Any] = {
         "networks": networks or [],
         "interfaces": interface or [],
         "credentials": _sets(credentials, username),
+        "try_again": try_again,
     }
     if port:
         body["ports"] = port
-    chosen = {"area": area, "device_class": device_class, "mint": mint}
+    chosen = _choice(area, device_class, mint, registered_too) if make_import else None
 
-    async def work(api: Api) -> tuple[dict[str, Any], list[dict[str, Any]], Any]:
-        sweep = await api.call("POST", SWEEPS, body=body)
-        path = f"{SWEEPS}/{sweep['id']}"
+    async def begin(api: Api) -> str:
+        sweep: dict[str, Any] = await api.call("POST", SWEEPS, body=body)
+        return f"{SWEEPS}/{sweep['id']}"
+
+    _follow(begin, chosen, as_json=as_json)
+
+
+@app.command("sweeps")
+def list_sweeps(
+    limit: Annotated[int, typer.Option(min=1, max=500)] = 20, as_json: AsJson = False
+) -> None:
+    """The sweeps there were, the newest first."""
+
+    async def work(api: Api) -> list[dict[str, Any]]:
+        page = await api.call("GET", SWEEPS, params={"limit": limit})
+        return list(page["items"])
+
+    rows = run(work)
+    if not as_json:
+        for row in rows:
+            row["where"] = ", ".join((*row["networks"], *row["interfaces"]))
+    columns = ("id", "created_at", "created_by", "state", "done", "total", "found", "where")
+    show_rows(rows, columns, as_json=as_json)
+
+
+@app.command("sweep")
+def one_sweep(
+    sweep_id: Annotated[str, typer.Argument(help="Of `camera sweeps`.")],
+    stop: Annotated[bool, typer.Option("--stop", help="Stop it where it is.")] = False,
+    go_on: Annotated[bool, typer.Option("--go-on", help="Take a stopped one up again.")] = False,
+    make_import: MakeImport = False,
+    area: ItsArea = None,
+    device_class: ItsClass = "police_hd",
+    mint: ItsMint = "001321",
+    registered_too: RegisteredToo = False,
+    as_json: AsJson = False,
+) -> None:
+    """Follow one sweep to its end and show what it found; or stop it, go on, import it."""
+    if stop and go_on:
+        raise CliError("Say --stop or --go-on, not both.", exit_code=2)
+    chosen = _choice(area, device_class, mint, registered_too) if make_import else None
+
+    async def begin(api: Api) -> str:
+        path = f"{SWEEPS}/{sweep_id}"
+        if stop or go_on:
+            await api.call("POST", f"{path}/{'stop' if stop else 'go-on'}")
+        return path
+
+    _follow(begin, chosen, as_json=as_json)
+
+
+def _choice(area: str | None, device_class: str, mint: str, registered_too: bool) -> dict[str, Any]:
+    return {
+        "area": area,
+        "device_class": device_class,
+        "mint": mint,
+        "registered_too": registered_too,
+    }
+
+
+def _follow(
+    begin: Callable[[Api], Awaitable[str]], chosen: dict[str, Any] | None, *, as_json: bool
+) -> None:
+    """One sweep to its end, and an import of it if `chosen`. What was found is shown even if it
+    can't be imported."""
+
+    async def work(api: Api) -> tuple[dict[str, Any], list[dict[str, Any]], Any, CliError | None]:
+        path = await begin(api)
         sweep = await _ended(api, path, quiet=as_json)
         devices = await _devices(api, path)
-        job = await api.call("POST", f"{path}/import", body=chosen) if make_import else None
-        return sweep, devices, job
+        try:
+            job = None if chosen is None else await api.call("POST", f"{path}/import", body=chosen)
+        except CliError as error:
+            return sweep, devices, None, error
+        return sweep, devices, job, None
 
-    sweep, devices, job = run(work)
+    sweep, devices, job, refused = run(work)
     if as_json:
         print_json({**sweep, "devices": devices, "import": job})
-        return
+    else:
+        _tell(sweep, devices, job)
+    if refused is not None:
+        raise refused
+
+
+def _tell(sweep: dict[str, Any], devices: list[dict[str, Any]], job: Any) -> None:
     for each in devices:
         each["channels"] = len(each["channels"])
         each["clock"] = _clock(each["clock_offset_s"])

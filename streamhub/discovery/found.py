@@ -42,6 +42,7 @@ def described(device: DeviceDescription, *, registered: bool) -> FoundDevice:
                 "name": channel.name,
                 "main": _stream(channel.main),
                 "sub": None if channel.sub is None else _stream(channel.sub),
+                "snapshot_uri": channel.snapshot_uri,
             }
             for channel in device.channels
         ],

@@ -20,6 +20,7 @@ from camera_registry.store.contract import ReadTx, Store, WriteTx
 from camera_registry.units import Units
 from camera_registry.vault import Vault
 from gateways.onvif import (
+    MAX_DEVICES,
     CredentialSet,
     DeviceAddress,
     HttpTransport,
@@ -64,7 +65,8 @@ class Discovery:
         self._now = now
         # owned
         self._http: HttpTransport | None = None
-        self._ledger = TryLedger()  # shared: a second sweep must not lock what the first tried
+        # Shared and kept: a second sweep must not lock what the first tried.
+        self.ledger = TryLedger(key=vault.derive("streamhub tried passwords"))
         self._running: dict[str, asyncio.Task[None]] = {}
         self._beginning = asyncio.Lock()  # so that two at once are not both the only one
 
@@ -72,6 +74,12 @@ class Discovery:
         """Goes on with what a restart cut short."""
         async with self._store.read() as tx:
             left = await tx.sweeps.in_state(SweepState.RUNNING)
+            tries = await tx.sweeps.tries()
+        if len(tries) > MAX_DEVICES:
+            async with self._store.write() as write_tx:
+                await write_tx.sweeps.delete_tries([host for host, _ in tries[:-MAX_DEVICES]])
+        for host, told in tries[-MAX_DEVICES:]:
+            self.ledger.restore(host, told)
         for each in left:
             self._run(each)
 
@@ -231,7 +239,7 @@ class Discovery:
             self._http = HttpTransport(verify_tls=False)
         async with self._store.read() as tx:
             hosts = {device.host for device in await tx.devices.all()}
-        asking = _Asking(self, job.id, await self._credentials(job.id), self._http, hosts)
+        asking = _Asking(self, job, await self._credentials(job.id), self._http, hosts)
         progress: dict[str, Any] = dict(job.progress)
         try:
             for match in await discover(order.interfaces) if order.interfaces else ():
@@ -273,14 +281,14 @@ class Discovery:
         async with self._store.write() as tx:
             await tx.sweeps.update(replace(job, progress=progress))
 
-    async def keep(self, sweep_id: str, device: FoundDevice) -> None:
-        """Write down what a device told."""
+    async def keep(
+        self, sweep_id: str, device: FoundDevice, tries: Mapping[str, Any] | None
+    ) -> None:
+        """Write down what a device told, and what was tried on it if that is news."""
         async with self._store.write() as tx:
             await tx.sweeps.put_found(sweep_id, [device])
-
-    @property
-    def ledger(self) -> TryLedger:
-        return self._ledger
+            if tries is not None:
+                await tx.sweeps.put_tries(device.host, tries, self._now())
 
     async def _credentials(self, sweep_id: str) -> list[CredentialSet]:
         async with self._store.read() as tx:
@@ -297,7 +305,7 @@ class _Asking:
     def __init__(
         self,
         owner: Discovery,
-        sweep_id: str,
+        job: Sweep,
         sets: Sequence[CredentialSet],
         http: HttpTransport,
         hosts: set[str],
@@ -306,11 +314,13 @@ class _Asking:
         self.heard: set[tuple[str, int]] = set()  # by multicast, and not met by the sweep so far
         self.described = 0
         self._owner = owner
-        self._sweep_id = sweep_id
+        self._job = job
         self._sets = sets
         self._hosts = hosts
         self._room = asyncio.Semaphore(DESCRIBING)
         self._tasks: set[asyncio.Task[None]] = set()
+        # A host is asked by one at a time: two of its ports have one lock.
+        self._turns: dict[str, asyncio.Lock] = {}
 
     async def ask(self, address: DeviceAddress) -> None:
         """Waits for room, not for the answer."""
@@ -330,13 +340,19 @@ class _Asking:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _one(self, address: DeviceAddress) -> None:
-        registered = address.host in self._hosts
-        try:
-            told = await describe(address, self._sets, http=self.http, ledger=self._owner.ledger)
-            device = found.described(told, registered=registered)
-        except OnvifError as error:
-            device = found.refused(address, error, registered=registered)
-        await self._owner.keep(self._sweep_id, device)
+        host, ledger = address.host, self._owner.ledger
+        registered = host in self._hosts
+        async with self._turns.setdefault(host, asyncio.Lock()):
+            if self._job.options.get("try_again"):
+                ledger.forget(host, before=self._job.created_at.timestamp())
+            before = ledger.record(host)
+            try:
+                told = await describe(address, self._sets, http=self.http, ledger=ledger)
+                device = found.described(told, registered=registered)
+            except OnvifError as error:
+                device = found.refused(address, error, registered=registered)
+            tries = ledger.record(host)
+            await self._owner.keep(self._job.id, device, None if tries == before else tries)
         self.described += 1
 
 

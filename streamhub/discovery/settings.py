@@ -18,11 +18,13 @@ MAX_CREDENTIAL_SETS: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class SweepOrder:
-    """`networks`: CIDRs. `interfaces`: our IPv4 addresses to probe from by multicast."""
+    """`networks`: CIDRs. `interfaces`: our IPv4 addresses to probe from by multicast.
+    `try_again`: passwords that devices refused before this sweep do not count."""
 
     networks: tuple[str, ...]
     ports: tuple[int, ...] = USUAL_PORTS
     interfaces: tuple[str, ...] = ()
+    try_again: bool = False
 
     def check(self, credentials: Sequence[CredentialSet]) -> None:
         """Raises ValidationFailed."""
@@ -68,8 +70,11 @@ class SweepOrder:
             "networks": list(self.networks),
             "ports": list(self.ports),
             "interfaces": list(self.interfaces),
+            "try_again": self.try_again,
         }
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> SweepOrder:
-        return cls(tuple(data["networks"]), tuple(data["ports"]), tuple(data["interfaces"]))
+        networks, ports, interfaces = data["networks"], data["ports"], data["interfaces"]
+        try_again = data.get("try_again", False)  # those of earlier versions had none
+        return cls(tuple(networks), tuple(ports), tuple(interfaces), try_again)

@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from support.district import free_port
 from support.http_kit import Running, a_service, problem
 from support.onvif_client import devices, serving
 
-PORT = free_port()
+PORT, SECOND_PORT = free_port(), free_port()
 # Not the usual one: other simulated devices of this machine may hear that.
 DISCOVERY_PORT = free_port(socket.SOCK_DGRAM)
 ONE, TWO, WRONG = ("admin", "first-w0rd"), ("viewer", "sec0nd-word"), ("root", "wr0ng-word")
@@ -103,6 +104,55 @@ async def test_a_device_that_lets_nobody_in_is_told_with_the_next_step(tmp_path:
         found = (await client.get(f"/api/v1/sweeps/{sweep['id']}/devices")).json()["items"]
         assert [(each["state"], each["code"]) for each in found] == [("refused", "auth_failed")] * 2
         assert all("password" in each["sentence"] for each in found)
+
+
+def all_wrong(*words: str) -> list[dict[str, str]]:
+    return [{"name": f"line {n}", **a_login("admin", word)} for n, word in enumerate(words, 1)]
+
+
+def a_login(user: str, word: str) -> dict[str, str]:
+    return {"username": user, "password": word}
+
+
+async def codes(client: httpx.AsyncClient, sweep: dict[str, Any]) -> list[str | None]:
+    answer = await client.get(f"/api/v1/sweeps/{sweep['id']}/devices")
+    return [each["code"] for each in answer.json()["items"]]
+
+
+async def test_a_corrected_password_is_tried_under_its_old_name(tmp_path: Path) -> None:
+    async with (
+        simulated("127.78.6.0/30", devices=1) as server,
+        a_service(tmp_path) as running,
+        running.as_("admin") as client,
+    ):
+        for word, code in (("mistyped", "auth_failed"), (ONE[1], None), (TWO[1], None)):
+            sets = all_wrong(word)
+            swept_now = await swept(running, client, networks=["127.78.6.0/30"], credentials=sets)
+            # The last is wrong for this user, but the one before has served and is not in the list.
+            expected = "auth_failed" if word == TWO[1] else code
+            assert await codes(client, swept_now) == [expected], word
+        assert server.devices[1].gate.failed_tries == 2
+
+
+async def test_neither_a_restart_nor_a_second_port_is_a_way_to_the_lock(tmp_path: Path) -> None:
+    body = {"networks": ["127.78.7.0/30"], "ports": [PORT, SECOND_PORT]}
+    body["credentials"] = all_wrong("one", "two", "three", "four")
+    sets = tuple(Credentials(user, Secret(word)) for user, word in (ONE, TWO))
+    [first] = devices("127.78.7.0/30", port=PORT, credentials=sets, devices=1)
+    second = replace(first, spec=replace(first.spec, port=SECOND_PORT))
+    async with serving([first]), serving([second]):
+        for _ in range(2):
+            async with a_service(tmp_path) as running, running.as_("admin") as client:
+                sweep = await swept(running, client, **body)
+                assert await codes(client, sweep) == ["tries_spent"] * 2
+                assert first.gate.failed_tries == 3
+        async with a_service(tmp_path) as running, running.as_("admin") as client:
+            right = [a_set(*ONE)]
+            sweep = await swept(running, client, **{**body, "credentials": right})
+            assert await codes(client, sweep) == ["tries_spent"] * 2
+            sweep = await swept(running, client, **{**body, "credentials": right}, try_again=True)
+            assert await codes(client, sweep) == [None, None]
+        assert (first.gate.failed_tries, first.gate.lockouts) == (3, 0)
 
 
 async def test_passwords_of_a_sweep_are_nowhere_in_the_open(tmp_path: Path) -> None:

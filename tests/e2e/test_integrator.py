@@ -107,9 +107,11 @@ async def test_from_a_subnet_to_cameras_that_one_township_sees(
     with subnet(port):
         # Found, with the passwords that serve, and prefilled.
         words = ["discover", NETWORK, "--port", str(port), "--credentials", str(sets)]
-        swept = await terminal.json(
-            "camera", *words, "--import", "--area", TOWNSHIP, "--mint", "001327"
-        )
+        begun = await terminal.json("camera", *words)
+        [listed] = await terminal.json("camera", "sweeps")
+        assert (listed["id"], listed["state"]) == (begun["id"], "done")
+        words = ["sweep", begun["id"], "--import", "--area", TOWNSHIP, "--mint", "001327"]
+        swept = await terminal.json("camera", *words)
         assert (swept["state"], swept["found"], len(swept["devices"])) == ("done", DEVICES, DEVICES)
         assert {each["credential_set"] for each in swept["devices"]} == {"line 2", "line 3"}
         plan = await terminal.json("camera", "imports", swept["import"]["id"])

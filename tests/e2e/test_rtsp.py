@@ -84,7 +84,7 @@ def numbers_in(pictures: list[np.ndarray[Any, Any]]) -> list[int]:
 
 def assert_running(numbers: list[int], gop_pictures: int) -> None:
     """One after the other. A player that had no core for so long that the ring's tail overtook it
-    goes on at a keyframe, and nowhere else (so does the farm's clip, which begins anew with one)."""
+    goes on at a keyframe, and nowhere else (so does the farm's clip, which begins with one)."""
     jumps = [after for before, after in pairwise(numbers) if after != before + 1]
     assert all(after % gop_pictures == 0 for after in jumps), f"{numbers}"
     assert len(jumps) <= MAX_JUMPS, f"{numbers}"

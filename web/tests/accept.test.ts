@@ -71,12 +71,13 @@ describe('a sweep', () => {
       { username: ' admin ', password: ' a b ' }, { username: '', password: 'x' }, { username: 'admin', password: 'c' },
     ])
     expect(order).toEqual({
-      networks: ['10.1.2.0/24', '10.1.3.4', '10.1.5.0/28'], interfaces: [], ports: [80, 8000],
+      networks: ['10.1.2.0/24', '10.1.3.4', '10.1.5.0/28'], interfaces: [], ports: [80, 8000], try_again: false,
       credentials: [{ name: '1: admin', username: 'admin', password: ' a b ' }, { name: '2: admin', username: 'admin', password: 'c' }],
     })
     expect([orderOf('a', [], '0', []), orderOf('a', [], '80,x', []), orderOf('a', [], '70000', []), orderOf('a', [], ' ', [])]).toEqual([null, null, null, null])
     expect(orderOf(' ', ['10.1.2.5'], USUAL_PORTS, [])).toMatchObject({ networks: [], interfaces: ['10.1.2.5'] })
     expect(orderOf('a', [], USUAL_PORTS, [])?.ports).toEqual([80, 8000, 2020, 8899])
+    expect(orderOf('a', [], USUAL_PORTS, [], true)?.try_again).toBe(true)
   })
 
   it('shows what it finds as it goes, stops, goes on, and becomes an import', async () => {

@@ -288,7 +288,7 @@ def test_a_clock_that_agrees_with_itself_is_read_from_utc(utc: datetime, zone: s
 
 # --- the ledger -----------------------------------------------------------------------------------
 
-CAMERA = ("10.0.0.7", 80)
+CAMERA = "10.0.0.7"
 SETS = [CredentialSet(name, "admin", Secret(name * 4)) for name in "abcde"]
 
 
@@ -297,26 +297,26 @@ def test_each_set_is_tried_once_and_only_a_few_in_all() -> None:
     tried = []
     while (one := ledger.next_set(CAMERA, SETS)) is not None:
         tried.append(one.name)
-        ledger.failed(CAMERA, one.name)
+        ledger.failed(CAMERA, one)
     assert tried == ["a", "b", "c"]
     assert ledger.spent(CAMERA)
-    other = ledger.next_set(("10.0.0.8", 80), SETS)
+    other = ledger.next_set("10.0.0.8", SETS)
     assert other is not None
     assert other.name == "a"
 
 
 def test_the_set_that_served_comes_first_until_it_is_refused() -> None:
     ledger = TryLedger()
-    ledger.served(CAMERA, "c")
+    ledger.served(CAMERA, SETS[2])
     first = ledger.next_set(CAMERA, SETS)
-    ledger.failed(CAMERA, "c")
+    ledger.failed(CAMERA, SETS[2])
     then = ledger.next_set(CAMERA, SETS)
     assert [one and one.name for one in (first, then)] == ["c", "a"]
 
 
 def test_a_locked_device_is_left_alone_until_a_person_says_so() -> None:
     ledger = TryLedger()
-    ledger.failed(CAMERA, "a")
+    ledger.failed(CAMERA, SETS[0])
     ledger.locked(CAMERA)
     assert ledger.next_set(CAMERA, SETS) is None
     assert ledger.failures(CAMERA) == 1
@@ -327,9 +327,41 @@ def test_a_locked_device_is_left_alone_until_a_person_says_so() -> None:
 def test_a_ledger_does_not_grow_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateways.onvif.credentials.MAX_DEVICES", 2)
     ledger = TryLedger()
-    for port in (1, 2, 3):
-        ledger.failed(("h", port), "a")
-    assert [ledger.failures(("h", port)) for port in (1, 2, 3)] == [0, 1, 1]
+    for host in "123":
+        ledger.failed(host, SETS[0])
+    assert [ledger.failures(host) for host in "123"] == [0, 1, 1]
+
+
+def test_a_corrected_password_is_another_set_and_a_new_name_is_not() -> None:
+    ledger = TryLedger()
+    ledger.failed(CAMERA, CredentialSet("line 1", "admin", Secret("wrong")))
+    renamed = CredentialSet("line 2", "admin", Secret("wrong"))
+    corrected = CredentialSet("line 1", "admin", Secret("right"))
+    assert ledger.next_set(CAMERA, [renamed, corrected]) is corrected
+
+
+def test_what_was_tried_outlives_the_ledger_and_holds_no_password() -> None:
+    kept = TryLedger(key=b"k" * 32)
+    for one in SETS[:3]:
+        kept.failed(CAMERA, one)
+    told = kept.record(CAMERA)
+    assert told is not None
+    assert not any(one.password.reveal() in str(told) for one in SETS)
+    ledger = TryLedger(key=b"k" * 32)
+    ledger.restore(CAMERA, told)
+    assert ledger.next_set(CAMERA, SETS) is None
+    assert ledger.has_failed(CAMERA, SETS[1])
+    assert not ledger.has_failed(CAMERA, SETS[3])
+
+
+def test_only_what_was_tried_before_is_forgotten() -> None:
+    now = 100.0
+    ledger = TryLedger(clock=lambda: now)
+    ledger.failed(CAMERA, SETS[0])
+    ledger.forget(CAMERA, before=100.0)
+    assert ledger.failures(CAMERA) == 1
+    ledger.forget(CAMERA, before=100.5)
+    assert ledger.failures(CAMERA) == 0
 
 
 def test_every_sentence_ends_with_its_next_step() -> None:

@@ -22,6 +22,8 @@ export const acceptEn: Record<keyof typeof acceptZh, string> = {
   'find.ports': 'ONVIF ports',
   'find.sets': 'Accounts',
   'find.sets_hint': 'Tried in order, each once on a device and three at most, so that no account is locked. Passwords are kept sealed, never shown again, and deleted with the record.',
+  'find.try_again': 'Try devices again that refused before',
+  'find.try_again_hint': 'A password that a device refused is not tried on it twice, and after three it is left alone. Wait half an hour first: some have locked the account.',
   'find.username_of': 'User name of account {n}',
   'find.password_of': 'Password of account {n}',
   'find.add_set': 'Another account',

@@ -20,6 +20,8 @@ export const acceptZh = {
   'find.ports': 'ONVIF 端口',
   'find.sets': '设备账号',
   'find.sets_hint': '依次尝试；每台设备每个账号一次，最多三个，以免锁定。口令加密保存，不再显示，删除记录时一并删除。',
+  'find.try_again': '重试曾经拒绝过的设备',
+  'find.try_again_hint': '设备拒绝过的口令不会再试；拒绝三次后不再试该设备。请先等半小时：有的设备已锁定账号。',
   'find.username_of': '第 {n} 个账号的用户名',
   'find.password_of': '第 {n} 个账号的密码',
   'find.add_set': '再加一个账号',

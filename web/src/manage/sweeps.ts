@@ -61,6 +61,8 @@ export interface SweepOrder {
   readonly interfaces: readonly string[]
   readonly ports: readonly number[]
   readonly credentials: readonly { readonly name: string; readonly username: string; readonly password: string }[]
+  /** Devices that refused passwords before are tried again. */
+  readonly try_again: boolean
 }
 
 /** One of the service's machine. */
@@ -120,7 +122,7 @@ export class SweepApi {
 }
 
 /** Null for a port that is none. Rows without a user name are left out. */
-export function orderOf(networks: string, interfaces: readonly string[], ports: string, logins: readonly Login[]): SweepOrder | null {
+export function orderOf(networks: string, interfaces: readonly string[], ports: string, logins: readonly Login[], tryAgain = false): SweepOrder | null {
   const numbers = words(ports).map(Number)
   if (numbers.length === 0 || numbers.some((each) => !Number.isInteger(each) || each < 1 || each > MAX_PORT)) return null
   const given = logins.filter((each) => each.username.trim() !== '')
@@ -128,6 +130,7 @@ export function orderOf(networks: string, interfaces: readonly string[], ports: 
     networks: words(networks),
     interfaces,
     ports: numbers,
+    try_again: tryAgain,
     // Numbered: the same user name may come with two passwords, and a set is known by its name.
     credentials: given.map(({ username, password }, index) => ({
       name: `${index + 1}: ${username.trim()}`.slice(0, MAX_NAME_CHARS), username: username.trim(), password,
