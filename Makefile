@@ -4,7 +4,9 @@ SHELL := /bin/bash
 UV := .cache/uv/bin/uv
 BIN := .venv/bin
 RUST_SOURCES := $(shell find core -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock pyproject.toml
-WEB_SOURCES := $(shell find web -path web/node_modules -prune -o -type f -print 2>/dev/null)
+# The page has a catalogue of sentences from the package that says them, too.
+WEB_SOURCES := $(shell find web -path web/node_modules -prune -o -type f -print 2>/dev/null) \
+	camera_registry/importers/said.zh.json
 STAMPS := .cache/stamps
 # Of cargo, for the core: `release` is what is shipped and measured, `quick` what is worked with.
 PROFILE ?= release

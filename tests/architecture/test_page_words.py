@@ -4,6 +4,7 @@ act of the audit."""
 from __future__ import annotations
 
 import ast
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,8 @@ from gateways.onvif.errors import NEXT_STEP
 
 ROOT = Path(__file__).resolve().parents[2]
 CATALOGUES = sorted((ROOT / "web" / "src" / "locales").glob("said*.zh.ts"))
+# Which the service has, too, for what it writes itself (camera_registry/importers/said.py).
+OF_IMPORTS = ROOT / "camera_registry" / "importers" / "said.zh.json"
 CODE = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
 # What reaches the page: the rooms behind HTTP. The rest is the command line's.
 ROOMS = ("streamhub/api", "streamhub/access", "streamhub/delivery", "streamhub/discovery")
@@ -122,6 +125,7 @@ def _translated() -> dict[str, str]:
         for catalogue in CATALOGUES
         for pair in re.findall(r"^  ([a-z0-9_]+): '(.*)',$", catalogue.read_text(), re.MULTILINE)
     ]
+    found += json.loads(OF_IMPORTS.read_text(), object_pairs_hook=list)
     assert len(found) == len(dict(found)), "a code stands twice"
     return dict(found)
 

@@ -7,5 +7,11 @@ import { mockService } from './mock.ts'
 export default defineConfig({
   root: fileURLToPath(new URL('..', import.meta.url)),
   plugins: [vue(), mockService()],
-  server: { host: '127.0.0.1', port: 5173, strictPort: true },
+  server: {
+    host: '127.0.0.1',
+    port: 5173,
+    strictPort: true,
+    // Beside the page, the one folder that it has a catalogue from.
+    fs: { allow: ['.', '../camera_registry/importers'] },
+  },
 })

@@ -42,7 +42,7 @@ def cameras(root: Node) -> ForeignConfig:
             found.skip(
                 row,
                 column,
-                source.lower(),
+                "redirect" if source == "redirect" else "rpicamera",
                 f"{label(name)} is no camera of the network.",
                 "warning",
             )

@@ -28,7 +28,6 @@ export const saidAccessZh: Readonly<Record<string, string>> = {
   purpose_unwanted: '这样的授权不能要求说明事由。',
   grant_holder: '授权须给一个账号或一个角色，二者择一。',
   condition_operator: '规则中的比较方式不适用于这个字段。（{detail}）',
-  under_denial: '有授权禁止某人使用这台摄像机，改动后这一禁止将不再适用。请保持所属区域、类别、名称和其他信息不变，或请区级管理员处理。',
   condition_values: '规则中的取值有误。（{detail}）',
   unknown_field: '规则中没有这个字段。（{detail}）',
   unknown_subject: '没有这个账号，请从已有的账号中选择。',
