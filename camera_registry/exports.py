@@ -20,7 +20,8 @@ from .importers.fields import fields
 from .importers.payloads import values_of
 from .importers.rows import UNKNOWN_PREFIX, CameraRow, Finding
 from .importers.rules import validate
-from .importers.writers import Kind, Language, write_table
+from .importers.said import Language
+from .importers.writers import Kind, write_table
 
 LINT_TEMPLATE: Final = "full"
 

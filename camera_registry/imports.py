@@ -31,6 +31,7 @@ from .importers.options import FOREIGN, ImportOptions
 from .importers.payloads import finding_of
 from .importers.readers import MAX_FILE_BYTES, open_table
 from .importers.rows import Finding
+from .importers.said import Language
 from .jobs import ImportJob, ImportRow, JobState, Verdict
 from .secret import Secret
 from .store.contract import ReadTx, Store, WriteTx
@@ -211,8 +212,9 @@ class Imports:
             raise NotFound("file of the import", job_id)
         return await asyncio.to_thread(self._vault.open_bytes, job_id, sealed)
 
-    async def workbook(self, job_id: str) -> bytes:
-        """The file as a workbook with what was found beside each row; it may hold passwords.
+    async def workbook(self, job_id: str, language: Language = "en") -> bytes:
+        """The file as a workbook with what was found beside each row, in that language; it may hold
+        passwords.
 
         Raises NotFound, Conflict("no_sheet": it was no sheet), FileRefused (it was none at all).
         """
@@ -227,7 +229,7 @@ class Imports:
 
         def make() -> bytes:
             out = io.BytesIO()
-            annotated(source, open_table(source, job.file_name).kind, findings, out)
+            annotated(source, open_table(source, job.file_name).kind, findings, out, language)
             return out.getvalue()
 
         return await asyncio.to_thread(make)

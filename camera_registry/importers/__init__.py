@@ -6,7 +6,8 @@ not: HTTP, the command line, who may. The way of a file:
 
     readers -> SourceRow -> templates -> CameraRow -> rules -> Finding, plan -> one transaction
 
-and out again: `writers` in a template's columns, `annotate` with the findings beside the rows.
+and out again: `writers` in a template's columns, `annotate` with the findings beside the rows, in
+the words of `said`.
 
 Callers: `streamhub.api`, `streamhub.cli`.
 """

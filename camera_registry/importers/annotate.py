@@ -6,7 +6,7 @@ import re
 import zipfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO, Final, Literal
 
 from openpyxl.cell import Cell
@@ -16,6 +16,7 @@ from .read_csv import csv_rows, read_csv
 from .read_json import read_json
 from .read_xlsx import find, rows
 from .rows import Finding, SourceTable
+from .said import Language, said
 from .sheet_edit import CODE_WIDTH, SENTENCE_WIDTH, Mark, RowMarks, SheetEditor
 from .style_edit import COLOURS, StyleEditor
 from .workbook import Workbook
@@ -35,8 +36,10 @@ def annotated(
     kind: Literal["csv", "xlsx", "json"],
     findings: Iterable[Finding],
     out: BinaryIO,
+    language: Language = "en",
 ) -> None:
-    """Write the file as a workbook with two more columns: codes and sentences, one line each.
+    """Write the file as a workbook with two more columns: codes, and sentences in that language,
+    one line each.
 
     Bad cells are red, doubtful ones yellow; so is the whole row if a finding means all of it. A
     workbook comes back as it is otherwise, formulas and formats and other sheets included; rows of
@@ -48,7 +51,8 @@ def annotated(
     """
     by_row: dict[int, list[Finding]] = defaultdict(list)
     for finding in findings:
-        by_row[finding.row].append(finding)
+        sentence = said(finding.code, finding.sentence, language)
+        by_row[finding.row].append(replace(finding, sentence=sentence))
     if kind == "xlsx":
         _annotate_workbook(source, by_row, out)
     elif kind == "csv":
@@ -101,7 +105,7 @@ def _notes(findings: Sequence[Finding]) -> tuple[str, str]:
         sentences.append(finding.sentence if named else f"{finding.column}: {finding.sentence}")
     if len(findings) > MAX_SHOWN:
         codes.append("…")
-        sentences.append(f"… and {len(findings) - MAX_SHOWN} more.")
+        sentences.append(f"… (+{len(findings) - MAX_SHOWN})")
     return "\n".join(codes), "\n".join(sentences)[:MAX_NOTE_CHARS]
 
 

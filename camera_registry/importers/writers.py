@@ -17,11 +17,11 @@ from openpyxl.utils import get_column_letter
 
 from ..errors import RegistryError
 from .grid import CONTROL
+from .said import Language
 from .sheet import LAST_ROW
 from .templates import Column, Template
 
 Kind = Literal["csv", "xlsx", "json"]
-Language = Literal["zh", "en"]
 
 AS_TEXT: Final = "@"  # the number format that keeps 20 digits, a leading zero and "=" as typed
 _WIDTHS: Final = {"gb_code": 24, "rtsp_url": 40, "mac": 18, "ipv4": 16, "ipv6": 26, "date": 12}

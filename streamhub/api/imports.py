@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 from camera_registry.errors import NotFound
 from camera_registry.importers.options import FOREIGN
 from camera_registry.importers.readers import MAX_FILE_BYTES
+from camera_registry.importers.said import Language
 from camera_registry.importers.templates import every
 from camera_registry.importers.vendors import every as every_vendor
 from camera_registry.jobs import ImportJob, ImportRow, JobState, Verdict
@@ -281,10 +282,15 @@ async def list_rows(
     response_class=Response,
     responses={200: {"content": {XLSX: {}}}},
 )
-async def workbook(services: Provided, by: MayImport, import_id: str) -> Response:
+async def workbook(
+    services: Provided,
+    by: MayImport,
+    import_id: str,
+    language: Annotated[Language, Query(description="Of what was found.")] = "en",
+) -> Response:
     """The file as a workbook, with what was found beside each row."""
     await by.job(services, import_id)
-    content = await services.imports.workbook(import_id)
+    content = await services.imports.workbook(import_id, language)
     await services.audit.record(
         "import_workbook", principal=by.principal, detail={"job_id": import_id}
     )

@@ -4,6 +4,7 @@ new-code|versions|undo`: cameras by the thousand."""
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,6 +23,7 @@ POLL_S = 0.2
 IMPORTS = "/api/v1/imports"
 # Lines of a terminal that somebody still reads; the workbook has them all.
 MAX_LINES = 200
+OfFindings = Annotated[str, typer.Option("--language", help="Of what is found: en or zh.")]
 
 
 @app.command("import")
@@ -58,6 +60,7 @@ def import_cameras(
     report: Annotated[
         Path | None, typer.Option(help="Write the workbook with its errors here (.xlsx).")
     ] = None,
+    language: OfFindings = "en",
     as_json: AsJson = False,
 ) -> None:
     """Import cameras from a file: check every row, show what would change, and apply it.
@@ -66,6 +69,7 @@ def import_cameras(
     """
     if dry_run and apply:
         raise CliError("Choose --dry-run or --apply, not both.", exit_code=2)
+    said = _said_in(language)
     try:
         content = file.read_bytes()
     except OSError as error:
@@ -88,7 +92,8 @@ def import_cameras(
         job = await _checked(api, path, quiet=as_json)
         rows = await _rows(api, path)
         if report is not None and job["state"] == "checked":
-            report.write_bytes(await api.download(f"{path}/workbook"))
+            found = await api.download(f"{path}/workbook", params={"language": language})
+            report.write_bytes(found)
         if apply and job["state"] == "checked":
             body = {"without_refused": without_refused}
             if without_refused or not job["counts"]["refused"]:
@@ -102,7 +107,7 @@ def import_cameras(
     if as_json:
         print_json({**job, "rows": rows})
     else:
-        _tell(job, rows, kept=not dry_run, report=report)
+        _tell(job, rows, said, kept=not dry_run, report=report)
     if refused and not (job["state"] == "applied" and without_refused):
         raise typer.Exit(1)
 
@@ -131,14 +136,29 @@ async def _rows(api: Api, path: str) -> list[dict[str, Any]]:
     return rows
 
 
+def _said_in(language: str) -> Callable[[Mapping[str, Any]], str]:
+    """Words for what has a code and a sentence: a finding, or a file that was refused."""
+    from camera_registry.importers.said import Language, said
+
+    if language not in ("en", "zh"):
+        raise CliError("--language is en or zh.", exit_code=2)
+    chosen: Language = "zh" if language == "zh" else "en"
+    return lambda each: said(each["code"], each["sentence"], chosen)
+
+
 def _tell(
-    job: dict[str, Any], rows: list[dict[str, Any]], *, kept: bool, report: Path | None
+    job: dict[str, Any],
+    rows: list[dict[str, Any]],
+    said: Callable[[Mapping[str, Any]], str],
+    *,
+    kept: bool,
+    report: Path | None,
 ) -> None:
     if job["state"] == "refused":
-        say(f"refused: {job['sentence']}")
+        say(f"refused: {said(job)}")
         return
     lines = [
-        f"row {row['row']}  {finding['column'] or '-'}  {finding['code']}  {finding['sentence']}"
+        f"row {row['row']}  {finding['column'] or '-'}  {finding['code']}  {said(finding)}"
         for severity in ("error", "warning")
         for row in rows
         for finding in row["findings"]
@@ -189,9 +209,11 @@ def imports(
         str | None, typer.Argument(help="Show what this one would do, row by row.")
     ] = None,
     limit: Annotated[int, typer.Option(min=1)] = 20,
+    language: OfFindings = "en",
     as_json: AsJson = False,
 ) -> None:
     """List imports, newest first; or look at one."""
+    said = _said_in(language)
     if import_id is None:
         rows = run(lambda api: api.all(IMPORTS, limit=limit))
         show_rows(rows, ("id", "created_at", "created_by", "file_name", "state"), as_json=as_json)
@@ -205,7 +227,7 @@ def imports(
     if as_json:
         print_json({**job, "rows": found})
     else:
-        _tell(job, found, kept=True, report=None)
+        _tell(job, found, said, kept=True, report=None)
 
 
 @app.command("apply-import")
@@ -281,9 +303,11 @@ def export(
 @app.command("lint")
 def lint(
     area: Annotated[str | None, typer.Option(help="Id, code or name; with all below.")] = None,
+    language: OfFindings = "en",
     as_json: AsJson = False,
 ) -> None:
     """Run the import's rules over the registry. Exit code 1: there are errors."""
+    said = _said_in(language)
 
     async def work(api: Api) -> dict[str, Any]:
         area_id = None if area is None else (await area_by(api, area))["id"]
@@ -301,7 +325,7 @@ def lint(
             errors += finding["severity"] == "error"
             if not as_json:
                 field = finding["column"] or "-"
-                say(f"{item['code']}  {field}  {finding['code']}  {finding['sentence']}")
+                say(f"{item['code']}  {field}  {finding['code']}  {said(finding)}")
     if not as_json:
         say(f"{found['looked_at']} cameras, {len(found['items'])} with findings, {errors} errors.")
     if errors:

@@ -94,6 +94,33 @@ def test_a_dry_run_names_each_bad_row_and_the_corrected_file_is_applied(
     assert command.json("camera", "list") == []
 
 
+def test_what_is_found_is_said_in_chinese_where_that_is_asked_for(
+    command: Commands, tmp_path: Path
+) -> None:
+    file, report = tmp_path / "cameras.csv", tmp_path / "errors.xlsx"
+    file.write_text("\n".join((HEADINGS, GOOD, BAD)), encoding="utf-8")
+    arguments = ("camera", "import", str(file), "--dry-run", "--language", "zh")
+    lines = command.run(*arguments, "--report", str(report)).stdout.splitlines()
+    words = "编码须为 20 位数字。"
+    assert lines[0].startswith(f"row 3  设备编码  code_not_20_digits  {words}")
+    sheet = load_workbook(report).active
+    assert sheet is not None
+    assert str(sheet.cell(3, 8).value).startswith(f"设备编码: {words}")
+    assert words not in command.run(*arguments, "--json").stdout  # for programs: as it is
+
+    file.write_bytes(b"PK\x03\x04" + b"\0" * 100)
+    assert "工作簿已损坏" in command.run(*arguments).stdout
+
+    file.write_text("\n".join((HEADINGS, GOOD, GOOD.replace("0001,东门", "0002,"))))
+    kept = command.json("camera", "import", str(file), "--apply", "--without-refused")
+    told = command.ok("camera", "imports", kept["id"], "--language", "zh")
+    assert "required  模板要求填写此格。" in told
+    told = command.run("camera", "lint", "--language", "zh").stdout
+    assert "position_missing  没有经纬度" in told
+    refused = command.run("camera", "lint", "--language", "fr")
+    assert (refused.returncode, "--language is en or zh" in refused.stderr) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("content", "says"),
     [

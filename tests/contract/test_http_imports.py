@@ -12,6 +12,7 @@ import httpx
 from openpyxl import load_workbook
 
 from camera_registry.importers.fields import fields
+from camera_registry.importers.said import chinese
 from support.http_kit import a_service, problem
 from support.patience import PATIENCE_S
 
@@ -93,6 +94,24 @@ async def test_the_workbook_comes_back_with_the_error_beside_its_row(tmp_path: P
         texts = [[str(cell.value or "") for cell in row] for row in sheet.iter_rows()]
         assert "code_not_20_digits" in " ".join(texts[3])
         assert "code_not_20_digits" not in " ".join(texts[1] + texts[2])
+        assert texts[3][-1].startswith("设备编码: ")
+        assert chinese()["code_not_20_digits"].partition("（")[0] not in texts[3][-1]
+
+
+async def test_the_workbook_says_in_chinese_what_was_found_where_that_is_asked_for(
+    tmp_path: Path,
+) -> None:
+    async with a_service(tmp_path) as running, running.as_("admin") as client:
+        job = await send(client, FILE)
+        path = f"/api/v1/imports/{job['id']}/workbook"
+        answer = await client.get(path, params={"language": "zh"})
+        sheet = load_workbook(io.BytesIO(answer.content)).active
+        assert sheet is not None
+        _, unknown, _, bad = [[cell.value for cell in row][-2:] for row in sheet.iter_rows()]
+        assert unknown == ["heading_unknown", f"颜色: {chinese()['heading_unknown']}"]
+        assert bad[0] == "code_not_20_digits"
+        assert str(bad[1]).startswith("设备编码: 编码须为 20 位数字。")
+        assert problem(await client.get(path, params={"language": "fr"}))[0] == 422
 
 
 async def test_no_password_comes_out_again(tmp_path: Path) -> None:

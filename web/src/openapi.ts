@@ -8223,7 +8223,10 @@ export interface operations {
     };
     readonly workbook_api_v1_imports__import_id__workbook_get: {
         readonly parameters: {
-            readonly query?: never;
+            readonly query?: {
+                /** @description Of what was found. */
+                readonly language?: "zh" | "en";
+            };
             readonly header?: never;
             readonly path: {
                 readonly import_id: string;

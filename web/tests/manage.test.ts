@@ -144,6 +144,15 @@ describe('an import on the desk', () => {
     desk.stop()
   })
 
+  it('comes back as a workbook in the language that is asked for', async () => {
+    const fetch = vi.fn(() => Promise.resolve(new Response('PK')))
+    const desk = new ImportDesk(new ManageApi(new Api({ fetch })))
+    await desk.open('im_1', null, 0)
+    expect(await (await desk.workbook('zh'))?.text()).toBe('PK')
+    expect(fetch).toHaveBeenLastCalledWith('/api/v1/imports/im_1/workbook?language=zh', expect.anything())
+    desk.stop()
+  })
+
   it('is gone when it is discarded', async () => {
     const { api, desk } = await opened([GOOD])
     await checked()
@@ -157,7 +166,7 @@ function bound(api: ManageApi): ConstructorParameters<typeof ImportDesk>[0] {
   return {
     importJob: (id, signal) => api.importJob(id, signal), importRows: (...args) => api.importRows(...args), checkImport: (id) => api.checkImport(id),
     applyImport: (id, without) => api.applyImport(id, without), undoImport: (id) => api.undoImport(id), discardImport: (id) => api.discardImport(id),
-    workbook: (id) => api.workbook(id),
+    workbook: (id, language) => api.workbook(id, language),
   }
 }
 

@@ -142,7 +142,7 @@ def test_many_findings_of_a_row_are_cut_and_counted() -> None:
     many = [finding(3, "on", f"code{n}") for n in range(annotate.MAX_SHOWN + 5)]
     sheet = sheet_of(back(form(), *many), 1)
     assert sheet["E3"].value.splitlines()[-1] == "…"
-    assert sheet["F3"].value.splitlines()[-1] == "… and 5 more."
+    assert sheet["F3"].value.splitlines()[-1] == "… (+5)"
     assert len(sheet["E3"].value.splitlines()) == annotate.MAX_SHOWN + 1
 
 

@@ -3,6 +3,7 @@
  * Through the one door (`api.ts`); the shapes are those of docs/api.md.
  */
 import { jsonInit, type Api, type Channel, type Result } from '../api'
+import type { Lang } from '../i18n'
 import type { components } from '../openapi'
 
 type Schemas = components['schemas']
@@ -145,7 +146,7 @@ export interface Version {
 export interface ExportChoice {
   readonly template: string
   readonly kind: 'csv' | 'xlsx' | 'json'
-  readonly language: 'zh' | 'en'
+  readonly language: Lang
   readonly areaId: string | null
 }
 
@@ -194,8 +195,9 @@ export class ManageApi {
     return this.door.get(importPath(id, `/rows?${query.toString()}`), signal)
   }
 
-  workbook(id: string): Promise<Result<Blob>> {
-    return this.door.file(importPath(id, '/workbook'))
+  /** The file with its findings, said in that language. */
+  workbook(id: string, language: Lang): Promise<Result<Blob>> {
+    return this.door.file(importPath(id, `/workbook?language=${language}`))
   }
 
   checkImport(id: string): Promise<Result<ImportJob>> {

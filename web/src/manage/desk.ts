@@ -4,6 +4,7 @@
  */
 import { reactive } from 'vue'
 import type { ApiError, Result } from '../api'
+import type { Lang } from '../i18n'
 import type { ImportJob, ImportRow, ManageApi, Verdict } from './api'
 
 /** Rows on the screen at once: a table of a hundred is quick to draw and to read. */
@@ -80,8 +81,8 @@ export class ImportDesk {
   }
 
   /** The file with its findings; null where it was not to be had. */
-  async workbook(): Promise<Blob | null> {
-    const result = await this.during('workbook', () => this.api.workbook(this.id))
+  async workbook(language: Lang): Promise<Blob | null> {
+    const result = await this.during('workbook', () => this.api.workbook(this.id, language))
     return result?.kind === 'success' ? result.value : null
   }
 
