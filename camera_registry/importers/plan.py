@@ -7,9 +7,9 @@ planned before (new devices, codes minted) is remembered, nothing else is.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from .. import validation as check
 from ..codes import division_of, greatest_serial
@@ -17,47 +17,22 @@ from ..domain import Area, Channel, Device, DeviceClass, Filing, new_id
 from ..errors import ValidationFailed
 from ..filing_rules import sent_back
 from ..gb_code import next_code, stem
-from ..jobs import ImportRow, Verdict
+from ..jobs import ImportRow
 from ..secret import Secret
 from ..store.contract import ReadTx
 from ..vault import Vault
 from .fields import fields
 from .options import ImportOptions
-from .payloads import channel_payload, device_payload, differences, finding_payload
-from .plan_devices import Chosen, DevicePlan
+from .plan_claims import Claims
+from .plan_devices import DevicePlan
+from .plan_row import Planned
 from .reach import Reach
-from .rows import MAX_FACTS, UNKNOWN_PREFIX, Finding, Severity
+from .rows import MAX_FACTS, UNKNOWN_PREFIX
 from .rules import CheckedRow
 from .vendors import VendorRefused
 from .vendors import urls as vendor_urls
 
-HIDDEN: Final = "***"
 _HIGH_ALTITUDE: Final = "6"  # of the table function_type
-
-
-@dataclass(slots=True)
-class _Planned:
-    """A row's way through the plan."""
-
-    row: CheckedRow
-    before: Channel | None = None
-    after: Channel | None = None
-    chosen: Chosen | None = None
-    findings: list[Finding] = field(default_factory=list)
-
-    def means(self, channel: Channel) -> None:
-        """The row is about this camera, whose position an empty cell keeps."""
-        self.before = channel
-        if channel.lon is not None:
-            self.findings = [each for each in self.findings if each.code != "position_missing"]
-
-    @property
-    def refused(self) -> bool:
-        return any(finding.severity == "error" for finding in self.findings)
-
-    def failed(self, *keys: str) -> bool:
-        """Whether an error was found about one of these fields."""
-        return any(each.severity == "error" and each.field in keys for each in self.findings)
 
 
 class Planner:
@@ -90,10 +65,7 @@ class Planner:
         self._devices = DevicePlan(devices)
         self._serials: dict[str, int] = {}  # a code's first 14 digits -> greatest serial
         self._named: set[str] = set()  # codes that the file itself gives, so far
-        # What rows that are not refused take, each by the row's number.
-        self._codes: dict[str, int] = {}
-        self._addresses: dict[str, int] = {}
-        self._channels: dict[str, int] = {}
+        self._claims = Claims(self._reach)
 
     @classmethod
     async def begin(
@@ -154,19 +126,18 @@ class Planner:
                 if same is not None and self._reach.has(same):
                     each.means(same)
             await self._compose(each, main, sub, by_url, tx)
-            self._compare_macs(each, by_mac)
-        return [self._verdict(each) for each in planned]
+            self._claims.compare_macs(each, by_mac)
+        return [each.verdict(self._area_codes, self._vault) for each in planned]
 
     # --- one row ----------------------------------------------------------------------------------
 
-    def _begun(self, row: CheckedRow, before: Channel | None) -> _Planned:
+    def _begun(self, row: CheckedRow, before: Channel | None) -> Planned:
         """A row and the camera that it means, unless that one is beyond: nothing is told of it."""
-        each = _Planned(row, findings=list(row.findings))
+        each = Planned(row, self._columns, findings=list(row.findings))
         if before is not None and self._reach.has(before):
             each.means(before)
         elif before is not None:
-            self._say(
-                each,
+            each.say(
                 "code",
                 "code_beyond",
                 "The code belongs to a camera that you do not manage; correct it, or ask whoever "
@@ -174,7 +145,7 @@ class Planner:
             )
         return each
 
-    def _urls(self, each: _Planned) -> tuple[check.RtspUrl | None, check.RtspUrl | None]:
+    def _urls(self, each: Planned) -> tuple[check.RtspUrl | None, check.RtspUrl | None]:
         """The row's main and sub URL: its own, or of a new camera those of the vendor's pattern."""
         values = each.row.values
         main, sub = values.get("main_url"), values.get("sub_url")
@@ -186,7 +157,7 @@ class Planner:
             try:
                 made = vendor_urls(vendor, host, channel=channel, site_dir=self._site_dir)
             except (VendorRefused, ValidationFailed) as refused:
-                self._say(each, "manufacturer", refused.code, str(refused), warning=True)
+                each.say("manufacturer", refused.code, str(refused), warning=True)
             else:
                 main, sub = made.main, sub or made.sub
         return (
@@ -194,7 +165,7 @@ class Planner:
             check.rtsp_url("sub_url", sub) if sub else None,
         )
 
-    def _would_have_url(self, each: _Planned) -> bool:
+    def _would_have_url(self, each: Planned) -> bool:
         """Whether a vendor's address waits but for a cell that is wrong: that was said."""
         values, vendor = each.row.values, self._options.vendor
         return each.failed("manufacturer", "ipv4", "channel_number") and all(
@@ -204,7 +175,7 @@ class Planner:
 
     async def _compose(
         self,
-        each: _Planned,
+        each: Planned,
         main: check.RtspUrl | None,
         sub: check.RtspUrl | None,
         by_url: Mapping[str, Channel],
@@ -218,8 +189,7 @@ class Planner:
         if before is not None:
             main, sub = _kept_urls(before, main, sub)
         if main is None and not each.failed("main_url") and not self._would_have_url(each):
-            self._say(
-                each,
+            each.say(
                 "main_url",
                 "url_missing",
                 "A new camera needs the URL of its main stream: give it in a column, or name the "
@@ -229,8 +199,7 @@ class Planner:
             code = await self._mint(each, area, tx)
         facts = self._facts(each, self._cleared(each))
         if len(facts) > max(MAX_FACTS, len(before.facts) if before else 0):
-            self._say(
-                each,
+            each.say(
                 "",
                 "too_many_facts",
                 f"The camera would have {len(facts)} facts, of which {MAX_FACTS} are kept; take "
@@ -241,7 +210,7 @@ class Planner:
         if before is not None and area is not None:
             self._keeps_denials(each, before, area, facts)
         if main is not None and code is not None:
-            self._claim(each, code, main.url, by_url)
+            self._claims.claim(each, code, main.url, by_url)
         if each.refused or main is None or area is None or code is None:
             return
         device = self._device(each, main, sub)
@@ -269,7 +238,7 @@ class Planner:
         if before is not None and self._options.filing != Filing.FILED:
             each.after = sent_back(before, each.after)
 
-    def _area_of(self, each: _Planned) -> Area | None:
+    def _area_of(self, each: Planned) -> Area | None:
         code = each.row.values.get("area")
         if each.before is not None:
             here = self._area_codes.get(each.before.area_id)
@@ -281,16 +250,14 @@ class Planner:
         area = None if code is None else self._areas.get(code)
         if area is None and not each.failed("area"):
             column = " or ".join(self._area_headings)
-            self._say(
-                each,
+            each.say(
                 "area",
                 "area_missing",
                 "It is not said in which area the camera lies: give the area's code in a column"
                 f"{column and f' headed {column}'}, or for all new ones with --area.",
             )
         elif area is not None and not self._reach.has_area(area):
-            self._say(
-                each,
+            each.say(
                 "area",
                 "area_beyond",
                 f"You do not manage the area {area.name} ({area.code}); choose one of yours, or "
@@ -298,12 +265,11 @@ class Planner:
             )
         return area
 
-    async def _mint(self, each: _Planned, area: Area, tx: ReadTx) -> str | None:
+    async def _mint(self, each: Planned, area: Area, tx: ReadTx) -> str | None:
         """The next free code, when codes are to be made."""
         middle = self._options.mint
         if middle is None:
-            self._say(
-                each,
+            each.say(
                 "code",
                 "code_missing",
                 "The camera has no 20-digit code: give it one, or have codes made (--mint).",
@@ -316,13 +282,13 @@ class Planner:
             try:
                 code = next_code(before, self._serials[before])
             except ValidationFailed as full:
-                self._say(each, "code", full.code, full.sentence)
+                each.say("code", full.code, full.sentence)
                 return None
             self._serials[before] = int(code[14:])
             if code not in self._named:
                 return code
 
-    def _device_class(self, each: _Planned) -> DeviceClass:
+    def _device_class(self, each: Planned) -> DeviceClass:
         values = each.row.values
         if "device_class" in values:
             return DeviceClass(values["device_class"])
@@ -332,13 +298,13 @@ class Planner:
             return DeviceClass.HIGH_ALTITUDE
         return DeviceClass(self._options.device_class)
 
-    def _cleared(self, each: _Planned) -> frozenset[str]:
+    def _cleared(self, each: Planned) -> frozenset[str]:
         """Fields whose empty cell takes the value away."""
         if not self._options.clear_empty:
             return frozenset()
         return frozenset(self._columns) - frozenset(each.row.values)
 
-    def _facts(self, each: _Planned, cleared: frozenset[str]) -> Mapping[str, str]:
+    def _facts(self, each: Planned, cleared: frozenset[str]) -> Mapping[str, str]:
         before = dict(each.before.facts) if each.before else {}
         facts = {key: value for key, value in before.items() if key not in cleared}
         known = fields()
@@ -347,7 +313,7 @@ class Planner:
         return facts
 
     def _device(
-        self, each: _Planned, main: check.RtspUrl, sub: check.RtspUrl | None
+        self, each: Planned, main: check.RtspUrl, sub: check.RtspUrl | None
     ) -> Device | None:
         row, before, reach = each.row, each.before, self._reach
         username = row.values.get("username") or main.username
@@ -358,13 +324,13 @@ class Planner:
                 before = None  # the password that its device has does not go to another host
             each.chosen = self._devices.choose(row.number, before, main, username, password)
         except ValidationFailed as refused:
-            self._say(each, refused.field, refused.code, refused.sentence)
+            each.say(refused.field, refused.code, refused.sentence)
             return None
         return each.chosen.device
 
     def _steered(
         self,
-        each: _Planned,
+        each: Planned,
         before: Channel,
         main: check.RtspUrl,
         sub: check.RtspUrl | None,
@@ -373,10 +339,10 @@ class Planner:
         try:
             self._reach.require_steering(before, main, sub, facts)
         except ValidationFailed as refused:
-            self._say(each, refused.field, refused.code, refused.sentence)
+            each.say(refused.field, refused.code, refused.sentence)
 
     def _keeps_denials(
-        self, each: _Planned, before: Channel, area: Area, facts: Mapping[str, str]
+        self, each: Planned, before: Channel, area: Area, facts: Mapping[str, str]
     ) -> None:
         values = each.row.values
         after = replace(
@@ -390,99 +356,7 @@ class Planner:
         try:
             self._reach.require_denials_kept(before, after)
         except ValidationFailed as refused:
-            self._say(each, refused.field, refused.code, refused.sentence)
-
-    # --- against the others -----------------------------------------------------------------------
-
-    def _claim(self, each: _Planned, code: str, url: str, by_url: Mapping[str, Channel]) -> None:
-        """Refuses the row when another row, or a registered camera, has its code, its address or
-        is the same camera; else all of that is this row's."""
-        number, before = each.row.number, each.before
-        other = by_url.get(url)
-        same_camera = None if before is None else self._channels.get(before.id)
-        if other is not None and (before is None or other.id != before.id):
-            said = f"{self._named_camera(other)} is registered with the same address."
-            self._say(each, "main_url", "duplicate_address", said)
-        elif same_camera is not None:
-            said = f"Row {same_camera} is the same camera; keep one of them."
-            self._say(each, "code", "duplicate_code", said)
-        elif code in self._codes:
-            said = f"Row {self._codes[code]} has this code already; give this one its own."
-            self._say(each, "code", "duplicate_code", said)
-        elif url in self._addresses:
-            said = f"Row {self._addresses[url]} has the same address; correct one of them."
-            self._say(each, "main_url", "duplicate_address", said)
-        if each.refused:
-            return
-        self._codes[code] = self._addresses[url] = number
-        if before is not None:
-            self._channels[before.id] = number
-
-    def _compare_macs(self, each: _Planned, by_mac: Mapping[str, list[Channel]]) -> None:
-        after = each.after
-        if after is None:
-            return
-        for twin in by_mac.get(after.facts.get("mac", ""), ()):
-            if twin.id != after.id and twin.device_id != after.device_id:
-                self._say(
-                    each,
-                    "mac",
-                    "duplicate_mac",
-                    f"{self._named_camera(twin)} is registered with the same MAC address.",
-                    warning=True,
-                )
-                break
-
-    def _named_camera(self, channel: Channel) -> str:
-        if not self._reach.has(channel):
-            return "A camera that you do not manage"
-        return f"The camera {channel.name} ({channel.code})"
-
-    def _say(
-        self, each: _Planned, key: str, code: str, sentence: str, *, warning: bool = False
-    ) -> None:
-        column = self._columns.get(key, "")
-        severity: Severity = "warning" if warning else "error"
-        each.findings.append(Finding(each.row.number, column, code, sentence, severity, key))
-
-    def _verdict(self, each: _Planned) -> ImportRow:
-        findings = [finding_payload(finding) for finding in each.findings]
-        if each.refused or each.after is None:
-            payload: dict[str, Any] = {
-                "code": each.row.values.get("code"),
-                "name": each.row.values.get("name"),
-                "findings": findings,
-            }
-            return ImportRow(each.row.number, Verdict.REFUSED, payload)
-        changes = differences(each.before, each.after, self._area_codes)
-        written = each.chosen if each.chosen is not None and each.chosen.written else None
-        if written is not None and written.before is not None:
-            old, new = written.before.username or "", written.device.username or ""
-            if old != new:
-                changes.append(["username", old, new])
-            if written.password is not None:
-                changes.append(["password", HIDDEN, HIDDEN])
-        if each.before is None:
-            verdict = Verdict.ADD
-        else:
-            verdict = Verdict.CHANGE if changes else Verdict.SAME
-        payload = {
-            "code": each.after.code,
-            "name": each.after.name,
-            "findings": findings,
-            "changes": changes,
-            "channel_id": each.after.id,
-            "minted": "code" not in each.row.values and each.before is None,
-        }
-        if verdict is not Verdict.SAME:
-            payload["after"] = channel_payload(each.after)
-        sealed = None
-        if written is not None:
-            payload["device"] = device_payload(written.device)
-            payload["device_made"] = written.before is None
-            if written.password is not None:
-                sealed = self._vault.seal(written.device.id, written.password)
-        return ImportRow(each.row.number, verdict, payload, sealed)
+            each.say(refused.field, refused.code, refused.sentence)
 
 
 def _number(text: str | None, otherwise: float | None) -> float | None:

@@ -36,7 +36,7 @@ CODE_AT = {
     "CellFault": 0,
     "Duplicate": 1,
     "fault": 1,
-    "_say": 2,
+    "say": 1,
     "skip": 2,
     "_note": 2,
 }
