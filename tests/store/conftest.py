@@ -18,6 +18,8 @@ import pytest
 
 from camera_registry.domain import Actor
 from camera_registry.feed import ChangeFeed
+from camera_registry.importers.check import check_job
+from camera_registry.imports import Imports
 from camera_registry.people import People
 from camera_registry.secret import Secret
 from camera_registry.service import Registry
@@ -127,6 +129,17 @@ async def registry(store: SqlStore, vault: Vault, feed: ChangeFeed) -> AsyncIter
     await registry.start()
     yield registry
     await registry.stop()
+
+
+@pytest.fixture
+async def imports(store: SqlStore, vault: Vault, feed: ChangeFeed) -> AsyncIterator[Imports]:
+    async def checker(job_id: str) -> None:
+        await check_job(store, vault, job_id, None)
+
+    imports = Imports(store, vault, feed, checker)
+    await imports.start()
+    yield imports
+    await imports.stop()
 
 
 @pytest.fixture

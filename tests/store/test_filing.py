@@ -17,10 +17,8 @@ from camera_registry.service import Registry
 from camera_registry.store import SqlStore
 
 from .conftest import Place
-from .test_imports import csv, imports, plan, row
+from .import_kit import csv, plan, row
 from .test_registry_cameras import acts, areas, draft
-
-__all__ = ["imports"]  # a fixture
 
 ANNA, BO = Actor("su_anna", "anna", "192.0.2.1"), Actor("su_bo", "bo", "192.0.2.2")
 
