@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .area import area_by
+from .camera import channel_by
 from .control import (
     MOMENT_HELP,
     Api,
@@ -31,9 +33,11 @@ app = typer.Typer(no_args_is_help=True, help="The audit log.")
 
 
 Act = Annotated[list[str] | None, typer.Option(help="e.g. sign_in, refused; several: again.")]
-Camera = Annotated[str | None, typer.Option(help="Channel id.")]
+Camera = Annotated[
+    str | None, typer.Option(help="Code or id; of one that was removed, the id that its rows have.")
+]
 Subject = Annotated[str | None, typer.Option(help="Subject id or username.")]
-Area = Annotated[str | None, typer.Option(help="Area id: with all below it.")]
+Area = Annotated[str | None, typer.Option(help="Id, code or name; with all below.")]
 OutcomeOf = Annotated[str | None, typer.Option(help="ok, refused or failed.")]
 Purpose = Annotated[str | None, typer.Option(help="A part of the purpose, or of its note.")]
 Since = Annotated[str | None, typer.Option(parser=moment, metavar="TIME", help=MOMENT_HELP)]
@@ -72,8 +76,11 @@ def list_rows(
 ) -> None:
     """The rows that fit, the newest first."""
     wanted = asked(camera, subject, area, outcome, purpose, since, until) | {"act": act}
-    rows = run(lambda api: api.all("/api/v1/audit", limit=limit, **wanted))
-    show_rows(rows, _ROW_COLUMNS, as_json=as_json)
+
+    async def work(api: Api) -> list[dict[str, Any]]:
+        return await api.all("/api/v1/audit", limit=limit, **await by_id(api, wanted))
+
+    show_rows(run(work), _ROW_COLUMNS, as_json=as_json)
 
 
 @app.command("mine")
@@ -99,8 +106,9 @@ def report_views(
     wanted = asked(camera, subject, area, outcome, purpose, since, until)
 
     async def work(api: Api) -> list[dict[str, Any]]:
-        first = await api.call("GET", "/api/v1/audit/views", params={**wanted, "limit": 1})
-        ended = await api.all("/api/v1/audit/views", limit=limit, **wanted)
+        found = await by_id(api, wanted)
+        first = await api.call("GET", "/api/v1/audit/views", params={**found, "limit": 1})
+        ended = await api.all("/api/v1/audit/views", limit=limit, **found)
         return [*first["open"], *ended]
 
     show_rows(run(work), _LOOK_COLUMNS, as_json=as_json)
@@ -115,6 +123,7 @@ def asked(
     since: str | None,
     until: str | None,
 ) -> dict[str, Any]:
+    """A filter as it was typed; for the API, see `by_id`."""
     return {
         "channel_id": camera,
         "subject": subject,
@@ -124,6 +133,18 @@ def asked(
         "since": since,
         "until": until,
     }
+
+
+async def by_id(api: Api, wanted: dict[str, Any]) -> dict[str, Any]:
+    """The filter as the API takes it. An id passes as it is: what it was of may be gone by now,
+    and its rows are still there. Raises CliError when a code or a name is of nothing."""
+    found = dict(wanted)
+    camera, area = wanted["channel_id"], wanted["area_id"]
+    if camera is not None and not camera.startswith("ch_"):
+        found["channel_id"] = (await channel_by(api, camera))["id"]
+    if area is not None and not area.startswith("ar_"):
+        found["area_id"] = (await area_by(api, area))["id"]
+    return found
 
 
 @app.command("public-key")

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .audit import Act, Area, Camera, OutcomeOf, Purpose, Since, Subject, Until, app, asked
+from .audit import Act, Area, Camera, OutcomeOf, Purpose, Since, Subject, Until, app, asked, by_id
 from .control import Api, AsJson, CliError, run
 from .output import say, show_object, show_rows
 
@@ -56,9 +56,13 @@ def export_rows(
         out = file.open("xb")
     except OSError as error:
         raise CliError(f"{file} can't be written ({error.strerror}).", exit_code=2) from None
+
+    async def work(api: Api) -> None:
+        await api.save(path, out, params=await by_id(api, wanted) | {"format": format})
+
     try:
         with out:
-            run(lambda api: api.save(path, out, params=wanted | {"format": format}))
+            run(work)
     except BaseException:
         file.unlink(missing_ok=True)  # half of one proves nothing
         raise
@@ -83,9 +87,11 @@ def ask_for_export(
     """Ask for an export of the rows that fit; a second person approves it, then you fetch it."""
     wanted = asked(camera, subject, area, outcome, purpose, since, until) | {"act": act}
     body = {"format": format, "purpose": why, "purpose_note": note}
-    show_object(
-        run(lambda api: api.call("POST", EXPORTS, body=body, params=wanted)), as_json=as_json
-    )
+
+    async def work(api: Api) -> Any:
+        return await api.call("POST", EXPORTS, body=body, params=await by_id(api, wanted))
+
+    show_object(run(work), as_json=as_json)
 
 
 @app.command("exports")

@@ -85,6 +85,34 @@ def test_an_export_by_two_people_is_asked_for_and_fetched(command: Command, tmp_
     command.ok("audit", "export-settings", "--second-person", "off")
 
 
+def test_cameras_and_areas_are_named_as_in_other_commands(command: Command, tmp_path: Path) -> None:
+    code, file = "11011200111310000001", tmp_path / "area.zip"
+    url = "rtsp://192.0.2.7/main"
+    made = command.json("camera", "add", code, "路口", "--url", url, "--area", "永顺镇")
+    of_camera = ("audit", "list", "--act", "channel_create", "--camera")
+    for name in (code, made["id"]):
+        assert [row["channel_id"] for row in command.json(*of_camera, name)] == [made["id"]]
+    for name in ("永顺镇", "110112001", made["area_id"]):
+        acts = {row["act"] for row in command.json("audit", "list", "--area", name)}
+        assert acts == {"area_create", "channel_create"}
+    assert command.json("audit", "views", "--camera", code, "--area", "110112") == []
+    command.ok("audit", "export-settings", "--second-person", "off")
+    command.ok("audit", "export", str(file), "--area", "永顺镇")
+    statement = command.json("audit", "verify-export", str(file))["statement"]
+    assert statement["asked"] == {"area_id": made["area_id"]}
+    file.unlink()
+    for names, sentence in (
+        (("--area", "永顺"), "There is no area 永顺"),
+        (("--camera", "11011200111310000009"), "There is no camera with code"),
+    ):
+        assert sentence in command.run("audit", "list", *names).stderr
+        assert sentence in command.run("audit", "export", str(file), *names).stderr
+        assert not file.exists()
+    # What is gone is still found by its id.
+    command.ok("camera", "remove", code)
+    assert [row["act"] for row in command.json(*of_camera, made["id"])] == ["channel_create"]
+
+
 def test_what_was_altered_is_named_and_the_exit_code_says_so(
     command: Command, tmp_path: Path
 ) -> None:
