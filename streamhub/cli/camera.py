@@ -1,4 +1,4 @@
-"""`streamhub camera add|list|show|remove|check`."""
+"""`streamhub camera add|list|show|remove|sensitive|check`."""
 
 from __future__ import annotations
 
@@ -114,6 +114,24 @@ def remove(camera: Annotated[str, typer.Argument(help="Id or code.")]) -> None:
         return str(channel["name"])
 
     say(f"removed {run(work)}")
+
+
+@app.command()
+def sensitive(
+    camera: Annotated[str, typer.Argument(help="Id or code.")],
+    state: Annotated[str, typer.Argument(metavar="on|off")],
+    as_json: AsJson = False,
+) -> None:
+    """Whether everybody is asked for a purpose before a camera's first picture."""
+    if state not in ("on", "off"):
+        raise CliError("Say on, or off.", exit_code=2)
+
+    async def work(api: Api) -> Any:
+        channel = await channel_by(api, camera)
+        body = {"sensitive": state == "on"}
+        return await api.call("PATCH", f"/api/v1/channels/{channel['id']}", body=body)
+
+    show_object(run(work), as_json=as_json)
 
 
 @app.command()

@@ -70,6 +70,11 @@ def test_a_shift_from_its_role_to_who_can(command: Command) -> None:
     assert (who["username"], who["actions"][0]["purpose_required"]) == ("zhang", True)
     assert row["id"] in command.ok("grant", "who-can", CODE)
 
+    assert command.json("camera", "sensitive", CODE, "on")["sensitive"] is True
+    assert command.json("camera", "show", CODE)["sensitive"] is True
+    assert "on, or off" in str(command.refused("camera", "sensitive", CODE, "yes"))
+    assert command.json("camera", "sensitive", CODE, "off")["sensitive"] is False
+
     deny = command.json("grant", "add", "zhang", "live", "--camera", CODE, "--deny")
     assert deny["effect"] == "deny"
     why = command.ok("grant", "explain", "zhang", CODE, "live", "--language", "en")
