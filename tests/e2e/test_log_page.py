@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import zipfile
 
@@ -43,9 +44,20 @@ async def test_everybody_reads_their_own_rows_and_an_auditor_all(
     await theirs.first.get_by_role("button", name="yongshun").click()
     await expect(signed_in_of(page, "admin")).to_have_count(0, timeout=PATIENCE_MS)
     await expect(theirs.first).to_be_visible(timeout=PATIENCE_MS)
-    # An export is made by two people: one asks, another approves, the first fetches.
+    # Both of one act and of one outcome; an area that is none is no question.
+    await page.get_by_test_id("log-act").select_option("sign_in")
+    await page.get_by_test_id("log-outcome").select_option("refused")
+    await expect(theirs).to_have_count(0, timeout=PATIENCE_MS)
+    await page.get_by_test_id("log-outcome").select_option("ok")
+    await expect(theirs.first).to_be_visible(timeout=PATIENCE_MS)
+    await page.get_by_test_id("log-area").fill("none")
+    await expect(page.get_by_test_id("log-area")).to_have_attribute("aria-invalid", "true")
     await page.get_by_test_id("log-export-ask").click()
     await page.get_by_test_id("purpose-code").select_option("inquiry")
+    await expect(page.get_by_test_id("log-export-send")).to_be_disabled()
+    await page.get_by_test_id("log-area").fill("")
+    # An export is made by two people: one asks, another approves, the first fetches.
+    await page.get_by_test_id("log-format").select_option("jsonl")
     await page.get_by_test_id("purpose-note").fill("案件 2026-17")
     await page.get_by_test_id("log-export-send").click()
     asked = page.get_by_test_id("log-export-pending")
@@ -58,6 +70,7 @@ async def test_everybody_reads_their_own_rows_and_an_auditor_all(
     await second.get_by_test_id("log-export-look").click()
     await expect(signed_in_of(second, "yongshun").first).to_be_visible(timeout=PATIENCE_MS)
     await expect(signed_in_of(second, "admin")).to_have_count(0, timeout=PATIENCE_MS)
+    await expect(second.get_by_test_id("log-act")).to_have_value("sign_in")
     await second.get_by_test_id("log-export-approve").click()
     await expect(second.get_by_test_id("log-export-approved")).to_be_visible(timeout=PATIENCE_MS)
     await page.get_by_test_id("log-mine").click()
@@ -66,10 +79,17 @@ async def test_everybody_reads_their_own_rows_and_an_auditor_all(
         await page.get_by_test_id("log-export-fetch").click()
     saved = await (await download.value).path()
     with zipfile.ZipFile(saved) as archive:
-        assert archive.namelist() == ["rows.csv", "manifest.jsonl"]
-        rows = archive.read("rows.csv").decode("utf-8-sig")
-    assert "yongshun" in rows
-    assert ",admin," not in rows
+        assert archive.namelist() == ["rows.jsonl", "manifest.jsonl"]
+        rows = [json.loads(line) for line in archive.read("rows.jsonl").splitlines()]
+    said = {(row["subject_name"], row["act"], row["outcome"]) for row in rows}
+    assert said == {("yongshun", "sign_in", "ok")}
+    # By a camera, found by its code: nobody signs in to one.
+    async with service.client("admin") as client:
+        [channel] = await channels_of(client, 1)
+    await page.get_by_test_id("log-clear").click()
+    await expect(signed_in_of(page, "admin").first).to_be_visible(timeout=PATIENCE_MS)
+    await page.get_by_test_id("log-camera").fill(channel["code"])
+    await expect(page.get_by_test_id("log-row-sign_in")).to_have_count(0, timeout=PATIENCE_MS)
     await page.get_by_test_id("log-mine").click()
     await expect(signed_in_of(page, "yongshun")).to_have_count(0, timeout=PATIENCE_MS)
     assert broken == []

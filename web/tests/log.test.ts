@@ -3,11 +3,12 @@ import { Api } from '../src/api'
 import { lang, setLang } from '../src/i18n'
 import { LogApi, type ExportRequest, type LogQuery } from '../src/log/api'
 import { LogBook } from '../src/log/book'
-import { ExportDesk, fateOf, queryOf } from '../src/log/exports'
-import { filterText, lookText, outcomeText } from '../src/log/words'
+import { ExportDesk, fateOf } from '../src/log/exports'
+import { ANY, formOf, queryOf } from '../src/log/filter'
+import { actChoices, filterText, lookText, outcomeText } from '../src/log/words'
 import { purposes } from '../src/state/purpose'
 
-const ALL: LogQuery = { mine: false, person: '', channelId: null, since: '', until: '' }
+const ALL: LogQuery = { mine: false, person: '', channelId: null, areaId: null, acts: [], outcome: null, purpose: '', since: '', until: '' }
 
 /** A door that answers what it is given in turn, and keeps what was asked. */
 function door(...answers: object[]): { api: Api; asked: string[] } {
@@ -25,7 +26,7 @@ function door(...answers: object[]): { api: Api; asked: string[] } {
 describe('the question', () => {
   it('of one’s own rows is narrowed by nothing', async () => {
     const { api, asked } = door({}, {})
-    const own = { ...ALL, mine: true, person: 'wang', channelId: 'ch_1', since: '2026-11-24T08:00' }
+    const own = { ...ALL, mine: true, person: 'wang', channelId: 'ch_1', areaId: 'ar_1', acts: ['sign_in'], outcome: 'ok', purpose: 'duty', since: '2026-11-24T08:00' } as const
     const { signal } = new AbortController()
     await new LogApi(api).rows(own, null, signal)
     await new LogApi(api).looks(own, 'next', signal)
@@ -34,13 +35,50 @@ describe('the question', () => {
 
   it('of an auditor says who, which camera, and when with an offset', async () => {
     const { api, asked } = door({})
-    await new LogApi(api).exportNow({ ...ALL, person: ' wang ', channelId: 'ch_1', since: '2026-11-24T08:00', until: '2026-11-25T08:00' })
+    await new LogApi(api).exportNow({ ...ALL, person: ' wang ', channelId: 'ch_1', since: '2026-11-24T08:00', until: '2026-11-25T08:00' }, 'jsonl')
     const { pathname, searchParams } = new URL(asked[0] ?? '', 'http://page')
     expect(pathname).toBe('/api/v1/audit/export')
     expect(Object.fromEntries(searchParams)).toEqual({
-      subject: 'wang', channel_id: 'ch_1', format: 'csv',
+      subject: 'wang', channel_id: 'ch_1', format: 'jsonl',
       since: new Date('2026-11-24T08:00').toISOString(), until: new Date('2026-11-25T08:00').toISOString(),
     })
+  })
+
+  it('of an auditor says where, what, what came of it and what for, and nothing of what is left open', async () => {
+    const { api, asked } = door({}, {})
+    const { signal } = new AbortController()
+    await new LogApi(api).rows({ ...ALL, areaId: 'ar_1', acts: ['sign_in', 'token'], outcome: 'refused', purpose: 'duty' }, null, signal)
+    await new LogApi(api).rows(ALL, null, signal)
+    expect(asked).toEqual([
+      '/api/v1/audit?area_id=ar_1&act=sign_in&act=token&outcome=refused&purpose=duty&limit=50', '/api/v1/audit?limit=50',
+    ])
+  })
+})
+
+describe('the form', () => {
+  const areaId = (code: string) => (code === '110112' ? 'ar_1' : null)
+
+  it('is asked as it stands; acts where every act is shown', () => {
+    const form = { ...ANY, area: ' 110112 ', camera: { typed: '路口1', id: 'ch_1' }, acts: ['sign_in'], outcome: 'ok' } as const
+    expect(queryOf(ANY, false, true, areaId)).toEqual(ALL)
+    expect(queryOf(form, false, true, areaId)).toEqual({ ...ALL, areaId: 'ar_1', channelId: 'ch_1', acts: ['sign_in'], outcome: 'ok' })
+    expect(queryOf(form, false, false, areaId)?.acts).toEqual([])
+  })
+
+  it('is no question while its camera or its area is not known, but for one’s own rows', () => {
+    for (const form of [{ ...ANY, area: '1101' }, { ...ANY, camera: { typed: '路', id: null } }]) {
+      expect(queryOf(form, false, true, areaId)).toBeNull()
+      expect(queryOf(form, true, true, areaId)).not.toBeNull()
+    }
+  })
+
+  it('has every act, in the order of its words', () => {
+    lang.value = 'en'
+    const words = actChoices()
+    expect(words.length).toBeGreaterThan(80)
+    expect(words.find((each) => each.act === 'sign_in')?.text).toBe('Sign-in')
+    expect(words.map((each) => each.text)).toEqual(words.map((each) => each.text).sort((a, b) => a.localeCompare(b, 'en')))
+    lang.value = 'zh'
   })
 })
 
@@ -121,7 +159,7 @@ describe('exports by two people', () => {
   it('are asked for with the log’s own narrowing and what for, and then listed', async () => {
     const { api, asked } = door(waits, { items: [waits], second_person: true })
     const desk = new ExportDesk(new LogApi(api))
-    expect(await desk.ask({ ...ALL, person: 'wang' }, { purpose: 'inquiry', note: '' })).toBe(true)
+    expect(await desk.ask({ ...ALL, person: 'wang' }, 'csv', { purpose: 'inquiry', note: '' })).toBe(true)
     expect(asked).toEqual(['/api/v1/audit/exports?subject=wang', '/api/v1/audit/exports?limit=50'])
     expect(desk.view).toMatchObject({ secondPerson: true, busy: false, error: null })
     expect(desk.view.items).toHaveLength(1)
@@ -167,15 +205,19 @@ describe('exports by two people', () => {
     vi.unstubAllGlobals()
   })
 
-  it('are looked at only where the log can be asked for the same rows', () => {
+  it('are looked at as the log’s form has them; not where their area is gone', () => {
+    const codeOf = (id: string) => (id === 'ar_1' ? '110112' : '')
     const since = new Date('2026-11-24T08:00').toISOString()
-    expect(queryOf(of({}))).toEqual(ALL)
-    expect(queryOf(of({ subject: 'wang', channel_id: 'ch_1', since }))).toEqual(
-      { ...ALL, person: 'wang', channelId: 'ch_1', since: '2026-11-24T08:00:00' },
+    expect(formOf(of({}), codeOf)).toEqual(ANY)
+    expect(formOf({ ...of({ subject: 'wang', channel_id: 'ch_1', since }), channel_name: '路口1' }, codeOf)).toEqual(
+      { ...ANY, person: 'wang', camera: { typed: '路口1', id: 'ch_1' }, since: '2026-11-24T08:00:00' },
     )
-    expect(queryOf(of({ subject: 'wang', subject_id: 'su_1' }))).toEqual({ ...ALL, person: 'su_1' })
-    const more = [{ acts: ['view_end'] }, { area_id: 'ar_1' }, { outcome: 'refused' }, { purpose: 'duty' }]
-    expect(more.map((each) => queryOf(of({ subject: 'wang', ...each })))).toEqual([null, null, null, null])
+    expect(formOf(of({ channel_id: 'ch_gone' }), codeOf)?.camera).toEqual({ typed: 'ch_gone', id: 'ch_gone' })
+    expect(formOf(of({ subject: 'wang', subject_id: 'su_1' }), codeOf)).toEqual({ ...ANY, person: 'su_1' })
+    expect(formOf(of({ area_id: 'ar_1', acts: ['view_end', 'token'], outcome: 'refused', purpose: 'duty' }), codeOf)).toEqual(
+      { ...ANY, area: '110112', acts: ['view_end', 'token'], outcome: 'refused', purpose: 'duty' },
+    )
+    expect([{ area_id: 'ar_gone' }, { what_is_new: 1 }].map((each) => formOf(of(each), codeOf))).toEqual([null, null])
   })
 })
 

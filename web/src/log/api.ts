@@ -9,12 +9,17 @@ type Schemas = components['schemas']
 /** An export that somebody asked for, and what became of it. */
 export type ExportRequest = Schemas['ExportOut']
 export type ExportList = Schemas['ExportList']
+export type ExportFormat = ExportRequest['format']
+/** In the order in which they are offered; names, the same in every language. */
+export const EXPORT_FORMATS: Readonly<Record<ExportFormat, string>> = { csv: 'CSV', jsonl: 'JSON Lines' }
+export const OUTCOMES = ['ok', 'refused', 'failed'] as const
+export type Outcome = (typeof OUTCOMES)[number]
 
 export interface LogRow {
   readonly seq: number
   readonly at: string
   readonly act: string
-  readonly outcome: 'ok' | 'refused' | 'failed'
+  readonly outcome: Outcome
   readonly subject_id: string | null
   readonly subject_name: string | null
   readonly remote: string | null
@@ -63,6 +68,13 @@ export interface LogQuery {
   /** A username or an id. */
   readonly person: string
   readonly channelId: string | null
+  /** With all below it. */
+  readonly areaId: string | null
+  /** Any of these; none is every act. */
+  readonly acts: readonly string[]
+  readonly outcome: Outcome | null
+  /** A part of its code or of its note. */
+  readonly purpose: string
   /** As an input of the kind datetime-local gives them: local time, or empty. */
   readonly since: string
   readonly until: string
@@ -86,8 +98,8 @@ export class LogApi {
   }
 
   /** The rows that fit and were written until now. */
-  askForExport(query: LogQuery, stated: Stated): Promise<Result<ExportRequest>> {
-    const body = { format: 'csv', purpose: stated.purpose, purpose_note: stated.note === '' ? null : stated.note }
+  askForExport(query: LogQuery, format: ExportFormat, stated: Stated): Promise<Result<ExportRequest>> {
+    const body = { format, purpose: stated.purpose, purpose_note: stated.note === '' ? null : stated.note }
     return this.door.request(`${AUDIT}/exports?${narrowed(query).toString()}`, jsonInit('POST', body))
   }
 
@@ -105,9 +117,9 @@ export class LogApi {
   }
 
   /** The rows that fit as a file with its proof, where one person exports alone. */
-  exportNow(query: LogQuery): Promise<Result<Blob>> {
+  exportNow(query: LogQuery, format: ExportFormat): Promise<Result<Blob>> {
     const given = narrowed(query)
-    given.set('format', 'csv')
+    given.set('format', format)
     return this.door.file(`${AUDIT}/export?${given.toString()}`)
   }
 }
@@ -128,6 +140,10 @@ function narrowed(query: LogQuery): URLSearchParams {
   if (query.mine) return given
   if (query.person.trim() !== '') given.set('subject', query.person.trim())
   if (query.channelId !== null) given.set('channel_id', query.channelId)
+  if (query.areaId !== null) given.set('area_id', query.areaId)
+  for (const act of query.acts) given.append('act', act)
+  if (query.outcome !== null) given.set('outcome', query.outcome)
+  if (query.purpose !== '') given.set('purpose', query.purpose)
   if (query.since !== '') given.set('since', new Date(query.since).toISOString())
   if (query.until !== '') given.set('until', new Date(query.until).toISOString())
   return given

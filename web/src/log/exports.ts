@@ -1,8 +1,7 @@
 /** Exports that two people make, as the log's view shows them: asked for, decided on, fetched. */
 import { reactive } from 'vue'
 import type { ApiError, Result, Stated } from '../api'
-import { stampText } from '../state/words'
-import type { ExportRequest, LogApi, LogQuery } from './api'
+import type { ExportFormat, ExportRequest, LogApi, LogQuery } from './api'
 
 export interface ExportsView {
   /** Whether a second person approves an export here; null before the first answer. */
@@ -21,18 +20,6 @@ export function fateOf(request: ExportRequest): ExportFate {
   return open && !request.is_open ? 'lapsed' : state
 }
 
-const SHOWN: readonly string[] = ['subject', 'subject_id', 'channel_id', 'since', 'until']
-
-/** What the log's view is to be asked for the same rows; null where it has no such question. */
-export function queryOf({ asked }: ExportRequest): LogQuery | null {
-  if (Object.keys(asked).some((name) => !SHOWN.includes(name))) return null
-  const text = (name: string) => (typeof asked[name] === 'string' ? asked[name] : '')
-  const at = (name: string) => (text(name) === '' ? '' : stampText(Date.parse(text(name))).replace(' ', 'T'))
-  // Whose name it was then: another account may have it by now.
-  const person = text('subject_id') || text('subject')
-  return { mine: false, person, channelId: text('channel_id') || null, since: at('since'), until: at('until') }
-}
-
 export class ExportDesk {
   readonly view = reactive<ExportsView>({ secondPerson: null, items: [], busy: false, error: null })
   private readonly abort = new AbortController()
@@ -48,8 +35,8 @@ export class ExportDesk {
   }
 
   /** True when it is asked for. */
-  async ask(query: LogQuery, stated: Stated): Promise<boolean> {
-    return (await this.do(() => this.api.askForExport(query, stated))) !== null
+  async ask(query: LogQuery, format: ExportFormat, stated: Stated): Promise<boolean> {
+    return (await this.do(() => this.api.askForExport(query, format, stated))) !== null
   }
 
   async approve(id: string): Promise<boolean> {
@@ -65,8 +52,8 @@ export class ExportDesk {
     return this.do(() => this.api.fetchExport(id))
   }
 
-  async exportNow(query: LogQuery): Promise<Blob | null> {
-    return this.do(() => this.api.exportNow(query))
+  async exportNow(query: LogQuery, format: ExportFormat): Promise<Blob | null> {
+    return this.do(() => this.api.exportNow(query, format))
   }
 
   stop(): void {

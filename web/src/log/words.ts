@@ -1,10 +1,23 @@
 /** The log in words. */
-import { hasKey, localTime, t } from '../i18n'
+import { hasKey, lang, localTime, t } from '../i18n'
+import { logZh } from '../locales/log.zh'
 import { purposeText } from '../state/purpose'
 import type { ExportRequest, LogRow, Look } from './api'
 
+const ACT = 'log.act.'
+const ACTS = Object.keys(logZh).filter((key) => key.startsWith(ACT)).map((key) => key.slice(ACT.length))
+
+/** Every act, by its words. */
+export function actChoices(): readonly { readonly act: string; readonly text: string }[] {
+  return ACTS.map((act) => ({ act, text: actText(act) })).sort((a, b) => a.text.localeCompare(b.text, lang.value))
+}
+
+export function actsText(acts: readonly string[]): string {
+  return acts.map(actText).join(' / ')
+}
+
 export function actText(act: string): string {
-  const key = `log.act.${act}`
+  const key = `${ACT}${act}`
   return hasKey(key) ? t(key) : act
 }
 
@@ -31,7 +44,7 @@ export function filterText({ asked, channel_name: camera, area_name: area }: Exp
     text('subject'),
     camera ?? text('channel_id'),
     areaId === null ? null : t('log.export_area', { name: area ?? areaId }),
-    Array.isArray(asked['acts']) ? asked['acts'].map(String).map(actText).join(' / ') : null,
+    Array.isArray(asked['acts']) ? actsText(asked['acts'].map(String)) : null,
     outcome === null ? null : hasKey(outcomeKey) ? t(outcomeKey) : outcome,
     purpose === null ? null : t('log.export_purpose', { name: purposeText(purpose) }),
   ].filter((each) => each !== null)
