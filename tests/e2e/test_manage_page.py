@@ -104,6 +104,21 @@ async def listened_to(page: Page) -> None:
     await expect(page.get_by_test_id("device-events")).to_have_count(0)
 
 
+async def marked_sensitive(page: Page) -> None:
+    """And back: its versions have both, and what is being typed stays."""
+    name = page.locator('[data-testid="field-name"] input')
+    before = await name.input_value()
+    await name.fill(f"{before}x")
+    mark, newest = page.get_by_test_id("sensitive"), page.get_by_test_id("version-0")
+    await mark.check()
+    await expect(newest.locator("ins")).to_have_text("Yes")
+    await expect(newest).to_contain_text("Asks everybody for a purpose")
+    await mark.uncheck()
+    await expect(newest.locator("del")).to_have_text("Yes")
+    await expect(name).to_have_value(f"{before}x")
+    await page.get_by_test_id("card-revert").click()
+
+
 async def reviewed_and_filed(page: Page, area_code: str) -> None:
     # One is sent back with a reason, from its card.
     await page.get_by_test_id("filing-refuse").click()
@@ -153,6 +168,28 @@ async def ruled(page: Page, names: list[str], area_code: str) -> None:
     assert not await page.evaluate(_TOO_WIDE), page.url
 
 
+async def purposes_listed(page: Page) -> None:
+    """The district's own list: one is added, changed, and removed."""
+    await page.get_by_test_id("rules-purposes").click()
+    await page.get_by_test_id("purpose-duty").wait_for()
+    save, own = page.get_by_test_id("purpose-save"), page.get_by_test_id("purpose-campaign")
+    await page.get_by_test_id("purpose-new-code").fill("campaign")
+    await expect(save).to_be_disabled()
+    await page.get_by_test_id("purpose-zh").fill("专项行动")
+    await save.click()
+    await expect(own).to_contain_text("专项行动")
+    await page.get_by_test_id("purpose-edit-campaign").click()
+    await expect(save).to_have_text("Change the purpose")
+    await page.get_by_test_id("purpose-en").fill("Campaign")
+    await page.get_by_test_id("purpose-needs-note").check()
+    await save.click()
+    await expect(own).to_contain_text("With words")
+    await page.get_by_test_id("purpose-remove-campaign").click()
+    await page.get_by_test_id("purpose-remove-campaign-sure").click()
+    await expect(own).to_have_count(0)
+    assert not await page.evaluate(_TOO_WIDE), page.url
+
+
 async def is_seen(page: Page, channel: dict[str, Any], *, seen: bool) -> None:
     await page.get_by_test_id("search").fill("")
     await page.get_by_test_id("search").fill(channel["code"])
@@ -185,6 +222,7 @@ async def test_cameras_of_a_network_reach_the_operators_they_are_for(
         await is_seen(yongshun, drafts[0], seen=False)
         await inspected(page, here)
         await listened_to(page)
+        await marked_sensitive(page)
         await reviewed_and_filed(page, here)
         await is_seen(yongshun, drafts[0], seen=True)
         await is_seen(liyuan, drafts[0], seen=False)
@@ -193,6 +231,7 @@ async def test_cameras_of_a_network_reach_the_operators_they_are_for(
 
         # They belong elsewhere: who would see what is said before anything moves.
         await ruled(page, [each["name"] for each in drafts], areas[TO]["code"])
+        await purposes_listed(page)
         await page.get_by_test_id("tab-accept").click()
         await page.get_by_test_id("accept-filing").select_option("filed")
         await page.get_by_test_id("accept-area").fill(here)

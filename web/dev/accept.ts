@@ -8,7 +8,7 @@ import { assignAnswer } from './assign.ts'
 import { filingAnswer, filingNote, settingsAnswer } from './filing.ts'
 import { cardsAnswer, inspectionAnswer, STILL } from './inspect.ts'
 import { accountsAnswer, quotasAnswer } from './quotas.ts'
-import { rulesAnswer } from './rules.ts'
+import { purposesAnswer, rulesAnswer } from './rules.ts'
 import { AT, createImport, manageAnswer, ok, refuse, type Answer } from './manage.ts'
 
 interface MockedSweep { sweep: Sweep; looks: number }
@@ -46,6 +46,7 @@ export function acceptAnswer(method: string, url: URL, body: string): Answer | n
   if (noun === 'inspections') return inspectionAnswer(method, id, part, body)
   if (noun === 'channel-inspections') return cardsAnswer(url.searchParams)
   if (noun === 'assignment-rules') return rulesAnswer(method, id, body)
+  if (noun === 'purposes') return purposesAnswer(method, id, body)
   if (noun === 'quotas') return quotasAnswer(method, id, part, body)
   if (noun === 'subjects' && id === undefined) return accountsAnswer(url.searchParams.get('q') ?? '')
   if (noun === 'assignment') return assignAnswer(id, body)

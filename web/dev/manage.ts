@@ -43,6 +43,7 @@ function field(
 
 const imports: Mocked[] = []
 const facts = new Map<string, Record<string, string>>()
+const sensitive = new Set<string>()
 const versions: (Version & { readonly channelId: string; readonly undo: () => void })[] = []
 export const AT = '2026-01-01T08:00:00Z'
 /** Rows between two looks at a check under way. */
@@ -189,7 +190,7 @@ function apply(found: Mocked, withoutRefused: boolean): Answer {
 
 function detail(channel: Channel): object {
   const url = `rtsp://127.0.0.1:8554/cam/${channel.id.slice(3)}`
-  return { ...channel, may: [...channel.may, 'manage'], lon: 116.66, lat: 39.9, device_id: 'de_1', main_url: `${url}/main`, sub_url: `${url}/sub`, facts: facts.get(channel.id) ?? {} }
+  return { ...channel, may: [...channel.may, 'manage'], lon: 116.66, lat: 39.9, device_id: 'de_1', main_url: `${url}/main`, sub_url: `${url}/sub`, facts: facts.get(channel.id) ?? {}, sensitive: sensitive.has(channel.id) }
 }
 
 /** One box for all of them. */
@@ -212,7 +213,7 @@ function camera(method: string, id: string, part: string | undefined, body: stri
   }
   if (part !== undefined) return null
   if (method !== 'PATCH') return ok(detail(before))
-  const patch = JSON.parse(body) as { name?: string; area_id?: string; main_url?: string; facts?: Record<string, string | null> }
+  const patch = JSON.parse(body) as { name?: string; sensitive?: boolean; area_id?: string; main_url?: string; facts?: Record<string, string | null> }
   if (patch.main_url !== undefined && !patch.main_url.startsWith('rtsp://')) return refuse(422, 'url_not_rtsp', 'Only rtsp:// URLs are pulled; this one begins otherwise.', 'main_url')
   if (patch.area_id !== undefined && !areas.some((each) => each.id === patch.area_id)) return refuse(422, 'unknown_area', 'There is no such area.', 'area_id')
   const factsBefore = facts.get(id) ?? {}
@@ -222,6 +223,8 @@ function camera(method: string, id: string, part: string | undefined, body: stri
   if (patch.name !== undefined) changes.unshift({ field: 'name', before: before.name, after: patch.name })
   channels[index] = { ...before, name: patch.name ?? before.name, area_id: patch.area_id ?? before.area_id }
   facts.set(id, kept)
+  if (patch.sensitive === true) sensitive.add(id)
+  else if (patch.sensitive === false) sensitive.delete(id)
   noteVersion(id, 'channel_update', changes, () => {
     channels[index] = before
     facts.set(id, factsBefore)

@@ -1,4 +1,5 @@
-/** Rules of assignment in the mocked service: kept in the order they are asked in. */
+/** Rules of assignment in the mocked service, kept in the order they are asked in; and purposes. */
+import type { Purpose } from '../src/api'
 import type { Rule, RuleDraft } from '../src/manage/rules'
 import { areas } from './data.ts'
 import { ok, refuse, type Answer } from './manage.ts'
@@ -20,4 +21,19 @@ export function rulesAnswer(method: string, id: string | undefined, body: string
   const rule = { ...draft, id: `ru_${(made += 1)}` }
   rules = [...rules, rule].sort((a, b) => a.priority - b.priority)
   return ok(rule, 201)
+}
+
+let purposes: readonly Purpose[] = [{ code: 'duty', zh: '日常值守巡查', en: 'Routine duty', needs_note: false }]
+
+export function purposesAnswer(method: string, code: string | undefined, body: string): Answer {
+  if (code === undefined) return ok({ items: purposes, next_cursor: null, total: purposes.length })
+  const others = purposes.filter((each) => each.code !== code)
+  if (method === 'DELETE') {
+    if (others.length === purposes.length) return refuse(404, 'not_found', `There is no purpose '${code}'.`)
+    purposes = others
+    return ok(null, 204)
+  }
+  const put = { ...(JSON.parse(body) as Omit<Purpose, 'code'>), code }
+  purposes = [...others, put].sort((a, b) => a.code.localeCompare(b.code))
+  return ok(put)
 }

@@ -214,7 +214,7 @@ describe('the address', () => {
 
 describe('a camera’s card', () => {
   const camera: Camera = {
-    id: 'ch_1', code: '1', name: '东门', device_class: 'police_hd', area_id: 'ar_1', area_path: [], enabled: true, filing: 'filed', filing_note: null, profiles: ['main'], may: ['manage'], purpose_for: [],
+    id: 'ch_1', code: '1', name: '东门', device_class: 'police_hd', area_id: 'ar_1', area_path: [], enabled: true, filing: 'filed', filing_note: null, sensitive: false, profiles: ['main'], may: ['manage'], purpose_for: [],
     lon: 116.5, lat: null, device_id: 'de_1', main_url: 'rtsp://a/', sub_url: 'rtsp://b/', facts: { address: '路 1 号', 'other.颜色': '红' },
   }
   const before = valuesOf(camera, '110112')

@@ -1,6 +1,8 @@
 /** What for: asked once for all that wait, kept for the channel, sent with all that shows it. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { Api, purposeHeaders, type Stated } from '../src/api'
+import { acceptAnswer } from '../dev/accept'
+import { PurposeApi, purposeDraft } from '../src/manage/purposes'
 import { answer, askingTile, asksWhatFor, forget, forgetAll, statedFor } from '../src/state/purpose'
 import { PtzApi } from '../src/state/steer'
 import { Bench, problem } from './fakes'
@@ -95,5 +97,34 @@ describe('the answer', () => {
     await ptz.presets()
     expect(statedFor('ch_1')).toBeNull()
     expect(untaken).toHaveBeenCalledTimes(2)
+  })
+})
+
+describe('the district’s list', () => {
+  const typed = { code: ' Campaign ', zh: ' 专项行动 ', en: '', needs_note: true }
+
+  it('takes a code and words, in English as in Chinese where there are none', () => {
+    expect(purposeDraft(typed)).toEqual({ code: 'campaign', zh: '专项行动', en: '专项行动', needs_note: true })
+    expect([{ ...typed, code: 'a' }, { ...typed, code: '-x' }, { ...typed, code: '专项' }, { ...typed, zh: ' ' }].map(purposeDraft)).toEqual([null, null, null, null])
+  })
+
+  it('is added to, changed and shortened', async () => {
+    const fetch = (path: string, init?: RequestInit) => {
+      const answered = acceptAnswer(init?.method ?? 'GET', new URL(path, 'http://mock.invalid'), typeof init?.body === 'string' ? init.body : '')
+      if (answered === null) return Promise.resolve(new Response(null, { status: 404 }))
+      return Promise.resolve(answered.status === 204 ? new Response(null, { status: 204 }) : Response.json(answered.body, { status: answered.status }))
+    }
+    const api = new PurposeApi(new Api({ fetch }))
+    const codes = async () => {
+      const listed = await api.purposes()
+      return listed.kind === 'success' ? listed.value.items.map((each) => `${each.code} ${each.en}`) : listed.kind
+    }
+    await api.put({ code: 'a.b-c', zh: '甲', en: 'A', needs_note: false })
+    expect(await codes()).toEqual(['a.b-c A', 'duty Routine duty'])
+    await api.put({ code: 'a.b-c', zh: '甲', en: 'B', needs_note: false })
+    expect(await codes()).toEqual(['a.b-c B', 'duty Routine duty'])
+    await api.remove('a.b-c')
+    expect(await codes()).toEqual(['duty Routine duty'])
+    expect((await api.remove('a.b-c')).kind).toBe('error')
   })
 })

@@ -2,7 +2,8 @@
 import type { rulesZh } from './rules.zh'
 
 export const rulesEn: Record<keyof typeof rulesZh, string> = {
-  'manage.rules': 'Area rules',
+  'manage.rules': 'Rules',
+  'rule.areas': 'Area rules',
   'rule.new': 'New rule of assignment',
   'rule.intro': 'Rules say to which area a camera belongs; where none fits, the boundary that its position lies in. A rule moves nothing by itself: look at what would move under “Acceptance”, then move it.',
   'rule.kind': 'By',

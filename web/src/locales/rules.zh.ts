@@ -1,6 +1,7 @@
 /** Chinese words of the rules of assignment. */
 export const rulesZh = {
-  'manage.rules': '归属规则',
+  'manage.rules': '规则',
+  'rule.areas': '归属规则',
   'rule.new': '新增归属规则',
   'rule.intro': '摄像机按规则归入区域；没有规则适用时，看位置落在哪个边界内。新增和删除规则不会移动摄像机：到“验收”里预览，再决定移动。',
   'rule.kind': '依据',

@@ -117,6 +117,8 @@ export interface Camera extends Channel {
   readonly facts: Readonly<Record<string, string>>
   /** Why it was sent back. */
   readonly filing_note: string | null
+  /** Its pictures ask everybody for a purpose. */
+  readonly sensitive: boolean
 }
 
 export interface CameraPatch {
@@ -129,6 +131,7 @@ export interface CameraPatch {
   lon?: number | null
   lat?: number | null
   enabled?: boolean
+  sensitive?: boolean
   facts?: Record<string, string | null>
 }
 
