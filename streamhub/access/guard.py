@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from camera_registry.domain import Channel, Stated
 
-from .errors import Forbidden, NotVisible, PurposeRequired, Unauthenticated
+from .errors import AccessError, Forbidden, NotVisible, PurposeRequired, Unauthenticated
 from .facts import Facts, FactsSource
 from .permit import _MINT, Permit
 from .policy import (
@@ -122,6 +122,33 @@ class Guard:
             decided_at=now,
             stated=permit.stated,
         )
+
+    def refusal(self, permit: Permit) -> AccessError | None:
+        """What its holder is answered when the facts no longer allow it; None: they do. Notes
+        nothing: whoever opened something by the permit has a row of its own."""
+        facts, now = self._facts.current, self._now()
+        decision = decide(
+            permit.principal, permit.action, permit.resource, facts, now, permit.stated
+        )
+        return None if decision.allowed else _refusal_error(decision, facts)
+
+    def fall_cause(self, permit: Permit) -> str:
+        """Why a permit that the facts no longer allow fell, as audit rows and tiles say it:
+        channel_removed, channel_disabled, channel_not_filed, sign_in_ended, key_ended, grant_ended
+        or revoked."""
+        channel = self._facts.current.channel(permit.channel_id)
+        if channel is None:
+            return "channel_removed"
+        if not channel.enabled:
+            return "channel_disabled"
+        if not channel.is_filed:
+            return "channel_not_filed"
+        ended = self.ended(permit.principal)
+        if ended in ("sign_in_ended", "key_ended"):
+            return ended
+        if permit.until is not None and permit.until <= self._now():
+            return permit.ends_as
+        return "revoked"
 
     def require_nothing_due(self, principal: Principal) -> None:
         """Raises Forbidden while something has to be seen to first."""

@@ -76,6 +76,7 @@ class Delivery:
         self.snapshot = SnapshotDoor(
             core=core,
             router=router,
+            guard=guard,
             facts=facts,
             view_log=self._view_log,
             decoder=decoder,

@@ -29,6 +29,7 @@ from streamhub.router.route import RouteState
 
 if TYPE_CHECKING:
     from streamhub.access.facts import FactsSource
+    from streamhub.access.guard import Guard
     from streamhub.access.permit import Permit
     from streamhub.delivery.view_log import ViewLog
     from streamhub.router.supervisor import Router
@@ -65,6 +66,7 @@ class SnapshotDoor:
         *,
         core: MediaCore,
         router: Router,
+        guard: Guard,
         facts: FactsSource,
         view_log: ViewLog,
         decoder: StillDecoder,
@@ -74,6 +76,7 @@ class SnapshotDoor:
         # given
         self._core = core
         self._router = router
+        self._guard = guard
         self._facts = facts
         self._view_log = view_log
         self._decoder = decoder
@@ -90,7 +93,8 @@ class SnapshotDoor:
 
     async def take(self, permit: Permit, profile: str = "sub") -> Still:
         """A still of the permit's channel. Raises `NoKeyframe`, `StillUndecodable`,
-        `OverCapacity`, `UnknownProfile`, `AuditUnavailable`, `ShuttingDown`.
+        `OverCapacity`, `UnknownProfile`, `AuditUnavailable`, `ShuttingDown`; what the guard answers
+        (`AccessError`) when the right to it ended meanwhile.
         """
         check_permit(permit, "snapshot", self._facts, profile)
         if self._closed:
@@ -108,12 +112,15 @@ class SnapshotDoor:
                 detail={"profile": profile, "code": error.code, "reason": error.reason},
             )
             raise
+        # A dial and a decode take seconds, a slow disk too: the right may have ended in either.
+        await self._refuse_fallen(permit, area_id, profile)
         await self._view_log.still(
             permit,
             area_id=area_id,
             outcome="ok",
             detail={"profile": profile, "bytes": len(still.jpeg), "age_ms": still.age_ms},
         )
+        await self._refuse_fallen(permit, area_id, profile)
         self.taken_total += 1
         return still
 
@@ -142,6 +149,19 @@ class SnapshotDoor:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     # --- inside -----------------------------------------------------------------------------------
+
+    async def _refuse_fallen(self, permit: Permit, area_id: str | None, profile: str) -> None:
+        """Nobody is handed what is no longer theirs; the row says why."""
+        refusal = self._guard.refusal(permit)
+        if refusal is None:
+            return
+        await self._view_log.still(
+            permit,
+            area_id=area_id,
+            outcome="refused",
+            detail={"profile": profile, "code": self._guard.fall_cause(permit)},
+        )
+        raise refusal
 
     async def _newest(self, permit: Permit, stream_id: str, profile: str) -> Still:
         now = self._clock()

@@ -198,7 +198,7 @@ class LiveViews:
             raise
         self.opened_total += 1
         if view.ended_cause is None and self._guard.recheck(view.permit) is None:
-            self._table.end([view], self._fall_cause(view))
+            self._table.end([view], self._guard.fall_cause(view.permit))
         if view.ended_cause is not None:
             raise UnknownView
 
@@ -384,21 +384,9 @@ class LiveViews:
             else:
                 view.permit = permit
                 held.append(view)
-        for cause in {self._fall_cause(view) for view in fallen}:
-            self._table.end([v for v in fallen if self._fall_cause(v) == cause], cause)
+        by_cause: dict[str, list[LiveView]] = {}
+        for view in fallen:
+            by_cause.setdefault(self._guard.fall_cause(view.permit), []).append(view)
+        for cause, views_of_it in by_cause.items():
+            self._table.end(views_of_it, cause)
         return held, fallen
-
-    def _fall_cause(self, view: LiveView) -> str:
-        channel = self._facts.current.channel(view.channel_id)
-        if channel is None:
-            return "channel_removed"
-        if not channel.enabled:
-            return "channel_disabled"
-        if not channel.is_filed:
-            return "channel_not_filed"
-        ended = self._guard.ended(view.permit.principal)
-        if ended in ("sign_in_ended", "key_ended"):
-            return ended
-        if view.permit.until is not None and view.permit.until <= self._now():
-            return view.permit.ends_as
-        return "revoked"

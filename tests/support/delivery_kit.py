@@ -150,10 +150,11 @@ class FakeStore:
 
 
 class FakeDecoder:
-    """Decodes anything into a JPEG of three bytes, and counts."""
+    """Decodes anything into a JPEG of three bytes, and counts; `gate` holds pictures back."""
 
     def __init__(self) -> None:
         self.calls = 0
+        self.gate: asyncio.Event | None = None
         self.codec: str | None = None
         self.fail: Exception | None = None
 
@@ -161,6 +162,8 @@ class FakeDecoder:
         self.calls += 1
         self.codec = codec
         await asyncio.sleep(0)
+        if self.gate is not None:
+            await self.gate.wait()
         if self.fail is not None:
             raise self.fail
         return Picture(b"jpg", 640, 360)

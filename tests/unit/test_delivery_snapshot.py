@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from gateways.decode import Busy, Undecodable
+from streamhub.access.errors import AccessError, Forbidden, NotVisible
+from streamhub.access.facts import Facts
 from streamhub.access.principal import Action
 from streamhub.delivery import DeliverySettings
 from streamhub.delivery.errors import (
@@ -18,7 +22,9 @@ from streamhub.delivery.errors import (
 from streamhub.delivery.snapshot import Still
 from streamhub.media.contract import KeyframeTaken, OverCapacity
 from streamhub.media.fake import Script
-from support.delivery_kit import Kit, a_room, some_facts
+from support.delivery_kit import START, Kit, a_room, some_facts
+
+NO_STILLS = some_facts(actions=frozenset({"list", "live"}))
 
 
 async def take(kit: Kit, channel_id: str = "ch_1") -> Still:
@@ -155,3 +161,84 @@ async def test_a_still_needs_its_own_right_and_an_existing_profile() -> None:
             await kit.delivery.snapshot.take(kit.permit(action=Action.LIVE), "sub")
         with pytest.raises(UnknownProfile):
             await kit.delivery.snapshot.take(kit.permit("ch_3", Action.SNAPSHOT), "sub")
+
+
+@pytest.mark.parametrize(
+    ("then", "answer", "code", "cause"),
+    [
+        (some_facts(actions=frozenset()), NotVisible, "not_found", "revoked"),
+        (NO_STILLS, Forbidden, "forbidden", "revoked"),
+        (some_facts(enabled=False), Forbidden, "channel_disabled", "channel_disabled"),
+        (some_facts(channels=0), NotVisible, "not_found", "channel_removed"),
+    ],
+)
+async def test_a_right_that_ends_while_the_picture_is_decoded_gives_no_picture(
+    then: Facts, answer: type[AccessError], code: str, cause: str
+) -> None:
+    async with a_room() as kit:
+        kit.decoder.gate = asyncio.Event()
+        taking = asyncio.create_task(take(kit))
+        await kit.quiet()
+        assert kit.decoder.calls == 1
+        kit.facts.set(then)
+        kit.decoder.gate.set()
+        with pytest.raises(answer) as refusal:
+            await taking
+        assert refusal.value.code == code
+        assert kit.store.acts() == ["snapshot"]
+        row = kit.store.last("snapshot")
+        assert (row.outcome, row.channel_id, row.area_id) == ("refused", "ch_1", "ar_1")
+        assert row.detail.items() >= {"profile": "sub", "code": cause}.items()
+        assert kit.delivery.snapshot.taken_total == 0
+
+
+async def test_a_grant_that_ends_by_its_time_while_the_camera_is_dialled_gives_no_picture() -> None:
+    async with a_room(facts=some_facts(valid_until=START + timedelta(seconds=2))) as kit:
+        kit.core.default_script = Script(goes_live=False)
+        taking = asyncio.create_task(take(kit))
+        await kit.quiet()
+        kit.pass_time(2)
+        kit.core.go_live("ch_1/sub")
+        with pytest.raises(NotVisible):
+            await taking
+        row = kit.store.last("snapshot")
+        assert (row.outcome, row.detail["code"]) == ("refused", "grant_ended")
+
+
+async def test_a_right_that_ends_while_the_row_is_written_gives_no_picture() -> None:
+    async with a_room() as kit:
+        kit.store.gate = asyncio.Event()
+        taking = asyncio.create_task(take(kit))
+        await kit.quiet()
+        kit.facts.set(NO_STILLS)
+        kit.store.gate.set()
+        with pytest.raises(Forbidden):
+            await taking
+        assert [row.outcome for row in kit.store.rows if row.act == "snapshot"] == ["ok", "refused"]
+
+
+async def test_who_may_still_look_has_the_picture_that_a_revoked_one_asked_for() -> None:
+    base = some_facts()
+    subjects = {**base.subjects, "su_2": replace(base.subjects["su_op"], id="su_2")}
+    [grant] = base.grants_of("su_op")
+    theirs = replace(grant, id="gr_2", subject_id="su_2")
+
+    def facts(*grants: object) -> Facts:
+        rows = {row.id: row for row in (grant, theirs) if row in grants}
+        return Facts(
+            version=1, tree=base.tree, channels=base.channels, subjects=subjects, grants=rows
+        )
+
+    async with a_room(facts=facts(grant, theirs)) as kit:
+        kit.decoder.gate = asyncio.Event()
+        other = kit.permit("ch_1", Action.SNAPSHOT, "su_2")
+        revoked = asyncio.create_task(take(kit))
+        await kit.quiet()
+        allowed = asyncio.create_task(kit.delivery.snapshot.take(other, "sub"))
+        await kit.quiet()
+        kit.facts.set(facts(theirs))
+        kit.decoder.gate.set()
+        with pytest.raises(NotVisible):
+            await revoked
+        assert (await allowed).jpeg == b"jpg"
+        assert kit.decoder.calls == 1
