@@ -122,6 +122,7 @@ class GrantDraft:
     windows: Sequence[WeeklyWindow] = ()
     purpose_required: bool = False
     lent_by: str | None = None  # of a loan: who lent it
+    loan_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,11 +149,12 @@ class ExportRequests:
         request_id: str,
         by: Actor,
         *,
+        grounds: Mapping[str, Any],
         channel_id: str | None = None,
         area_id: str | None = None,
     ) -> ExportRequest:
-        """The file is handed over now: audited, as often as it is fetched. Raises NotFound and what
-        `require_fetchable` raises."""
+        """The file is handed over now: audited, as often as it is fetched, with the `grounds` that
+        they had. Raises NotFound and what `require_fetchable` raises."""
         now = self._clock()
         async with self._units.begin(by) as unit:
             request = await _found(unit.tx, request_id)
@@ -169,6 +170,7 @@ class ExportRequests:
                 request_id=request.id,
                 approved_by=request.decided_by,
                 **request.stated.detail(),
+                **grounds,
             )
         return request
 

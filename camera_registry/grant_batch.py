@@ -117,6 +117,7 @@ class GrantBatch:
             windows=grant_terms.windows(draft.windows),
             purpose_required=draft.purpose_required,
             lent_by=draft.lent_by,
+            loan_id=draft.loan_id,
         )
         to = self._holder(grant)
         if to is None:

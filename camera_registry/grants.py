@@ -73,6 +73,7 @@ class Grant:
     windows: tuple[WeeklyWindow, ...] = ()  # none: at all times; else within any of them
     purpose_required: bool = False  # of an allow: whoever uses it says what for
     lent_by: str | None = None  # of a loan: the username of who allowed it
+    loan_id: str | None = None  # of a loan, while that is kept
 
     @property
     def denies(self) -> bool:

@@ -160,6 +160,7 @@ class Loans:
                 valid_until=now + timedelta(minutes=minutes),
                 purpose_required=purpose_required,
                 lent_by=by.subject_name,
+                loan_id=loan.id,
             )
             grant = await GrantBatch.change(unit, draft, now)
             await unit.tx.loans.update(

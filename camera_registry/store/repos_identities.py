@@ -9,6 +9,7 @@ from ..domain import Grant, Role
 from ..errors import Conflict
 from . import schema
 from .repos_base import Repo
+from .repos_rights import GRANTS
 from .rows import grant_from, role_from
 
 _P, _G, _F = schema.identities.c, schema.grants.c, schema.provider_grants.c
@@ -30,8 +31,7 @@ class SqlIdentities(Repo):
 
     async def granted(self, subject_id: str) -> list[Grant]:
         rows = await self._tx.rows(
-            select(schema.grants)
-            .join(schema.provider_grants, _F.grant_id == _G.id)
+            GRANTS.join(schema.provider_grants, _F.grant_id == _G.id)
             .where(_G.subject_id == subject_id, _G.revoked_at.is_(None))
             .order_by(_G.created_at, _G.id)
         )

@@ -21,11 +21,16 @@ from .rows import (
     role_values,
 )
 
-_G, _R, _M, _P = (
+_G, _L, _R, _M, _P = (
     schema.grants.c,
+    schema.loans.c,
     schema.roles.c,
     schema.role_members.c,
     schema.purposes.c,
+)
+# As `grant_from` reads them: of a loan with its id. A loan has one grant.
+GRANTS = select(schema.grants, _L.id.label("loan_id")).select_from(
+    schema.grants.outerjoin(schema.loans, _L.grant_id == _G.id)
 )
 
 
@@ -119,19 +124,19 @@ class SqlPurposes(Repo):
 
 class SqlGrants(Repo):
     async def get(self, grant_id: str) -> Grant | None:
-        row = await self._tx.one(select(schema.grants).where(_G.id == grant_id))
+        row = await self._tx.one(GRANTS.where(_G.id == grant_id))
         return grant_from(row) if row else None
 
     async def by_ids(self, ids: Collection[str]) -> list[Grant]:
         found: list[Grant] = []
         for part in parts(sorted(ids)):
-            rows = await self._tx.rows(select(schema.grants).where(_G.id.in_(part)))
+            rows = await self._tx.rows(GRANTS.where(_G.id.in_(part)))
             found += map(grant_from, rows)
         return found
 
     async def all_unrevoked(self) -> list[Grant]:
         rows = await self._tx.rows(
-            select(schema.grants).where(_G.revoked_at.is_(None)).order_by(_G.created_at, _G.id)
+            GRANTS.where(_G.revoked_at.is_(None)).order_by(_G.created_at, _G.id)
         )
         return [grant_from(row) for row in rows]
 
@@ -160,7 +165,7 @@ class SqlGrants(Repo):
             where.append(_G.channel_id == channel_id)
         if not include_revoked:
             where.append(_G.revoked_at.is_(None))
-        statement = select(schema.grants).where(*where).order_by(_G.created_at, _G.id)
+        statement = GRANTS.where(*where).order_by(_G.created_at, _G.id)
         if cursor is not None:
             at_text, grant_id = keys_of(cursor, str, str)
             at = schema.cursor_time(at_text)

@@ -330,6 +330,7 @@ def grant_from(row: AnyRow) -> Grant:
         ),
         row.purpose_required,
         row.lent_by,
+        row.loan_id,
     )
 
 

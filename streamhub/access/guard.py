@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from camera_registry.domain import Channel, Stated
 
 from .errors import AccessError, Forbidden, NotVisible, PurposeRequired, Unauthenticated
 from .facts import Facts, FactsSource
+from .grounds import grounds_of
 from .permit import _MINT, Permit
 from .policy import (
     Decision,
@@ -17,6 +19,7 @@ from .policy import (
     actions_on,
     asks_why,
     decide,
+    grants_now,
     is_borrowed,
     is_undenied,
     scope,
@@ -195,6 +198,14 @@ class Guard:
     def asks_why(self, principal: Principal, action: Action, resource: Resource) -> bool:
         """Whether the principal's own right to it always asks for a purpose, grant by grant."""
         return asks_why(principal, action, resource, self._facts.current, self._now())
+
+    def grounds(self, principal: Principal, action: Action) -> dict[str, Any]:
+        """What a list of where the principal may do the action rests on, as an audit row keeps
+        it."""
+        if principal.is_local:
+            return {}
+        held = grants_now(principal, self._facts.current, self._now())
+        return grounds_of(each for each in held if action in each.actions and not each.denies)
 
     def scope(self, principal: Principal, action: Action) -> Scope:
         """Where the principal may do the action now."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final, NoReturn, SupportsIndex, final
+from typing import Any, Final, NoReturn, SupportsIndex, final
 
-from camera_registry.domain import Stated
+from camera_registry.domain import Grant, Stated
 
+from .grounds import grounds_of
 from .policy import Decision
 from .principal import Action, Principal, Resource
 
@@ -29,7 +30,7 @@ _MINT: Final = Mint()
 
 @final
 class Permit:
-    """An allow for one principal, action and resource, as decided at `decided_at`.
+    """An allow for one principal, action and resource, as decided at `decided_at` by `grants`.
 
     `until` is when the allowing grants or the sign-in end (None: open-ended), `ends_as` which. It
     can't be copied or pickled: a permit is a fact of this process, not data. Raises TypeError when
@@ -40,7 +41,7 @@ class Permit:
         "action",
         "decided_at",
         "ends_as",
-        "grant_ids",
+        "grants",
         "principal",
         "resource",
         "stated",
@@ -50,7 +51,7 @@ class Permit:
     principal: Principal
     action: Action
     resource: Resource
-    grant_ids: tuple[str, ...]
+    grants: tuple[Grant, ...]
     until: datetime | None
     ends_as: str
     decided_at: datetime
@@ -74,7 +75,7 @@ class Permit:
         set_field(self, "principal", principal)
         set_field(self, "action", action)
         set_field(self, "resource", resource)
-        set_field(self, "grant_ids", decision.grant_ids)
+        set_field(self, "grants", decision.grants)
         set_field(self, "until", decision.until)
         set_field(self, "ends_as", decision.ends_as)
         set_field(self, "decided_at", decided_at)
@@ -94,6 +95,10 @@ class Permit:
     def what_for(self) -> dict[str, str]:
         """What it was asked for, as an audit row keeps it; empty if that was not said."""
         return {} if self.stated is None else self.stated.detail()
+
+    def grounds(self) -> dict[str, Any]:
+        """What it rests on, as an audit row keeps it."""
+        return grounds_of(self.grants)
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError("a permit does not change")

@@ -7,7 +7,7 @@ and until when it holds as the grants are now.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -55,16 +55,20 @@ TAKES_PURPOSE: Final = ASKED_WHY | {Action.PTZ}
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """`reason` is a stable code. `grant_ids`: those that allow it, or that deny it. `until`: the
+    """`reason` is a stable code. `grants`: those that allow it, or that deny it. `until`: the
     decision to allow holds before it, as far as grants and sign-in go; None: until something is
     changed."""
 
     allowed: bool
     visible: bool
     reason: str
-    grant_ids: tuple[str, ...] = ()
+    grants: tuple[Grant, ...] = ()
     until: datetime | None = None
     ends_as: str = "grant_ended"  # what `until` will then have been
+
+    @property
+    def grant_ids(self) -> tuple[str, ...]:
+        return tuple(each.id for each in self.grants)
 
 
 def decide(
@@ -117,30 +121,30 @@ def _decide(
     if row is not None and not row.is_filed and not is_granted(Action.MANAGE, open_now):
         return Decision(False, False, "not_filed")
     said = [each for each in open_now if action in each.actions]
-    denying = _ids(each for each in said if each.denies)
+    denying = tuple(each for each in said if each.denies)
     if denying or not said:
         visible = not allowed_only and (
             _visible(open_now) or _leads_to_granted(principal, resource, facts, now)
         )
         return Decision(False, visible, "denied" if denying else "no_grant", denying)
     if row is None:
-        return Decision(True, True, "granted", _ids(said), until_of([(action, covering)], now))
+        return Decision(True, True, "granted", tuple(said), until_of([(action, covering)], now))
     if action in PICTURE_ACTIONS and not row.enabled:
         return Decision(False, True, "channel_disabled")
     unfit = None if stated is None else purpose_unfit(stated, facts)
     if unfit is not None:
-        return Decision(False, True, unfit, _ids(said))
+        return Decision(False, True, unfit, tuple(said))
     rests_on = covering
     if stated is None and action in ASKED_WHY:
         rests_on = [] if row.sensitive else [g for g in covering if not _asks_why(g)]
         freely = [each for each in said if each in rests_on]
         if not freely:
-            return Decision(False, True, "purpose_required", _ids(said))
+            return Decision(False, True, "purpose_required", tuple(said))
         said = freely
     needed = [(action, rests_on)]
     if not row.is_filed:
         needed.append((Action.MANAGE, covering))
-    return Decision(True, True, "granted", _ids(said), until_of(needed, now))
+    return Decision(True, True, "granted", tuple(said), until_of(needed, now))
 
 
 def purpose_unfit(stated: Stated, facts: Facts) -> str | None:
@@ -351,13 +355,13 @@ def _decide_district(principal: Principal, action: Action, facts: Facts, now: da
         for each in grants
         if action in each.actions and is_open(each, now)
     ]
-    denying = _ids(each for each in said if each.denies)
+    denying = tuple(each for each in said if each.denies)
     if denying:
         return Decision(False, visible, "denied", denying)
     if not by_root or not all(any(each in said for each in grants) for grants in by_root):
         return Decision(False, visible, "no_grant")
     ends = [until_of([(action, grants)], now) for grants in by_root]
-    return Decision(True, True, "granted", _ids(said), min(filter(None, ends), default=None))
+    return Decision(True, True, "granted", tuple(said), min(filter(None, ends), default=None))
 
 
 def _exists(resource: Resource, row: Channel | None, facts: Facts) -> bool:
@@ -366,7 +370,3 @@ def _exists(resource: Resource, row: Channel | None, facts: Facts) -> bool:
     if resource.kind == "area":
         return facts.area(resource.id) is not None
     return True
-
-
-def _ids(grants: Iterable[Grant]) -> tuple[str, ...]:
-    return tuple(each.id for each in grants)

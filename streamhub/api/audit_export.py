@@ -55,7 +55,11 @@ async def export_audit(
             "audit_export",
             principal=who,
             **asked.about(services.facts.current),
-            detail={"asked": asked.asked(), "format": format},
+            detail={
+                "asked": asked.asked(),
+                "format": format,
+                **services.guard.grounds(who, Action.AUDIT),
+            },
         )
         return {}
 

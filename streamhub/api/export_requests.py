@@ -202,7 +202,10 @@ async def fetch_export(services: Provided, access: ThisExport) -> StreamingRespo
 
     async def written() -> Mapping[str, Any]:
         now = await services.export_requests.fetch(
-            request.id, who.actor(), **asked.about(services.facts.current)
+            request.id,
+            who.actor(),
+            grounds=services.guard.grounds(who, Action.AUDIT),
+            **asked.about(services.facts.current),
         )
         return {
             "request_id": now.id,

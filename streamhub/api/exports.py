@@ -60,7 +60,12 @@ async def export_channels(
         "channels_export",
         principal=who,
         area_id=area_id,
-        detail={"template": template, "kind": kind, "channels": count},
+        detail={
+            "template": template,
+            "kind": kind,
+            "channels": count,
+            **services.guard.grounds(who, Action.EXPORT),
+        },
     )
     return Response(
         content,

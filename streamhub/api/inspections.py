@@ -228,7 +228,7 @@ async def get_picture(
         principal=permit.principal,
         channel_id=permit.channel_id,
         area_id=None if row is None else row.area_id,
-        detail={"profile": profile, "bytes": len(jpeg), **permit.what_for()},
+        detail={"profile": profile, "bytes": len(jpeg), **permit.what_for(), **permit.grounds()},
     )
     return Response(jpeg, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
 

@@ -85,6 +85,7 @@ async def issue_ticket(
                 "profiles": list(profiles),
                 "expires_at": ticket.expires_at.isoformat(),
                 **permit.what_for(),
+                **permit.grounds(),
             },
         )
     text = ticket.text.reveal()

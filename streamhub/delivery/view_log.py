@@ -55,6 +55,7 @@ class ViewLog:
                 "profile": view.profile,
                 **_by_ticket(view),
                 **view.permit.what_for(),
+                **view.permit.grounds(),
             },
         )
 
@@ -67,7 +68,7 @@ class ViewLog:
         detail: dict[str, Any],
     ) -> None:
         """The row of a still. Raises `AuditUnavailable` when it could not be written."""
-        detail = detail | permit.what_for()
+        detail = detail | permit.what_for() | permit.grounds()
         await self._must(SNAPSHOT, permit, area_id=area_id, outcome=outcome, detail=detail)
 
     def ended(self, view: LiveView, now: datetime) -> None:

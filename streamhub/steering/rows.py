@@ -41,7 +41,7 @@ class Rows:
         `NotWritten`."""
         if taken_from is not None:
             detail = detail | {"taken_from": taken_from.permit.principal.username}
-        detail = detail | permit.what_for()
+        detail = detail | permit.what_for() | permit.grounds()
         row = self._facts.current.channel(permit.channel_id)
         try:
             async with asyncio.timeout(AUDIT_S):

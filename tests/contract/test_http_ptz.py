@@ -149,7 +149,9 @@ async def test_a_camera_moves_while_it_is_told_so_and_stops_when_it_is_told_so(
         [begun] = await site.rows("ptz_move")
         [ended] = await site.rows("ptz_end")
         [stopped] = await site.rows("ptz_stop")
-        assert begun["detail"] == {"pan": 0.5, "tilt": 0, "zoom": None}
+        grounds = {"grant_ids": begun["detail"]["grant_ids"]}
+        assert begun["detail"] == {"pan": 0.5, "tilt": 0, "zoom": None, **grounds}
+        assert (len(grounds["grant_ids"]), stopped["detail"]) == (1, grounds)
         assert ended["detail"]["cause"] == "stopped"
         for row in (begun, ended, stopped):
             assert (row["subject_name"], row["remote"]) == ("yongshun", "192.0.2.7")

@@ -37,7 +37,11 @@ class Desk:
     async def refusal(self, request: ExportRequest, by: Actor, *, fetch: bool = False) -> str:
         """The code of what is answered to who decides, or fetches."""
         cases = self.cases
-        work = cases.fetch(request.id, by) if fetch else cases.decide(request.id, by, approve=True)
+        work = (
+            cases.fetch(request.id, by, grounds={})
+            if fetch
+            else cases.decide(request.id, by, approve=True)
+        )
         with pytest.raises(Conflict) as caught:
             await work
         return caught.value.code
@@ -67,7 +71,7 @@ async def test_one_asks_another_approves_and_the_first_fetches(desk: Desk) -> No
     assert await desk.refusal(asked, B, fetch=True) == "export_not_yours"
     assert await desk.refusal(asked, B) == "export_decided"
     for _ in range(2):  # a download may break off
-        await desk.cases.fetch(asked.id, A)
+        await desk.cases.fetch(asked.id, A, grounds={"grant_ids": ["gr_1"]})
     assert (await desk.cases.get(asked.id)).fetched_at == START
     assert await desk.rows() == [
         ("export_ask", "a"),

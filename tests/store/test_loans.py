@@ -92,6 +92,7 @@ async def test_a_question_its_answer_and_its_end(store: SqlStore, loans: Loans, 
     async with store.read() as tx:
         [grant] = await tx.grants.all_unrevoked()
     assert (grant.id, grant.lent_by, grant.valid_until) == (lent.grant_id, "warden", lent.until)
+    assert grant.loan_id == lent.id
 
     for answer in (
         loans.allow(asked.id, the_camera(), LENDER, actions=["live"]),

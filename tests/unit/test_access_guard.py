@@ -53,7 +53,7 @@ def test_a_permit_says_what_it_is_for() -> None:
         Action.LIVE,
         "ch_y1",
     )
-    assert permit.grant_ids == ("gr_yongshun",)
+    assert permit.grounds() == {"grant_ids": ["gr_yongshun"]}
     assert permit.decided_at == NOW
     of_the_district = guard.require(who("admin"), Action.MANAGE, DISTRICT)
     with pytest.raises(ValueError, match="not for a channel"):

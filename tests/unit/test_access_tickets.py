@@ -32,7 +32,7 @@ def permit(until: datetime | None = None, *, local: bool = False) -> Permit:
         principal=principal,
         action=Action.LIVE,
         resource=channel("ch_22223333444455556666"),
-        decision=Decision(True, True, "granted", ("gr_1",), until),
+        decision=Decision(True, True, "granted", until=until),
         decided_at=NOW,
     )
 

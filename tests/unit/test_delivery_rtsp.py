@@ -54,6 +54,7 @@ async def test_a_client_that_may_is_a_view_whose_row_is_written_first() -> None:
             "view_id": viewer.viewer_id,
             "profile": "sub",
             "ticket_id": "aaaabbbb",
+            "grant_ids": ["gr_1"],
         }
         [view] = kit.delivery.views.list()
         assert view.reception.transport == "rtsp"

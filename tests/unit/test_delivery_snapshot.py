@@ -40,7 +40,7 @@ async def test_a_watched_channel_gives_a_still_without_a_second_dial() -> None:
         assert kit.core.dials == ["ch_1/sub"]
         row = kit.store.last("snapshot")
         assert (row.outcome, row.channel_id, row.area_id) == ("ok", "ch_1", "ar_1")
-        assert row.detail["bytes"] == 3
+        assert (row.detail["bytes"], row.detail["grant_ids"]) == (3, ["gr_1"])
 
 
 async def test_the_decoder_is_told_the_camera_s_codec() -> None:

@@ -32,7 +32,8 @@ async def test_a_view_answers_at_once_while_the_camera_is_dialled() -> None:
         assert kit.core.viewers[opened.view_id].until == START.timestamp() + 60
         row = kit.store.last("view_start")
         assert (row.channel_id, row.area_id, row.subject_id) == ("ch_1", "ar_1", "su_op")
-        assert row.detail == {"view_id": opened.view_id, "profile": "sub"}
+        grounds = {"grant_ids": ["gr_1"]}
+        assert row.detail == {"view_id": opened.view_id, "profile": "sub", **grounds}
         assert row.remote == "192.0.2.9"
 
 
