@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import httpx
@@ -180,30 +181,68 @@ async def _move_the_channel_away(running: Running) -> None:
         assert (await client.patch("/api/v1/channels/ch_y1", json=body)).status_code == 200
 
 
+async def _move_the_channel_back(running: Running) -> None:
+    async with running.as_("admin") as client:
+        body = {"area_id": "ar_yongshun"}
+        assert (await client.patch("/api/v1/channels/ch_y1", json=body)).status_code == 200
+
+
 async def _remove_the_channel(running: Running) -> None:
     async with running.as_("admin") as client:
         assert (await client.delete("/api/v1/channels/ch_y1")).status_code == 204
 
 
 @pytest.mark.parametrize(
-    "end",
+    ("end", "cause"),
     [
-        _revoke_by_api,
-        _revoke_locally,
-        _disable_the_subject,
-        _switch_the_channel_off,
-        _move_the_channel_away,
-        _remove_the_channel,
+        (_revoke_by_api, "revoked"),
+        (_revoke_locally, "revoked"),
+        (_disable_the_subject, "revoked"),
+        (_switch_the_channel_off, "channel_disabled"),
+        (_move_the_channel_away, "revoked"),
+        (_remove_the_channel, "channel_removed"),
     ],
 )
 async def test_what_ends_the_right_ends_the_view_before_the_call_returns(
-    end: object, tmp_path: Path
+    end: Callable[[Running], Awaitable[None]], cause: str, tmp_path: Path
 ) -> None:
     async with a_service(tmp_path) as running, running.as_("yongshun") as client:
         await _open(client)
         assert len(running.core.viewers) == 1
-        await end(running)  # type: ignore[operator]
+        await end(running)
         assert running.core.viewers == {}
+        delivery = running.services.doors()
+        await delivery.views.drained()
+        await delivery._view_log.settled()
+        [row] = await running.audit_rows("view_end")
+        assert (row["detail"]["cause"], row["area_id"]) == (cause, "ar_yongshun")
+
+
+async def test_a_channel_that_is_moved_stays_in_view_where_the_right_reaches(
+    tmp_path: Path,
+) -> None:
+    """And for nobody else, whoever saw it where it was."""
+    async with a_service(tmp_path) as running:
+        for name, granted in (("lister", "ar_liyuan"), ("stranger", "ar_yongshun")):
+            async with running.as_("admin") as admin:
+                body = {"subject_id": f"su_{name}", "actions": ["live"], "area_id": granted}
+                assert (await admin.post("/api/v1/grants", json=body)).status_code == 201
+        async with running.as_("admin") as client:
+            await _open(client)
+        for name in ("yongshun", "stranger"):
+            async with running.as_(name) as client:
+                await _open(client)
+        async with running.as_("warden") as warden:
+            body = {"area_id": "ar_village"}  # below the area that they all have
+            answer = await warden.patch("/api/v1/channels/ch_y1", json=body)
+            assert answer.status_code == 200
+        assert len(running.core.viewers) == 3
+        await _move_the_channel_away(running)
+        assert [each.subject_id for each in running.core.viewers.values()] == ["su_admin"]
+        async with running.as_("lister") as client:
+            await _open(client)
+        await _move_the_channel_back(running)
+        assert [each.subject_id for each in running.core.viewers.values()] == ["su_admin"]
 
 
 def _events(text: str) -> list[tuple[str, dict[str, object]]]:

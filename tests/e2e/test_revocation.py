@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import httpx
@@ -33,6 +34,9 @@ ROUNDS = 3
 # A camera at 15 pictures a second that is not heard for so long has stopped.
 QUIET_S = 0.5
 LEASE_S = 2.0
+# For a grant that soon ends to be there, and to take another's place.
+SETTING_UP_S = 5.0
+SHANGHAI = timezone(timedelta(hours=8))
 
 
 def wall(packet_at: float) -> float:
@@ -122,99 +126,184 @@ class Ending:
     act: Callable[[], Awaitable[httpx.Response]] | None = None
     at: float = 0.0
 
+    @property
+    def view_id(self) -> str:
+        return self.viewer.location.rpartition("/")[2]
+
+    async def comes(self, service: Service) -> None:
+        """The right ends, and the picture stops in time."""
+        if self.act is None:
+            await eventually("it is nearly time", lambda: time.time() > self.at - QUIET_S)
+        held_up = HeldUp(*service.pids)
+        if self.act is None:
+            await eventually("it is time", lambda: time.time() > self.at)
+        else:
+            answer = await self.act()
+            assert answer.status_code < 300, answer.text
+            self.at = time.time()
+        [last] = await last_packets([self.viewer])
+        print(f"{self.cause}: last packet {(last - self.at) * 1000:+.0f} ms")
+        assert last - self.at < LIMIT_S + held_up.seconds(), self.cause
+
+
+@dataclass
+class District:
+    """Who watches what, and what the admin does about it."""
+
+    service: Service
+    stack: AsyncExitStack
+    admin: httpx.AsyncClient
+
+    async def client(self, username: str) -> httpx.AsyncClient:
+        return await self.stack.enter_async_context(self.service.client(username))
+
+    async def watch(self, username: str, channel: dict[str, Any] | None = None) -> AiortcViewer:
+        """Of a channel, or of the first of their own."""
+        client = await self.client(username)
+        if channel is None:
+            [channel] = await channels_of(client, 1)
+        return await self.watch_by(client, channel)
+
+    async def watch_by(self, client: httpx.AsyncClient, channel: dict[str, Any]) -> AiortcViewer:
+        opened = watched(client, [channel["id"]], decode=False)
+        [viewer] = await self.stack.enter_async_context(opened)
+        return viewer
+
+    async def grant(self, **body: Any) -> dict[str, Any]:
+        answer = await self.admin.post("/api/v1/grants", json=body)
+        assert answer.status_code == httpx.codes.CREATED, answer.text
+        grant: dict[str, Any] = answer.json()
+        return grant
+
+    async def ends_by_time(
+        self, channel: dict[str, Any], when: Callable[[], tuple[datetime, dict[str, Any]]]
+    ) -> Ending:
+        """A view by a lasting grant on one camera of another township; then one that ends by itself
+        takes its place, and the view goes on until then. `when`: its end, and what of it says so.
+        """
+        subject_id = await subject_id_of(self.admin, "yongshun")
+        target = {"subject_id": subject_id, "actions": ["live"], "channel_id": channel["id"]}
+        lasting = await self.grant(**target)
+        viewer = await self.watch("yongshun", channel)
+        end, terms = when()
+        await self.grant(**target, **terms)
+        revoked = await self.admin.delete(f"/api/v1/grants/{lasting['id']}")
+        assert revoked.status_code == httpx.codes.NO_CONTENT
+        return Ending("grant_ended", viewer, at=end.timestamp())
+
+
+def in_a_while() -> tuple[datetime, dict[str, Any]]:
+    end = datetime.now(UTC) + timedelta(seconds=SETTING_UP_S)
+    return end, {"valid_until": end.isoformat()}
+
+
+def with_the_hours() -> tuple[datetime, dict[str, Any]]:
+    """Today's hours, from midnight to the first full minute that leaves the time to set it up."""
+    after = datetime.now(SHANGHAI) + timedelta(minutes=1, seconds=SETTING_UP_S)
+    end = after.replace(second=0, microsecond=0)
+    last = end - timedelta(minutes=1)  # of today, also where the end is midnight
+    hour, minute = divmod(last.hour * 60 + last.minute + 1, 60)
+    hours = {"days": [f"{last:%a}".lower()], "start": "00:00", "end": f"{hour:02d}:{minute:02d}"}
+    return end, {"windows": [hours]}
+
+
+async def ways_by_admin(district: District) -> list[Ending]:
+    """All that an administrator may do, each to a view of its own."""
+    admin, watch = district.admin, district.watch
+    operator = await district.client("yongshun")
+    yongshun = await subject_id_of(admin, "yongshun")
+    closed, removed, switched_off, reopened, denied, moved = await channels_of(operator, 6)
+    [by_role] = await channels_of(admin, 1, q="11011207")  # of another township
+    disabled_id = await subject_id_of(admin, "liyuan")
+    re_keyed_id = await subject_id_of(admin, "songzhuang")
+    limited_id = await subject_id_of(admin, "taihu")
+    role = await admin.post("/api/v1/roles", json={"name": "duty", "display_name": "Duty"})
+    member = f"/api/v1/roles/{role.json()['id']}/members/{yongshun}"
+    assert (await admin.put(member)).status_code == httpx.codes.NO_CONTENT
+    await district.grant(role_id=role.json()["id"], actions=["live"], channel_id=by_role["id"])
+    deny = {"subject_id": yongshun, "actions": ["live"], "channel_id": denied["id"]}
+    reopen = {"step": "reopen", "channel_ids": [reopened["id"]]}
+    by_operator = await watch("yongshun", closed)
+
+    def patch(path: str, **body: Any) -> Callable[[], Awaitable[httpx.Response]]:
+        return lambda: admin.patch(f"/api/v1/{path}", json=body)
+
+    return [
+        Ending("revoked", await watch("liyuan"), patch(f"subjects/{disabled_id}", enabled=False)),
+        Ending(
+            "revoked",
+            await watch("songzhuang"),
+            patch(f"subjects/{re_keyed_id}", password="another-pass-phrase-9"),
+        ),
+        Ending(
+            "channel_removed",
+            await watch("yongshun", removed),
+            lambda: admin.delete(f"/api/v1/channels/{removed['id']}"),
+        ),
+        Ending(
+            "channel_disabled",
+            await watch("yongshun", switched_off),
+            patch(f"channels/{switched_off['id']}", enabled=False),
+        ),
+        Ending(
+            "channel_not_filed",
+            await watch("yongshun", reopened),
+            lambda: admin.post("/api/v1/channel-filing", json=reopen),
+        ),
+        Ending(
+            "revoked",
+            await watch("yongshun", moved),
+            patch(f"channels/{moved['id']}", area_id=by_role["area_id"]),
+        ),
+        Ending(
+            "revoked",
+            await watch("yongshun", denied),
+            lambda: admin.post("/api/v1/grants", json={**deny, "effect": "deny"}),
+        ),
+        Ending("revoked", await watch("yongshun", by_role), lambda: admin.delete(member)),
+        Ending(
+            "quota_lowered",
+            await watch("taihu"),  # their second: the first goes on
+            lambda: admin.put(f"/api/v1/quotas/subjects/{limited_id}", json={"max_views": 1}),
+        ),
+        Ending(
+            "closed_by_operator",
+            by_operator,
+            lambda: admin.delete(f"/api/v1/views/{by_operator.location.rpartition('/')[2]}"),
+        ),
+    ]
+
+
+async def sign_in_ended(district: District) -> Ending:
+    """A view in the page, whose sign-in is ended."""
+    page = await district.stack.enter_async_context(
+        httpx.AsyncClient(base_url=district.service.url, timeout=PATIENCE_S)
+    )
+    signing_in = {"username": "yongshun", "password": demo_password("yongshun")}
+    assert (await page.post("/api/v1/sign-in", json=signing_in)).status_code == 200
+    [sign_in] = (await page.get("/api/v1/sign-ins")).json()["items"]
+    [*_, shown] = await channels_of(page, 7)
+    viewer = await district.watch_by(page, shown)
+    path = f"/api/v1/sign-ins/{sign_in['id']}"
+    return Ending("sign_in_ended", viewer, lambda: page.delete(path))
+
 
 async def test_every_way_a_right_ends_stops_the_picture(service: Service) -> None:
     async with AsyncExitStack() as stack:
         admin = await stack.enter_async_context(service.client("admin"))
-
-        async def watch(username: str, channel: dict[str, Any] | None = None) -> AiortcViewer:
-            client = await stack.enter_async_context(service.client(username))
-            [own] = await channels_of(client, 1)
-            opened = watched(client, [(channel or own)["id"]], decode=False)
-            [viewer] = await stack.enter_async_context(opened)
-            return viewer
-
-        foreign, removed, switched_off = await channels_of(admin, 3, q="11011206")
-        [window] = await channels_of(admin, 1, q="11011207")
-        # One camera of another township, at first without an end.
-        body = {
-            "subject_id": await subject_id_of(admin, "yongshun"),
-            "actions": ["list", "live"],
-            "channel_id": window["id"],
-        }
-        lasting = await admin.post("/api/v1/grants", json=body)
-        assert lasting.status_code == 201
-        page = await stack.enter_async_context(
-            httpx.AsyncClient(base_url=service.url, timeout=PATIENCE_S)
-        )
-        signing_in = {"username": "yongshun", "password": demo_password("yongshun")}
-        assert (await page.post("/api/v1/sign-in", json=signing_in)).status_code == 200
-        [sign_in] = (await page.get("/api/v1/sign-ins")).json()["items"]
-        [shown] = await channels_of(admin, 1, q="11011208")
-        granted = await admin.post("/api/v1/grants", json={**body, "channel_id": shown["id"]})
-        assert granted.status_code == 201
-        in_the_page = watched(page, [shown["id"]], decode=False)
-        [page_viewer] = await stack.enter_async_context(in_the_page)
-        disabled, re_keyed = "liyuan", "songzhuang"
-        disabled_id = await subject_id_of(admin, disabled)
-        re_keyed_id = await subject_id_of(admin, re_keyed)
-        by_operator = await watch("yongshun", foreign)
-        endings = [
-            Ending("grant_ended", await watch("yongshun", window)),
-            Ending(
-                "revoked",
-                await watch(disabled),
-                lambda: admin.patch(f"/api/v1/subjects/{disabled_id}", json={"enabled": False}),
-            ),
-            Ending(
-                "revoked",
-                await watch(re_keyed),
-                lambda: admin.patch(
-                    f"/api/v1/subjects/{re_keyed_id}", json={"password": "another-pass-phrase-9"}
-                ),
-            ),
-            Ending(
-                "channel_removed",
-                await watch("yongshun", removed),
-                lambda: admin.delete(f"/api/v1/channels/{removed['id']}"),
-            ),
-            Ending(
-                "channel_disabled",
-                await watch("yongshun", switched_off),
-                lambda: admin.patch(
-                    f"/api/v1/channels/{switched_off['id']}", json={"enabled": False}
-                ),
-            ),
-            Ending(
-                "sign_in_ended",
-                page_viewer,
-                lambda: page.delete(f"/api/v1/sign-ins/{sign_in['id']}"),
-            ),
-            Ending(
-                "closed_by_operator",
-                by_operator,
-                lambda: admin.delete(f"/api/v1/views/{by_operator.location.rpartition('/')[2]}"),
-            ),
-        ]
-        bystander = await watch("taihu")
-        # A grant until a time that comes soon takes the lasting one's place; the view goes on.
-        until = datetime.now(UTC) + timedelta(seconds=5)
-        body |= {"valid_until": until.isoformat()}
-        assert (await admin.post("/api/v1/grants", json=body)).status_code == 201
-        revoked = await admin.delete(f"/api/v1/grants/{lasting.json()['id']}")
-        assert revoked.status_code == 204
-        endings[0].at = until.timestamp()
-        for ending in endings:
-            held_up = HeldUp(*service.pids)
-            if ending.act is None:
-                await eventually("it is time", lambda at=ending.at: time.time() > at)
-            else:
-                answer = await ending.act()
-                assert answer.status_code < 300, answer.text
-                ending.at = time.time()
-            [last] = await last_packets([ending.viewer])
-            print(f"{ending.cause}: last packet {(last - ending.at) * 1000:+.0f} ms")
-            assert last - ending.at < LIMIT_S + held_up.seconds(), ending.cause
+        district = District(service, stack, admin)
+        bystander = await district.watch("taihu")
+        in_hours, for_a_while = await channels_of(admin, 2, q="11011208")
+        async with asyncio.TaskGroup() as group:
+            # The end of the hours may be a minute away: all the others come meanwhile.
+            hours = await district.ends_by_time(in_hours, with_the_hours)
+            group.create_task(hours.comes(service))
+            by_admin = [*await ways_by_admin(district), await sign_in_ended(district)]
+            term = await district.ends_by_time(for_a_while, in_a_while)
+            await term.comes(service)
+            for ending in by_admin:
+                await ending.comes(service)
+        endings = [hours, term, *by_admin]
         views = (await admin.get("/api/v1/views")).json()["items"]
         assert [view["id"] for view in views] == [bystander.location.rpartition("/")[2]]
         await bystander.wait_packets(len(bystander.packets) + 50, PATIENCE_S)
@@ -223,8 +312,7 @@ async def test_every_way_a_right_ends_stops_the_picture(service: Service) -> Non
             row["detail"]["view_id"]: row["detail"]["cause"]
             for row in await ended_views(admin, len(endings))
         }
-        for ending in endings:
-            assert causes[ending.viewer.location.rpartition("/")[2]] == ending.cause
+        assert causes == {ending.view_id: ending.cause for ending in endings}
 
 
 async def test_the_core_ends_a_lease_that_nobody_renews(farm: Farm, template: Any) -> None:

@@ -208,35 +208,66 @@ async def test_who_may_not_is_refused(open_door: Service) -> None:
         await by_udp.close()
 
 
-async def test_a_revocation_ends_it_within_a_second(open_door: Service) -> None:
-    async with open_door.client("yongshun") as client, open_door.client("admin") as admin:
+async def watching(client: httpx.AsyncClient, channels: list[dict[str, Any]]) -> list[RtspViewer]:
+    """One client for each, with packets coming."""
+    outs = [await ticket(client, channel["id"]) for channel in channels]
+    viewers = [RtspViewer(stream_of(out)["address"], out["password"]) for out in outs]
+    for viewer in viewers:
+        await viewer.play()
+    return viewers
+
+
+async def end_in_time(viewers: list[RtspViewer], admin: httpx.AsyncClient, act: str) -> None:
+    """By the newest row of the act, which was committed with the change."""
+    to_wall = time.time() - time.monotonic()
+    for viewer in viewers:
+        await viewer.wait_end()
+    committed = datetime.fromisoformat((await audit_rows(admin, act))[0]["at"]).timestamp()
+    for viewer in viewers:
+        assert viewer.packets[-1][0] + to_wall - committed < LIMIT_S
+        assert viewer.ended_at is not None
+        assert viewer.ended_at + to_wall - committed < LIMIT_S
+        await viewer.close()
+
+
+async def answer_to(viewer: RtspViewer) -> int:
+    """What another one with the same ticket is answered."""
+    again = RtspViewer(viewer.address, viewer.ticket)
+    await again.connect()
+    status = (await again.describe()).status
+    await again.close()
+    return status
+
+
+async def test_what_ends_the_right_ends_it_within_a_second(open_door: Service) -> None:
+    async with (
+        open_door.client("yongshun") as client,
+        open_door.client("liyuan") as other,
+        open_door.client("admin") as admin,
+    ):
         channels = await channels_of(client, 3)
-        outs = [await ticket(client, channel["id"]) for channel in channels]
-        viewers = [RtspViewer(stream_of(out)["address"], out["password"]) for out in outs]
-        for viewer in viewers:
-            await viewer.play()
-        subjects = (await admin.get("/api/v1/subjects", params={"q": "yongshun"})).json()["items"]
-        subject_id = next(row["id"] for row in subjects if row["username"] == "yongshun")
+        denied, *viewers = await watching(client, channels)
+        [of_disabled] = await watching(other, await channels_of(other, 1))
+        listed = (await admin.get("/api/v1/subjects", params={"limit": 200})).json()["items"]
+        ids = {row["username"]: row["id"] for row in listed}
+        subject_id = ids["yongshun"]
+        deny = {"subject_id": subject_id, "channel_id": channels[0]["id"], "effect": "deny"}
+        answer = await admin.post("/api/v1/grants", json={**deny, "actions": ["live"]})
+        assert answer.status_code == httpx.codes.CREATED, answer.text
+        await end_in_time([denied], admin, "grant_create")
+        assert await answer_to(denied) == 403  # they may list it
+        off = await admin.patch(f"/api/v1/subjects/{ids['liyuan']}", json={"enabled": False})
+        assert off.status_code == httpx.codes.OK, off.text
+        await end_in_time([of_disabled], admin, "subject_update")
+        assert await answer_to(of_disabled) == 401
+        assert all(viewer.ended_at is None for viewer in viewers), "theirs goes on"
         grants = await admin.get("/api/v1/grants", params={"subject_id": subject_id})
-        [grant] = grants.json()["items"]
+        [grant] = [row for row in grants.json()["items"] if row["effect"] == "allow"]
         assert (await admin.delete(f"/api/v1/grants/{grant['id']}")).status_code == 204
-        to_wall = time.time() - time.monotonic()
-        for viewer in viewers:
-            await viewer.wait_end()
-        [revoked, *_] = await audit_rows(admin, "grant_revoke")
-        committed = datetime.fromisoformat(revoked["at"]).timestamp()
-        for viewer in viewers:
-            assert viewer.packets[-1][0] + to_wall - committed < LIMIT_S
-            assert viewer.ended_at is not None
-            assert viewer.ended_at + to_wall - committed < LIMIT_S
-        for viewer in viewers:
-            await viewer.close()
-        ends = await ended_views(admin, 3)
+        await end_in_time(viewers, admin, "grant_revoke")
+        assert await answer_to(viewers[0]) == 404
+        ends = await ended_views(admin, 4)
         assert {row["detail"]["cause"] for row in ends} == {"revoked"}
-        again = RtspViewer(stream_of(outs[0])["address"], outs[0]["password"])
-        await again.connect()
-        assert (await again.describe()).status == 404
-        await again.close()
 
 
 async def test_the_core_closes_a_view_by_itself_while_the_interpreter_stands_still(
