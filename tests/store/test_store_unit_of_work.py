@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from camera_registry.domain import AuditEntry, ChangeKind, ChangeOp, Subject, SubjectKind, new_id
@@ -41,6 +43,22 @@ async def test_all_three_are_there_after_the_commit(store: SqlStore) -> None:
     [change] = await store.changes_since(0)
     assert (change.kind, change.op) == (ChangeKind.SUBJECT, ChangeOp.CREATED)
     assert tx.last_change_seq == 1
+
+
+async def test_what_writes_waits_for_the_disk(db_path: Path) -> None:
+    """On SQLite, of the connections as they are: the unit of work's, and the audit's own. Asked of
+    the open ones, since the setting is a connection's and not the file's."""
+    store = await open_store(db_path)
+    full = 2  # EXTRA is 3, NORMAL 1: which loses what was committed last when the power fails
+    async with store.write() as tx:
+        await tx.audit.append(AuditEntry("x", "ok"))
+        row = await tx._tx.one(text("PRAGMA synchronous"))
+    assert row is not None
+    assert row.synchronous == full
+    await store.append_audit(AuditEntry("x", "ok"))
+    audit = store._database.audit._connection  # type: ignore[attr-defined]
+    assert audit.execute("PRAGMA synchronous").fetchone() == (full,)
+    await store.close()
 
 
 async def test_none_is_there_after_an_error(store: SqlStore) -> None:
