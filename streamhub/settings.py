@@ -7,7 +7,7 @@ environment wins. A section's field is `STREAMHUB_MEDIA__UDP_PORT`.
 from __future__ import annotations
 
 import os
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -51,9 +51,24 @@ class HttpSettings(BaseModel):
     # PEM files, the certificate with its chain; taken anew when they change.
     tls_certificate: Path | None = None
     tls_key: Path | None = None
+    # Addresses and networks, whose X-Forwarded-For and X-Forwarded-Proto are believed.
     trusted_proxies: list[str] = []
     # Pages of other origins that may call /whep with a Bearer token; "*" is any.
     whep_origins: list[str] = ["*"]
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _addresses(cls, proxies: list[str]) -> list[str]:
+        # The server would take anything else for a name, which no proxy ever has, or "*" for all.
+        for each in proxies:
+            try:
+                ip_network(each)
+            except ValueError:
+                raise ValueError(
+                    f"{each!r} is neither an IP address nor a network; write 10.0.0.5, or "
+                    "10.0.0.0/24 (its first address, then the length)"
+                ) from None
+        return proxies
 
     @model_validator(mode="after")
     def _both_or_none(self) -> Self:

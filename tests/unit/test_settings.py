@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from camera_registry.secret import Secret
 from streamhub.settings import (
+    HttpSettings,
     MediaSettings,
     RtspSettings,
     Settings,
@@ -26,6 +27,17 @@ URL = "postgresql://ops:s3cret@db.example:5432/streamhub"
 )
 def test_an_address_with_or_without_a_port_is_taken(text: str) -> None:
     assert MediaSettings(advertise=[text]).advertise == [text]
+
+
+@pytest.mark.parametrize("text", ["10.0.0.5", "10.0.0.0/24", "2001:db8::/32", "::1"])
+def test_a_proxy_is_an_address_or_a_network(text: str) -> None:
+    assert HttpSettings(trusted_proxies=[text]).trusted_proxies == [text]
+
+
+@pytest.mark.parametrize("text", ["proxy", "*", "", "10.0.0.5/24", "10.0.0.0/33", "10.0.0.5:80"])
+def test_a_proxy_that_would_never_be_known_is_refused(text: str) -> None:
+    with pytest.raises(ValidationError, match="neither an IP address nor a network"):
+        HttpSettings(trusted_proxies=["10.0.0.5", text])
 
 
 @pytest.mark.parametrize(
