@@ -30,6 +30,12 @@ MustChange = Field(
 )
 
 
+class RoleOfSubject(BaseModel):
+    id: str
+    name: str
+    display_name: str
+
+
 class SubjectOut(BaseModel):
     id: str
     username: str
@@ -40,6 +46,7 @@ class SubjectOut(BaseModel):
     has_second_factor: bool
     must_change_password: bool
     home_area_id: str | None = Field(description="Whose people it is of: quotas go by it.")
+    roles: list[RoleOfSubject] = Field(description="Those it is a member of, by name.")
 
 
 class SubjectList(BaseModel):
@@ -161,6 +168,8 @@ def _must_change(body: SubjectCreate | SubjectPatch, kind: SubjectKind) -> bool:
 
 
 def _out(services: Services, row: Subject) -> SubjectOut:
+    facts = services.facts.current
+    roles = sorted(facts.roles_of(row.id), key=lambda role: role.name)
     return SubjectOut(
         id=row.id,
         username=row.username,
@@ -170,5 +179,9 @@ def _out(services: Services, row: Subject) -> SubjectOut:
         second_factor_required=row.second_factor_required,
         has_second_factor=row.has_second_factor,
         must_change_password=row.must_change_password,
-        home_area_id=services.facts.current.homes.get(row.id),
+        home_area_id=facts.homes.get(row.id),
+        roles=[
+            RoleOfSubject(id=role.id, name=role.name, display_name=role.display_name)
+            for role in roles
+        ],
     )

@@ -37,7 +37,10 @@ async def test_a_role_is_made_granted_left_and_deleted(tmp_path: Path) -> None:
             assert (await watch(stranger, "ch_l1")).status_code == 201
             members = f"/api/v1/roles/{role_id}/members"
             assert (await admin.get(members)).json()["items"][0]["username"] == "stranger"
+            account = (await admin.get("/api/v1/subjects/su_stranger")).json()
+            assert [(each["id"], each["name"]) for each in account["roles"]] == [(role_id, "duty")]
             assert (await admin.delete(f"{members}/su_stranger")).status_code == 204
+            assert (await admin.get("/api/v1/subjects/su_stranger")).json()["roles"] == []
             assert problem(await admin.delete(f"{members}/su_stranger")) == (404, "not_found")
             assert running.core.viewers == {}
             assert (await stranger.get("/api/v1/channels")).json()["items"] == []

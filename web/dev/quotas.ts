@@ -7,7 +7,7 @@ let quotas: readonly Quota[] = []
 const BPS = 600_000
 const accounts: readonly Account[] = ['yongshun', 'grid-service'].map((username) => ({
   id: `su_${username}`, username, display_name: username, kind: username === 'yongshun' ? 'person' : 'service', enabled: true,
-  home_area_id: areas[1]?.id ?? null, has_second_factor: false, must_change_password: false, second_factor_required: false,
+  home_area_id: areas[1]?.id ?? null, has_second_factor: false, must_change_password: false, second_factor_required: false, roles: [],
 }))
 
 export function accountsAnswer(q: string): Answer {

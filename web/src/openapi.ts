@@ -4736,6 +4736,15 @@ export interface components {
             /** Total */
             readonly total: number;
         };
+        /** RoleOfSubject */
+        readonly RoleOfSubject: {
+            /** Display Name */
+            readonly display_name: string;
+            /** Id */
+            readonly id: string;
+            /** Name */
+            readonly name: string;
+        };
         /** RoleOut */
         readonly RoleOut: {
             /** Display Name */
@@ -5261,6 +5270,11 @@ export interface components {
             readonly kind: components["schemas"]["SubjectKind"];
             /** Must Change Password */
             readonly must_change_password: boolean;
+            /**
+             * Roles
+             * @description Those it is a member of, by name.
+             */
+            readonly roles: readonly components["schemas"]["RoleOfSubject"][];
             /** Second Factor Required */
             readonly second_factor_required: boolean;
             /** Username */
