@@ -7,7 +7,8 @@ import type { FoundDevice, Sweep, SweepOrder } from '../src/manage/sweeps'
 import { assignAnswer } from './assign.ts'
 import { filingAnswer, filingNote, settingsAnswer } from './filing.ts'
 import { cardsAnswer, inspectionAnswer, STILL } from './inspect.ts'
-import { accountsAnswer, quotasAnswer } from './quotas.ts'
+import { peopleAnswer } from './people.ts'
+import { quotasAnswer } from './quotas.ts'
 import { purposesAnswer, rulesAnswer } from './rules.ts'
 import { AT, createImport, manageAnswer, ok, refuse, type Answer } from './manage.ts'
 
@@ -48,13 +49,12 @@ export function acceptAnswer(method: string, url: URL, body: string): Answer | n
   if (noun === 'assignment-rules') return rulesAnswer(method, id, body)
   if (noun === 'purposes') return purposesAnswer(method, id, body)
   if (noun === 'quotas') return quotasAnswer(method, id, part, body)
-  if (noun === 'subjects' && id === undefined) return accountsAnswer(url.searchParams.get('q') ?? '')
   if (noun === 'assignment') return assignAnswer(id, body)
   if (noun === 'channel-filing') return filingAnswer(body)
   if (noun === 'filing-settings') return settingsAnswer(method, body)
   if (noun === 'channels' && part === undefined && id !== undefined) return withNote(id, manageAnswer(method, url, body))
   if (noun === 'channels' && part === 'inspection.jpg') return { status: 200, body: STILL, file: 'image/svg+xml' }
-  return null
+  return peopleAnswer(method, url, body)
 }
 
 /** A camera's card, with why it was sent back. */

@@ -1,19 +1,11 @@
 /** Quotas in the mocked service, and what is in use of them. */
-import type { Account, Quota, QuotaDraft, Quotas } from '../src/manage/quotas'
+import type { Quota, QuotaDraft, Quotas } from '../src/manage/quotas'
 import { areas } from './data.ts'
 import { ok, refuse, type Answer } from './manage.ts'
+import { accounts } from './people.ts'
 
 let quotas: readonly Quota[] = []
 const BPS = 600_000
-const accounts: readonly Account[] = ['yongshun', 'grid-service'].map((username) => ({
-  id: `su_${username}`, username, display_name: username, kind: username === 'yongshun' ? 'person' : 'service', enabled: true,
-  home_area_id: areas[1]?.id ?? null, has_second_factor: false, must_change_password: false, second_factor_required: false, roles: [],
-}))
-
-export function accountsAnswer(q: string): Answer {
-  const items = accounts.filter((each) => each.username.includes(q))
-  return ok({ items, next_cursor: null, total: items.length })
-}
 
 export function quotasAnswer(method: string, id: string | undefined, holder: string | undefined, body: string): Answer {
   if (id === undefined) {

@@ -4,6 +4,7 @@ import { accountEn } from './account.en'
 import { loansEn } from './loans.en'
 import { logEn } from './log.en'
 import { manageEn } from './manage.en'
+import { peopleEn } from './people.en'
 import { ptzEn } from './ptz.en'
 import { purposeEn } from './purpose.en'
 import { reasonsEn } from './reasons.en'
@@ -164,6 +165,7 @@ export const en: Record<Key, string> = {
   ...acceptEn,
   ...accountEn,
   ...loansEn,
+  ...peopleEn,
   ...ptzEn,
   ...logEn,
   ...purposeEn,

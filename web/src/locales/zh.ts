@@ -4,6 +4,7 @@ import { accountZh } from './account.zh'
 import { loansZh } from './loans.zh'
 import { logZh } from './log.zh'
 import { manageZh } from './manage.zh'
+import { peopleZh } from './people.zh'
 import { ptzZh } from './ptz.zh'
 import { purposeZh } from './purpose.zh'
 import { reasonsZh } from './reasons.zh'
@@ -160,6 +161,6 @@ const pageZh = {
   'check.verdict.fail': '本机目前不能观看，请按上面的说明处理。',
 } as const
 
-export const zh = { ...pageZh, ...manageZh, ...acceptZh, ...accountZh, ...loansZh, ...logZh, ...ptzZh, ...purposeZh, ...reasonsZh, ...rulesZh, ...quotaZh } as const
+export const zh = { ...pageZh, ...manageZh, ...acceptZh, ...accountZh, ...loansZh, ...logZh, ...peopleZh, ...ptzZh, ...purposeZh, ...reasonsZh, ...rulesZh, ...quotaZh } as const
 
 export type Key = keyof typeof zh

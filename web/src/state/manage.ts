@@ -10,6 +10,7 @@ import { AssignApi } from '../manage/assign'
 import { FieldBook } from '../manage/fields'
 import { FilingApi } from '../manage/filing'
 import { InspectionApi } from '../manage/inspections'
+import { PeopleApi } from '../manage/people'
 import { QuotaApi } from '../manage/quotas'
 import { RuleApi } from '../manage/rules'
 import { SweepApi } from '../manage/sweeps'
@@ -20,6 +21,7 @@ export const manageApi = new ManageApi(api)
 export const assignApi = new AssignApi(api)
 export const filingApi = new FilingApi(api)
 export const inspectionApi = new InspectionApi(api)
+export const peopleApi = new PeopleApi(api)
 export const quotaApi = new QuotaApi(api)
 export const ruleApi = new RuleApi(api)
 export const sweepApi = new SweepApi(api)

@@ -6,7 +6,9 @@ import { ref } from 'vue'
 import type { Profile } from '../api'
 import type { Verdict } from '../manage/api'
 import { FILINGS, type Filing } from '../manage/filing'
+import { ACTIONS } from '../manage/grants'
 import { JUDGEMENTS, type Judgement } from '../manage/inspections'
+import type { Action } from '../manage/people'
 
 /** The table of cameras; `area` is a code, empty for all, and `profile` that of the verdict. */
 export interface AcceptRoute {
@@ -18,6 +20,25 @@ export interface AcceptRoute {
 }
 
 export const ACCEPT: AcceptRoute = { view: 'accept', area: '', filing: null, verdict: null, profile: 'main' }
+
+/** The grants on an area (its code), or on a camera (its id). */
+export interface RightsRoute {
+  readonly view: 'rights'
+  readonly area: string
+  readonly camera: string
+}
+
+export const RIGHTS: RightsRoute = { view: 'rights', area: '', camera: '' }
+
+/** Why an account (its user name) may do this to a camera (its id), or not; '' is none chosen yet. */
+export interface WhyRoute {
+  readonly view: 'why'
+  readonly subject: string
+  readonly camera: string
+  readonly action: Action
+}
+
+export const WHY: WhyRoute = { view: 'why', subject: '', camera: '', action: 'live' }
 
 export type Route =
   | { readonly view: 'wall' }
@@ -32,6 +53,10 @@ export type Route =
   | { readonly view: 'rules' }
   | { readonly view: 'loans' }
   | { readonly view: 'quotas' }
+  /** An account's grants and roles, or none chosen yet. */
+  | { readonly view: 'people'; readonly id: string | null }
+  | RightsRoute
+  | WhyRoute
   | { readonly view: 'sweeps' }
   | { readonly view: 'sweep'; readonly id: string }
 
@@ -42,7 +67,9 @@ export function readRoute(fragment: string): Route {
   const [path = '', search = ''] = fragment.replace(/^#/, '').split('?', 2)
   const [view, rest] = path.split('/', 2)
   const id = rest === undefined || rest === '' ? null : decoded(rest)
-  if (view === 'cameras') return { view, id }
+  if (view === 'cameras' || view === 'people') return { view, id }
+  if (view === 'rights') return readRights(new URLSearchParams(search))
+  if (view === 'why') return readWhy(new URLSearchParams(search))
   if (view === 'export' || view === 'rules' || view === 'loans' || view === 'quotas' || view === 'log') return { view }
   if (view === 'accept') return readAccept(new URLSearchParams(search))
   if (view === 'find') return id === null ? { view: 'sweeps' } : { view: 'sweep', id }
@@ -68,6 +95,19 @@ function readAccept(query: URLSearchParams): AcceptRoute {
   }
 }
 
+function readRights(query: URLSearchParams): RightsRoute {
+  return { view: 'rights', area: query.get('area') ?? '', camera: query.get('camera') ?? '' }
+}
+
+function readWhy(query: URLSearchParams): WhyRoute {
+  return {
+    view: 'why',
+    subject: query.get('subject') ?? '',
+    camera: query.get('camera') ?? '',
+    action: ACTIONS.find((each) => each === query.get('action')) ?? 'live',
+  }
+}
+
 export function fragmentOf(route: Route): string {
   switch (route.view) {
     case 'wall': return ''
@@ -79,22 +119,25 @@ export function fragmentOf(route: Route): string {
     case 'quotas': return '#quotas'
     case 'log': return '#log'
     case 'accept': {
-      const query = new URLSearchParams()
-      if (route.area !== '') query.set('area', route.area)
-      if (route.filing !== null) query.set('filing', route.filing)
-      if (route.verdict !== null) query.set('verdict', route.verdict)
-      if (route.profile === 'sub') query.set('profile', 'sub')
-      return `#accept${query.size > 0 ? `?${query.toString()}` : ''}`
+      const { area, filing, verdict, profile } = route
+      return `#accept${query({ area, filing: filing ?? '', verdict: verdict ?? '', profile: profile === 'sub' ? profile : '' })}`
     }
+    case 'people': return route.id === null ? '#people' : `#people/${encodeURIComponent(route.id)}`
+    case 'rights': return `#rights${query({ area: route.area, camera: route.camera })}`
+    case 'why': return `#why${query({ subject: route.subject, camera: route.camera, action: route.action === 'live' ? '' : route.action })}`
     case 'sweeps': return '#find'
     case 'sweep': return `#find/${encodeURIComponent(route.id)}`
     case 'import': {
-      const query = new URLSearchParams()
-      if (route.verdict !== null) query.set('verdict', route.verdict)
-      if (route.after > 0) query.set('after', String(route.after))
-      return `#import/${encodeURIComponent(route.id)}${query.size > 0 ? `?${query.toString()}` : ''}`
+      const { id, verdict, after } = route
+      return `#import/${encodeURIComponent(id)}${query({ verdict: verdict ?? '', after: after > 0 ? String(after) : '' })}`
     }
   }
+}
+
+/** What is empty is left out. */
+function query(of: Readonly<Record<string, string>>): string {
+  const given = new URLSearchParams(Object.entries(of).filter(([, value]) => value !== ''))
+  return given.size > 0 ? `?${given.toString()}` : ''
 }
 
 function decoded(part: string): string | null {
