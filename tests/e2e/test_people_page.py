@@ -1,0 +1,202 @@
+"""People and rights in the page: an administrator grants, a person sees the camera, the grant is
+revoked and it is gone; accounts are added, disabled and put into roles; who manages one township
+is told what they may do instead."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+from playwright.async_api import Browser, Page, ViewportSize, expect
+
+from streamhub.cli.demo import demo_password
+from support.district import Service
+from support.page import Wall
+
+SCREEN: ViewportSize = {"width": 1366, "height": 768}
+HERE = "永顺镇"
+
+
+async def a_person(admin: httpx.AsyncClient, username: str) -> str:
+    subject = {"username": username, "display_name": username, "must_change_password": False}
+    made = await admin.post(
+        "/api/v1/subjects", json={**subject, "password": demo_password(username)}
+    )
+    made.raise_for_status()
+    return str(made.json()["id"])
+
+
+async def here(admin: httpx.AsyncClient) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The township, and a camera of it."""
+    areas = (await admin.get("/api/v1/areas")).json()["items"]
+    area: dict[str, Any] = next(each for each in areas if each["name"] == HERE)
+    query = {"area_id": area["id"], "limit": 1}
+    camera: dict[str, Any] = (await admin.get("/api/v1/channels", params=query)).json()["items"][0]
+    return area, camera
+
+
+async def people_of(browser: Browser, service: Service, username: str, locale: str) -> Page:
+    page = await browser.new_page(locale=locale, viewport=SCREEN)
+    await Wall(page, service).sign_in(username)
+    await page.get_by_test_id("nav-manage").click()
+    await page.get_by_test_id("tab-people").click()
+    return page
+
+
+async def opened(page: Page, username: str) -> None:
+    await page.get_by_test_id("people-search").fill(username)
+    await page.get_by_test_id(f"account-{username}").click()
+    card = page.get_by_test_id("person-card")
+    await expect(card).to_have_attribute("data-username", username)
+
+
+async def is_seen(page: Page, camera: dict[str, Any], *, seen: bool) -> None:
+    await page.get_by_test_id("search").fill("")
+    await page.get_by_test_id("search").fill(camera["code"])
+    there = page.get_by_test_id(f"channel-{camera['id']}")
+    await (there if seen else page.get_by_test_id("channels-empty")).wait_for()
+
+
+async def test_what_is_granted_is_seen_until_it_is_revoked(
+    one_service: Service, browser: Browser
+) -> None:
+    async with one_service.client("admin") as admin:
+        await a_person(admin, "gao-granted")
+        _, camera = await here(admin)
+    watching = await browser.new_page(locale="en-US")
+    await Wall(watching, one_service).sign_in("gao-granted")
+    await is_seen(watching, camera, seen=False)
+
+    page = await people_of(browser, one_service, "admin", "en-US")
+    broken: list[str] = []
+    page.on("pageerror", lambda error: broken.append(str(error)))
+    await opened(page, "gao-granted")
+    await page.get_by_test_id("grants-none").wait_for()
+    await page.get_by_test_id("grant-new").click()
+    await expect(page.get_by_test_id("grant-lacks")).to_have_text("Choose an area.")
+    await page.get_by_test_id("grant-target-camera").click()
+    await page.get_by_test_id("grant-camera").fill(camera["code"])
+    await page.get_by_test_id("grant-window-add").click()
+    for day in ("sat", "sun"):
+        await page.get_by_test_id(f"grant-window-0-{day}").check()
+    for end in ("start", "end"):
+        await page.get_by_test_id(f"grant-window-0-{end}").fill("00:00")
+    await page.get_by_test_id("grant-until").fill("2020-01-01T00:00")
+    await page.get_by_test_id("grant-send").click()
+    form = page.get_by_test_id("grant-form")
+    await expect(form).to_contain_text("The grant would end before it begins.")
+    await page.get_by_test_id("grant-until").fill("")
+    await page.get_by_test_id("grant-send").click()
+    await page.get_by_test_id("grant-sent").wait_for()
+    row = page.locator('tr[data-testid^="grant-gr_"]')
+    await expect(row).to_contain_text(camera["name"])
+    await expect(row).to_contain_text("Every day 00:00 to 24:00")
+    await is_seen(watching, camera, seen=True)
+
+    # Why, by the link from the card; and who can.
+    await page.get_by_test_id("person-why").click()
+    await page.get_by_test_id("why-camera").fill(camera["code"])
+    await page.get_by_test_id("why-ask").click()
+    answer = page.get_by_test_id("why-answer")
+    await expect(answer).to_have_attribute("data-allowed", "true")
+    await expect(answer).to_contain_text("gao-granted may live")
+    await expect(page.get_by_test_id("why-line")).to_contain_text("[1] allows")
+    await page.get_by_test_id("why-who").click()
+    await expect(page.get_by_test_id("who-gao-granted")).to_contain_text("watch live")
+
+    await page.go_back()
+    await row.get_by_role("button", name="Revoke").click()
+    await row.get_by_role("button", name="Revoke").click()
+    await page.get_by_test_id("grants-none").wait_for()
+    await is_seen(watching, camera, seen=False)
+    assert broken == []
+
+
+async def test_a_person_is_added_put_into_a_role_and_disabled(
+    one_service: Service, browser: Browser
+) -> None:
+    async with one_service.client("admin") as admin:
+        role = (
+            await admin.post("/api/v1/roles", json={"name": "night", "display_name": "夜班"})
+        ).json()
+        area, _ = await here(admin)
+        grant = {"role_id": role["id"], "actions": ["list", "live"], "area_id": area["id"]}
+        (await admin.post("/api/v1/grants", json=grant)).raise_for_status()
+    page = await people_of(browser, one_service, "admin", "zh-CN")
+    await page.get_by_test_id("people-new").click()
+    await page.get_by_test_id("person-name").fill("王新")
+    await page.get_by_test_id("person-username").fill("admin")
+    await page.get_by_test_id("person-password").fill("12345678")
+    await page.get_by_test_id("person-add").click()
+    await expect(page.get_by_test_id("person-password-hint")).to_contain_text("密码")
+    await expect(page.get_by_test_id("person-password-hint")).to_have_class("hint bad")
+    await page.get_by_test_id("person-password").fill("a-first-w0rd")
+    await page.get_by_test_id("person-add").click()
+    await expect(page.get_by_test_id("person-username-hint")).to_have_class("hint bad")
+    await page.get_by_test_id("person-username").fill("wang-xin")
+    await page.get_by_test_id("person-add").click()
+    card = page.get_by_test_id("person-card")
+    await expect(card).to_have_attribute("data-username", "wang-xin")
+    await expect(page.get_by_test_id("account-wang-xin")).to_contain_text("王新")
+
+    await page.get_by_test_id("role-choose").select_option(role["id"])
+    await page.get_by_test_id("role-join").click()
+    await expect(page.get_by_test_id("grant-origin")).to_have_text("角色 night")
+    await expect(page.get_by_test_id("account-wang-xin")).to_contain_text("night")
+    await page.get_by_test_id("role-leave-night").click()
+    await page.get_by_test_id("role-leave-night-sure").click()
+    await page.get_by_test_id("grants-none").wait_for()
+
+    await page.get_by_test_id("person-disable").click()
+    await page.get_by_test_id("person-disable-sure").click()
+    await page.get_by_test_id("person-disabled").wait_for()
+    await expect(page.get_by_test_id("account-wang-xin")).to_contain_text("已停用")
+    await page.get_by_test_id("person-enable").click()
+    await expect(page.get_by_test_id("person-disabled")).to_have_count(0)
+    # Nobody shuts out oneself by a click.
+    await opened(page, "admin")
+    await expect(page.get_by_test_id("person-disable")).to_have_count(0)
+
+
+async def test_who_manages_one_township_is_told_what_they_may_do_instead(
+    one_service: Service, browser: Browser
+) -> None:
+    async with one_service.client("admin") as admin:
+        area, camera = await here(admin)
+        manages = {
+            "subject_id": await a_person(admin, "township"),
+            "actions": ["list", "live", "manage"],
+            "area_id": area["id"],
+        }
+        (await admin.post("/api/v1/grants", json=manages)).raise_for_status()
+    page = await people_of(browser, one_service, "township", "zh-CN")
+    await expect(page.get_by_test_id("people-not-yours")).to_contain_text("由全区的管理者管理")
+    await expect(page.get_by_test_id("people-list")).to_have_count(0)
+    await page.get_by_test_id("place-area").fill(area["code"])
+    rows = page.locator('tr[data-testid^="grant-gr_"]')
+    mine = rows.filter(has_text="township")
+    await expect(mine).to_have_count(1)
+    others = await rows.count()
+
+    await page.get_by_test_id("grant-new").click()
+    await page.get_by_test_id("grant-account").fill("township")
+    await page.get_by_test_id("grant-action-ptz").check()
+    await page.get_by_test_id("grant-send").click()
+    # Steering is not theirs to pass on.
+    await expect(page.get_by_test_id("grant-error")).to_contain_text("没有")
+    await page.get_by_test_id("grant-action-ptz").uncheck()
+    await page.get_by_test_id("grant-send").click()
+    await page.get_by_test_id("grant-sent").wait_for()
+    await expect(rows).to_have_count(others + 1)
+    newest = rows.first
+    await newest.get_by_role("button", name="撤销").click()
+    await newest.get_by_role("button", name="撤销").click()
+    await expect(rows).to_have_count(others)
+
+    # Why, of a camera of theirs, by the link from its card.
+    await page.goto(f"{one_service.url}/#cameras/{camera['id']}")
+    await page.get_by_test_id("card-who").click()
+    await expect(page.get_by_test_id("who-township")).to_contain_text("管理")
+    await page.get_by_test_id("why-person").fill("nobody-here")
+    await page.get_by_test_id("why-ask").click()
+    await expect(page.get_by_test_id("why-person-wrong")).to_contain_text("没有这个账号")
