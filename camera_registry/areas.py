@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
 from . import validation as check
 from .area_tree import AreaTree
+from .boundaries import Ring
 from .domain import Actor, Area, AreaKind, Change, ChangeKind, new_id
 from .drafts import AreaChanges, AreaDraft
 from .errors import Conflict, NotFound, ValidationFailed
@@ -116,6 +117,19 @@ class AreaCases:
             await unit.tx.areas.update(area)
             await unit.record("area_update", area_id=area_id, changed=sorted(changes))
         return area
+
+    async def set_boundaries(
+        self, rings: Mapping[str, Ring], by: Actor, *, schematic: bool = False
+    ) -> None:
+        """All or none, by the areas' ids. Raises NotFound, ValidationFailed."""
+        async with self._units.begin(by) as unit:
+            for area_id, ring in rings.items():
+                area = await unit.tx.areas.get(area_id)
+                if area is None:
+                    raise NotFound("area", area_id)
+                area = replace(area, boundary=check.boundary(ring), schematic=schematic)
+                await unit.tx.areas.update(area)
+                await unit.record("area_update", area_id=area_id, changed=["boundary", "schematic"])
 
     async def delete_area(self, area_id: str, by: Actor) -> None:
         """Raises Conflict("area_in_use") while areas, channels, grants or people refer to it."""

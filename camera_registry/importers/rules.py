@@ -92,6 +92,7 @@ class _Rules:
         self._wanted = [
             f for f in self._fields.values() if f.wanted is not None and f.kind in _NUMBERS
         ]
+        self._boundary_told = context.polygon is not None
         dates = [f for f in self._fields.values() if f.kind == "date"]
         self._past = [f for f in dates if not f.future]
         self._dates = frozenset(f.key for f in dates)
@@ -111,6 +112,7 @@ class _Rules:
         self._code(checked, tell)
         self._area(checked, tell)
         check_position(self._context, checked.values, tell)
+        self._boundary_missing(checked, tell)
         self._numbers_and_dates(checked, tell)
         main = urls.get("main_url")
         if main is not None:
@@ -156,6 +158,17 @@ class _Rules:
             return clean(of, raw, self._tables)
         except ValidationFailed as failed:
             return _Fault(failed.code, failed.sentence)  # the exception would keep its frames
+
+    def _boundary_missing(self, checked: CheckedRow, tell: Teller) -> None:
+        """Said once: nobody is to believe that positions were checked."""
+        if self._boundary_told or "lon" not in checked.values:
+            return
+        self._boundary_told = True
+        said = (
+            "The district has no boundary, so no position is checked against it; give it one"
+            " (streamhub area boundaries FILE)."
+        )
+        tell("lon", "position_unchecked", said, "warning")
 
     def _unknown(self, row: CameraRow, checked: CheckedRow, tell: Teller) -> None:
         """Cells of no field are kept, but not those that hold a secret: nobody would seal it."""

@@ -11,6 +11,7 @@ from fastapi.exceptions import HTTPException
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from camera_registry.boundaries import MAX_GEOJSON_BYTES
 from camera_registry.importers.readers import MAX_FILE_BYTES
 
 from .cookies import cookie_header
@@ -27,7 +28,9 @@ MAX_ROTATION_BYTES: Final = 4 << 20
 GRANT_BATCH_PATH: Final = "/api/v1/grants/batch"
 # 1,000 grants with conditions and hours.
 MAX_GRANT_BATCH_BYTES: Final = 2 << 20
+BOUNDARIES_PATH: Final = "/api/v1/area-boundaries"
 _BODY_BYTES: Final = {
+    BOUNDARIES_PATH: MAX_GEOJSON_BYTES,
     IMPORTS_PATH: MAX_FILE_BYTES,
     ROTATION_PATH: MAX_ROTATION_BYTES,
     GRANT_BATCH_PATH: MAX_GRANT_BATCH_BYTES,

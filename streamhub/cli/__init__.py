@@ -25,7 +25,7 @@ _OPTIONAL = (
 def build() -> typer.Typer:
     """The whole command."""
     from . import (
-        area_assign,
+        area_load,
         audit,
         audit_exports,
         backup,
@@ -53,7 +53,7 @@ def build() -> typer.Typer:
         help="Cameras of a district, shown to whom they were granted.",
     )
     app.command("serve")(serve.serve)
-    app.add_typer(area_assign.app, name="area")
+    app.add_typer(area_load.app, name="area")
     # One group, to which each of these files has added its commands.
     [cameras] = {camera_discover.app, camera_filing.app, camera_inspect.app, camera_ptz.app}
     app.add_typer(cameras, name="camera")

@@ -3,6 +3,7 @@ inspected, reviewed, filed, seen by the right operator, and moved to where they 
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -190,6 +191,25 @@ async def purposes_listed(page: Page) -> None:
     assert not await page.evaluate(_TOO_WIDE), page.url
 
 
+async def bounded(page: Page) -> None:
+    """A boundary out of a file: looked at, with what can't be taken, and given to its area."""
+    await page.get_by_test_id("rules-boundaries").click()
+    ring = [[116.6, 39.8], [116.7, 39.8], [116.7, 39.9], [116.6, 39.8]]
+    shape = {"type": "Polygon", "coordinates": [ring]}
+    features = [
+        {"type": "Feature", "properties": {"name": name}, "geometry": shape}
+        for name in ("永顺镇", "nowhere")
+    ]
+    content = json.dumps({"type": "FeatureCollection", "features": features}).encode()
+    await page.get_by_test_id("drop-file").set_input_files(
+        {"name": "areas.geojson", "mimeType": "application/geo+json", "buffer": content}
+    )
+    await expect(page.get_by_test_id("boundary-2")).to_contain_text("no area called nowhere")
+    await page.get_by_test_id("boundary-apply").click()
+    await page.get_by_test_id("boundary-done").wait_for()
+    assert not await page.evaluate(_TOO_WIDE), page.url
+
+
 async def is_seen(page: Page, channel: dict[str, Any], *, seen: bool) -> None:
     await page.get_by_test_id("search").fill("")
     await page.get_by_test_id("search").fill(channel["code"])
@@ -231,6 +251,7 @@ async def test_cameras_of_a_network_reach_the_operators_they_are_for(
 
         # They belong elsewhere: who would see what is said before anything moves.
         await ruled(page, [each["name"] for each in drafts], areas[TO]["code"])
+        await bounded(page)
         await purposes_listed(page)
         await page.get_by_test_id("tab-accept").click()
         await page.get_by_test_id("accept-filing").select_option("filed")

@@ -4,6 +4,27 @@
  */
 
 export interface paths {
+    readonly "/api/v1/area-boundaries": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Set Boundaries
+         * @description Reads a GeoJSON file (RFC 7946) of areas, each known by its `code` or `name`; `apply` gives
+         *     the areas those of its boundaries that can be taken, all in one transaction.
+         */
+        readonly post: operations["set_boundaries_api_v1_area_boundaries_post"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/api/v1/areas": {
         readonly parameters: {
             readonly query?: never;
@@ -2678,6 +2699,69 @@ export interface components {
             /** Username */
             readonly username: string;
         };
+        /** BoundariesOut */
+        readonly BoundariesOut: {
+            /** Applied */
+            readonly applied: boolean;
+            /** Items */
+            readonly items: readonly components["schemas"]["BoundaryOut"][];
+        };
+        /** BoundaryOut */
+        readonly BoundaryOut: {
+            /**
+             * Area Id
+             * @description The area that it is of; null: none was found.
+             */
+            readonly area_id: string | null;
+            /** Area Name */
+            readonly area_name: string | null;
+            /**
+             * Code
+             * @description As the file has it.
+             */
+            readonly code: string;
+            /**
+             * Had
+             * @description Points of the boundary that the area has now.
+             */
+            readonly had: number;
+            /**
+             * Has Holes
+             * @description They are left out.
+             */
+            readonly has_holes: boolean;
+            /**
+             * Moved M
+             * @description How far thinning moved the line at most; 0: not thinned.
+             */
+            readonly moved_m: number;
+            /** Name */
+            readonly name: string;
+            /**
+             * Number
+             * @description Of the feature in the file, counted from 1.
+             */
+            readonly number: number;
+            /**
+             * Parts
+             * @description Of several the largest is taken.
+             */
+            readonly parts: number;
+            /**
+             * Points
+             * @description 0: it can't be taken, and `sentence` says why.
+             */
+            readonly points: number;
+            /** Points In File */
+            readonly points_in_file: number;
+            /**
+             * Reason
+             * @description Why it can't be taken, as a code, or empty.
+             */
+            readonly reason: string;
+            /** Sentence */
+            readonly sentence: string;
+        };
         /**
          * Verdict
          * @description What a card comes to.
@@ -3538,6 +3622,11 @@ export interface components {
             readonly main: components["schemas"]["StreamOut"];
             /** Name */
             readonly name: string;
+            /**
+             * Snapshot Uri
+             * @description Fetched by HTTP GET with the same user; holds no password.
+             */
+            readonly snapshot_uri?: string | null;
             readonly sub: components["schemas"]["StreamOut"] | null;
             /** Token */
             readonly token: string;
@@ -3832,6 +3921,7 @@ export interface components {
             readonly mint?: string | null;
             /**
              * Registered Too
+             * @description Devices with a host that is in the registry too, e.g. for the rest of a recorder's channels; what is known of them is refused by the import as double.
              * @default false
              */
             readonly registered_too?: boolean;
@@ -5335,6 +5425,12 @@ export interface components {
              *     ]
              */
             readonly ports?: readonly number[];
+            /**
+             * Try Again
+             * @description Try devices again that refused three passwords, or one of these, before.
+             * @default false
+             */
+            readonly try_again?: boolean;
         };
         /** SweepList */
         readonly SweepList: {
@@ -5826,6 +5922,48 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    readonly set_boundaries_api_v1_area_boundaries_post: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description False: a look, nothing is changed. */
+                readonly apply?: boolean;
+                /** @description The area of a file with one boundary. */
+                readonly area_id?: string | null;
+                /** @description Of the file's positions. */
+                readonly datum?: "wgs84" | "gcj02" | "bd09";
+                /** @description They are a drawing, not a survey. */
+                readonly schematic?: boolean;
+            };
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/geo+json": string;
+            };
+        };
+        readonly responses: {
+            /** @description Successful Response */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["BoundariesOut"];
+                };
+            };
+            /** @description An error */
+            readonly default: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     readonly list_areas_api_v1_areas_get: {
         readonly parameters: {
             readonly query?: {

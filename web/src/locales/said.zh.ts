@@ -10,6 +10,18 @@ import { saidAccessZh } from './said.access.zh'
 export const saidZh: Readonly<Record<string, string>> = {
   ...saidAccessZh,
   ...saidOfImportsZh,
+  // Boundaries out of a file
+  not_geojson: '文件不是 UTF-8 的 GeoJSON，或里面没有面要素。请导出为 GeoJSON。',
+  boundaries_too_large: '边界文件超过 8 MiB，请抽稀或分成几份。',
+  several_features: '给一个区域导入边界时，文件里只能有一个面。',
+  too_many_features: '面要素太多，请分成几份。',
+  area_twice: '与前面的面是同一个区域，请去掉一个。',
+  code_unknown: '没有这个编码的区域，请先建立，或更正编码。',
+  name_unknown: '没有这个名称的区域，请在属性里写上编码（code）。',
+  name_ambiguous: '有几个区域同名，请在属性里写上编码（code）。',
+  nothing_known: '没有编码和名称，请在属性里写上区域编码（code）。',
+  no_polygon: '图形不是经纬度的面，请重新导出。',
+  too_many_points: '边界线抽稀后仍太密，请先简化。',
   // Requests and rights
   forbidden: '您没有进行此操作的授权。需要时请向区级管理员申请。',
   access: '您没有进行此操作的授权。',

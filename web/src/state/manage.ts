@@ -7,6 +7,7 @@ import type { ApiError, Area, Result } from '../api'
 import { t } from '../i18n'
 import { ManageApi, type Fields, type ImportOptions, type Template, type Words } from '../manage/api'
 import { AssignApi } from '../manage/assign'
+import { BoundaryApi } from '../manage/boundaries'
 import { FieldBook } from '../manage/fields'
 import { FilingApi } from '../manage/filing'
 import { InspectionApi } from '../manage/inspections'
@@ -23,6 +24,7 @@ export const filingApi = new FilingApi(api)
 export const inspectionApi = new InspectionApi(api)
 export const peopleApi = new PeopleApi(api)
 export const quotaApi = new QuotaApi(api)
+export const boundaryApi = new BoundaryApi(api)
 export const ruleApi = new RuleApi(api)
 export const sweepApi = new SweepApi(api)
 
