@@ -5,63 +5,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from openpyxl import load_workbook
 from playwright.async_api import Browser
 
-from support.district import ROOT, Service, free_port
+from support.district import Service, free_port
 from support.page import Wall
+from support.subnet import DEVICES, ERRORS, NETWORK, SETS, TOWNSHIP, errors_of, only, spoil, subnet
 
-DEVICES = 300
-# Two subnets of 256: the sweep's pace is by subnet.
-NETWORK = "127.84.0.0/23"
-TOWNSHIP = "110112006"  # 永顺镇 of the demo district
-SETS = [["admin", "first-w0rd"], ["viewer", "sec0nd-word"]]
 PATIENCE_S = 240
-# What is spoilt in the form: column, value, code of the finding.
-ERRORS = (
-    ("设备编码", "1101120000132100", "code_not_20_digits"),
-    ("设备编码", "32061200001321000777", "code_of_another_division"),
-    ("经度", "416.65", "out_of_range"),
-    ("纬度", "北边", "degrees_malformed"),
-    ("经度", "117.9", "position_outside"),
-    ("MAC", "00-00-5E", "mac_malformed"),
-    ("监视方位", "上", "unknown_value"),
-    ("安装时间", "2099-01-01", "date_in_future"),
-    ("设备厂商", "没有这家", "unknown_value"),
-    ("IPv4", "300.1.1.1", "ipv4_malformed"),
-)
-
-
-@contextmanager
-def subnet(onvif_port: int) -> Iterator[None]:
-    """300 simulated devices, each with its streams, by the farm's own command."""
-    words = ["--listen", f"127.0.0.1:{free_port()}", "--cameras", str(DEVICES)]
-    words += ["--onvif", NETWORK, "--onvif-port", str(onvif_port)]
-    words += ["--onvif-devices", str(DEVICES), "--onvif-discovery-port", "0"]
-    secrets = {"STREAMHUB_FARM_ONVIF_CREDENTIALS": json.dumps(SETS)}
-    with subprocess.Popen(
-        [sys.executable, "-m", "streamhub.cli", "farm", *words],
-        cwd=ROOT,
-        env={**os.environ, **secrets},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        for _ in range(2):
-            assert "listening" in process.stdout.readline()
-        try:
-            yield
-        finally:
-            process.terminate()
 
 
 class Terminal:
@@ -78,23 +31,6 @@ class Terminal:
 
     async def json(self, *words: str) -> Any:
         return json.loads(await self.type(*words, "--json"))
-
-
-def only(form: Path, codes: set[str]) -> Any:
-    """The form with these cameras alone, filled in as far as ONVIF does not tell."""
-    book = load_workbook(form)
-    sheet = book.active
-    at = {cell.value: cell.column for cell in sheet[1]}
-    for row in range(sheet.max_row, 1, -1):
-        if sheet.cell(row, at["设备编码"]).value not in codes:
-            sheet.delete_rows(row)
-    for row in range(2, sheet.max_row + 1):
-        sheet.cell(row, at["设备名称"]).value = f"新华大街{row}号"
-        sheet.cell(row, at["经度"]).value = f"{116.65 + row / 100_000:.5f}"
-        sheet.cell(row, at["纬度"]).value = "39.90500"
-        sheet.cell(row, at["安装时间"]).value = "2024-01-02"
-        sheet.cell(row, at["录像保存天数"]).value = "30"
-    return book
 
 
 async def test_from_a_subnet_to_cameras_that_one_township_sees(
@@ -131,16 +67,14 @@ async def test_from_a_subnet_to_cameras_that_one_township_sees(
         )
         book = only(form, codes)
         sheet = book.active
-        at = {cell.value: cell.column for cell in sheet[1]}
         assert sheet.max_row == DEVICES + 1
         book.save(form)
-        for number, (column, value, _) in enumerate(ERRORS):
-            sheet.cell(20 * number + 5, at[column]).value = value
+        spoil(book)
         book.save(spoilt)
         words = ["import", str(spoilt), "--template", "archive-27", "--dry-run"]
         said = await terminal.type("camera", *words, fails=True)
         named = [line.split("  ")[:3] for line in said.splitlines() if line.startswith("row ")]
-        errors = [[f"row {20 * n + 5}", column, code] for n, (column, _, code) in enumerate(ERRORS)]
+        errors = [[f"row {row}", column, code] for row, column, code in errors_of()]
         assert [each for each in errors if each not in named] == []
         assert f"{len(ERRORS)} refused" in said
 
