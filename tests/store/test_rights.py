@@ -28,10 +28,10 @@ from camera_registry.people import People
 from camera_registry.service import Registry
 from camera_registry.store import AuditQuery, SqlStore, open_store
 from streamhub.access.policy import scope
-from streamhub.access.principal import Action, Principal
+from streamhub.access.principal import Action
 from streamhub.api.channels import registry_scope
-from support import rights_model as model
-from support.rights_worlds import NOW, SUBJECTS, Maker
+from support.rights_model import Asked
+from support.rights_worlds import NOW, SUBJECTS, Maker, principal
 
 from .conftest import Place
 
@@ -198,13 +198,13 @@ async def test_lists_by_sql_are_the_model_s(
     compared = 0
     for _ in range(60):
         world.grants = [maker.grant(number) for number in range(6)]
+        world.subjects = [maker.subject(each) for each in SUBJECTS]
+        world.askers = [maker.asker(each) for each in SUBJECTS]
         facts = world.facts()
-        for subject_id in SUBJECTS:
-            who = Principal(subject_id, subject_id, "", "bearer", 1)
-            asked = registry_scope(scope(who, Action.LIST, facts, NOW))
-            expected = [
-                row for row in world.channels if model.listed(world, subject_id, "list", row, NOW)
-            ]
+        for who in world.askers:
+            asked = registry_scope(scope(principal(who), Action.LIST, facts, NOW))
+            told = Asked(world, who, NOW)
+            expected = [row for row in world.channels if "list" in told.listed(row)]
             page = await registry.list_channels(scope=asked, limit=500)
             assert [row.id for row in page.items] == [row.id for row in expected]
             assert page.total == len(expected)
@@ -212,7 +212,7 @@ async def test_lists_by_sql_are_the_model_s(
             wanted = [
                 row.id
                 for row in expected
-                if "桥" in row.name and model.lies_within(world, row.area_id, "s1")
+                if "桥" in row.name and world.lies_within(row.area_id, "s1")
             ]
             assert [row.id for row in page.items] == wanted
             compared += len(expected)

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from hypothesis import strategies as st
 
+from camera_registry.credentials import ApiKey
 from camera_registry.domain import (
+    ACTIONS,
     Area,
     AreaKind,
     Channel,
@@ -28,13 +31,15 @@ from camera_registry.domain import (
     SubjectKind,
     WeeklyWindow,
 )
-from support.rights_model import World
+from streamhub.access.principal import Principal
+from support.rights_model import Who, World
 
 T = TypeVar("T")
 
 # A Sunday evening in Shanghai: the week turns within the hours that are drawn.
 NOW = datetime(2026, 6, 7, 13, 0, tzinfo=UTC)
-ACTIONS = ("list", "live", "manage")
+EVERY_ACTION = tuple(sorted(ACTIONS))
+LENDABLE = ("live", "snapshot", "playback")
 SUBJECTS = ("su_a", "su_b")
 ROLES = ("ro_x", "ro_y")
 AREAS = (("d", None), ("s1", "d"), ("s2", "d"), ("c1", "s1"), ("g1", "c1"), ("e", None))
@@ -50,17 +55,54 @@ class Maker:
         self._random = random.Random(seed)
 
     def world(self) -> World:
+        askers = [self.asker(each) for each in SUBJECTS]
         return World(
             areas=[Area(id_, above, AreaKind.GRID, id_, id_) for id_, above in AREAS],
             channels=[self.channel(each) for each in CHANNELS],
-            subjects=[Subject(each, each, each, SubjectKind.PERSON) for each in SUBJECTS],
-            grants=[self.grant(number) for number in range(self._random.randint(0, 9))],
+            subjects=[self.subject(each) for each in SUBJECTS],
+            grants=self.grants(),
             roles=[Role(each, each, each) for each in ROLES],
             members={each: frozenset(self._some(SUBJECTS, 0)) for each in ROLES},
             purposes=[
                 Purpose("duty", "值守", "duty"),
                 Purpose("other", "其他", "other", needs_note=True),
             ],
+            askers=askers,
+            revoked_keys=frozenset(
+                each.key.id for each in askers if each.key is not None and self._one_in(20)
+            ),
+        )
+
+    def subject(self, subject_id: str) -> Subject:
+        """Mostly one that nothing stands in the way of."""
+        return Subject(
+            subject_id,
+            subject_id,
+            subject_id,
+            SubjectKind.PERSON,
+            enabled=not self._one_in(20),
+            version=1 + self._one_in(20),
+            second_factor_required=self._one_in(8),
+            has_second_factor=not self._one_in(4),
+            must_change_password=self._one_in(30),
+        )
+
+    def asker(self, subject_id: str) -> Who:
+        """The subject signed in before its password was changed, or a program with its key."""
+        return Who(subject_id, key=self.key(subject_id) if self._one_in(3) else None)
+
+    def key(self, subject_id: str) -> ApiKey:
+        some_areas = frozenset(self._random.sample([each for each, _ in AREAS], 2))
+        return ApiKey(
+            id=f"ak_{subject_id}",
+            key_hash=f"hash of {subject_id}'s",
+            prefix="shk_",
+            subject_id=subject_id,
+            name="wall",
+            actions=None if self._one_in(2) else frozenset(self._some(EVERY_ACTION, 1)),
+            area_ids=None if self._one_in(3) else some_areas,
+            created_at=NOW - timedelta(days=30),
+            expires_at=NOW + timedelta(minutes=self._random.randint(-1440, 30 * 1440)),
         )
 
     def moment(self) -> datetime:
@@ -97,7 +139,47 @@ class Maker:
             sensitive=self._one_in(6),
         )
 
+    def grants(self) -> list[Grant]:
+        """A handful; now and then with what makes one the district's: the same on each root."""
+        found = [self.grant(number) for number in range(self._random.randint(0, 9))]
+        if self._one_in(4):
+            found = found[:3]
+            whole = self.own_grant(10)
+            for number, (id_, above) in enumerate(AREAS):
+                if above is None:
+                    found.append(
+                        replace(
+                            whole,
+                            id=f"gr_1{number}",
+                            area_id=id_,
+                            channel_id=None,
+                            conditions=(),
+                            effect=Effect.ALLOW,
+                            purpose_required=self._one_in(4),
+                        )
+                    )
+        return found
+
     def grant(self, number: int) -> Grant:
+        return self.loan(number) if self._one_in(5) else self.own_grant(number)
+
+    def loan(self, number: int) -> Grant:
+        """As `loan allow` writes it: of one camera, to one subject, with an end."""
+        lent_at = NOW - timedelta(minutes=self._random.randint(-600, 1440))
+        return Grant(
+            id=f"gr_{number}",
+            subject_id=self._random.choice(SUBJECTS),
+            actions=frozenset(("list", *self._some(LENDABLE, 1))),
+            area_id=None,
+            channel_id=self._random.choice(CHANNELS),
+            valid_from=lent_at,
+            valid_until=lent_at + timedelta(minutes=self._random.randint(1, 2 * 1440)),
+            created_at=lent_at,
+            purpose_required=self._one_in(4),
+            lent_by="wang",
+        )
+
+    def own_grant(self, number: int) -> Grant:
         to_role, denies = self._one_in(2), self._one_in(4)
         on_channel = self._one_in(4)
         conditions: tuple[Condition, ...] = ()
@@ -110,7 +192,7 @@ class Maker:
         return Grant(
             id=f"gr_{number}",
             subject_id=None if to_role else self._random.choice(SUBJECTS),
-            actions=frozenset(self._some(ACTIONS, 1)),
+            actions=frozenset(self._some(EVERY_ACTION, 1)),
             area_id=area_id,
             channel_id=self._random.choice(CHANNELS) if on_channel else None,
             valid_from=self.moment() if self._one_in(3) else long_ago,
@@ -141,6 +223,14 @@ class Maker:
 
     def _one_in(self, number: int) -> bool:
         return self._random.randrange(number) == 0
+
+
+def principal(who: Who) -> Principal:
+    """Who asks, as the doors hand them to the decision."""
+    name, key = who.subject_id, who.key
+    if key is None:
+        return Principal(name, name, "192.0.2.7", "bearer", who.version)
+    return Principal(name, name, "192.0.2.7", "key", 0, key.id)
 
 
 SEEDS = st.integers(0, 2**63)

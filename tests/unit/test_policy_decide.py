@@ -64,11 +64,13 @@ def test_the_table(name: str, action: Action, target: object, allowed: bool, vis
     assert (decision.allowed, decision.visible) == (allowed, visible), decision
 
 
-def test_a_channel_that_is_switched_off_gives_no_pictures() -> None:
-    for action in (Action.LIVE, Action.SNAPSHOT):
-        decision = decide(who("admin"), action, channel("ch_off"), FACTS, NOW)
-        assert (decision.allowed, decision.reason) == (False, "channel_disabled")
-    assert decide(who("admin"), Action.MANAGE, channel("ch_off"), FACTS, NOW).allowed
+def test_a_channel_that_is_switched_off_gives_no_pictures_and_stands_still() -> None:
+    facts = facts_with(a_grant("admin", set(Action), channel_id="ch_off"))
+    off = {Action.LIVE, Action.SNAPSHOT, Action.TALK, Action.PTZ}
+    for action in Action:
+        decision = decide(who("admin"), action, channel("ch_off"), facts, NOW)
+        said = "channel_disabled" if action in off else "granted"
+        assert (decision.allowed, decision.reason) == (action not in off, said), action
 
 
 def test_a_grant_on_one_channel_is_for_that_channel() -> None:
