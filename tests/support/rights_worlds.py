@@ -140,25 +140,27 @@ class Maker:
         )
 
     def grants(self) -> list[Grant]:
-        """A handful; now and then with what makes one the district's: the same on each root."""
+        """A handful. Or what makes one the district's, the same on each root, and cameras lent to
+        who has them anyhow."""
         found = [self.grant(number) for number in range(self._random.randint(0, 9))]
-        if self._one_in(4):
-            found = found[:3]
-            whole = self.own_grant(10)
-            for number, (id_, above) in enumerate(AREAS):
-                if above is None:
-                    found.append(
-                        replace(
-                            whole,
-                            id=f"gr_1{number}",
-                            area_id=id_,
-                            channel_id=None,
-                            conditions=(),
-                            effect=Effect.ALLOW,
-                            purpose_required=self._one_in(4),
-                        )
-                    )
-        return found
+        if not self._one_in(3):
+            return found
+        whose = self._random.choice(SUBJECTS)
+        lent = [replace(self.loan(number), subject_id=whose) for number in (10, 11)]
+        whole = replace(
+            self.own_grant(12),
+            subject_id=whose,
+            role_id=None,
+            channel_id=None,
+            conditions=(),
+            effect=Effect.ALLOW,
+        )
+        roots = [each for each, above in AREAS if above is None]
+        on_roots = [
+            replace(whole, id=f"gr_{each}", area_id=each, purpose_required=self._one_in(2))
+            for each in roots
+        ]
+        return [*found[:2], *lent, *on_roots]
 
     def grant(self, number: int) -> Grant:
         return self.loan(number) if self._one_in(5) else self.own_grant(number)
