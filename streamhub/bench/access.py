@@ -8,7 +8,7 @@ import itertools
 import random
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from pathlib import Path
@@ -26,13 +26,16 @@ from streamhub.api.channels import registry_scope
 
 from . import access_people as people
 from . import registry_places as places
+from .access_http import Build, Page, ThroughHttp
 from .machine import rss_bytes
-from .processes import ending_in_order
+from .processes import BenchError, ending_in_order
 from .registry import BATCH, PAGE, Row, a_folder, a_place, a_registry, seed_cameras, spread_ms
 
 SEED: Final = 31
 ACTIONS: Final = (Action.LIVE, Action.LIVE, Action.LIVE, Action.LIST, Action.SNAPSHOT, Action.PTZ)
 WARM_UP: Final = 20
+WANTED_DECISION_US: Final = 1_000
+WANTED_PAGE_MS: Final = 50
 _SELF: Final = "self"
 
 
@@ -46,11 +49,12 @@ def granted_registry(
     decisions: int,
     pages: int,
     say: Callable[[str], None],
+    build: Build,
     keep: Path | None = None,
 ) -> Iterator[Callable[[], Row]]:
     """A registry with its grants, made once, and what asks it and gives a row: [`decide_us`,
-    `first_us`, `list_ms`, each with `*_cpu`], [`facts_load_s`,
-    `facts_bytes`], with the first [`seeded_s`, `granted_s`].
+    `first_us`, `list_ms`, `list_http_ms`, each with `*_cpu`], [`facts_load_s`,
+    `facts_bytes`], with the first [`seeded_s`, `granted_s`]. `build` makes the application.
 
     In `keep` it stays; the cameras of `bench registry --keep` are taken as they are.
     """
@@ -77,7 +81,7 @@ def granted_registry(
         def row() -> Row:
             number = next(runs)
             figures = asyncio.run(
-                _measure(place, single, decisions, pages, SEED + number, server_ms)
+                _measure(place, single, decisions, pages, SEED + number, server_ms, build)
             )
             return {
                 "store": "postgresql" if postgresql else "sqlite",
@@ -162,6 +166,7 @@ async def _measure(
     pages: int,
     seed: int,
     server_ms: Callable[[], float],
+    build: Build,
 ) -> Row:
     rng = random.Random(seed)  # noqa: S311  (no secret)
     async with a_registry(place) as (store, feed, registry):
@@ -175,10 +180,16 @@ async def _measure(
         try:
             decided = _decide(facts.current, rng, single, decisions)
             with _collected():
-                listed = await _list(registry, facts, rng, pages, server_ms)
+                door = _ByUseCase(registry, facts)
+                listed = await _list("list", door, pages, seed, server_ms)
         finally:
             await facts.stop()
-    return {**loaded, **decided, **listed}
+    async with ThroughHttp.open(build, place) as http:
+        with _collected():
+            asked = await _list("list_http", http, pages, seed, server_ms)
+    if asked.pop("pages") != listed["pages"] or asked.pop("pages_empty") != listed["pages_empty"]:
+        raise BenchError("By HTTP there are other pages than by the use case.")
+    return {**loaded, **decided, **listed, **asked}
 
 
 def _decide(
@@ -225,43 +236,75 @@ def _single_cameras(grants: int, channels: int, subjects: int) -> dict[str, list
     return found
 
 
+class _ByUseCase:
+    """A page as the route makes it, without the route: scope, question, and what each camera
+    `may`."""
+
+    def __init__(self, registry: Registry, facts: FactsCache) -> None:
+        self._registry = registry
+        self._guard = Guard(facts)
+        self.facts = facts
+
+    def prepare(self, who: Principal) -> None:
+        """Nothing is."""
+
+    async def ask(self, who: Principal, cursor: str | None) -> Page:
+        scope = registry_scope(self._guard.scope(who, Action.LIST))
+        page = await self._registry.list_channels(scope=scope, limit=PAGE, cursor=cursor)
+        for row in page.items:
+            self._guard.actions_on(who, row)
+        return Page(len(page.items), page.next_cursor)
+
+
 async def _list(
-    registry: Registry,
-    facts: FactsCache,
-    rng: random.Random,
+    name: str,
+    door: _ByUseCase | ThroughHttp,
     pages: int,
+    seed: int,
     server_ms: Callable[[], float],
 ) -> dict[str, Any]:
-    """The first page of somebody's cameras and, of one in three, the next: scope, question, and
-    what each camera `may`, as the API answers it."""
-    guard = Guard(facts)
+    """The first page of somebody's cameras and, of one in three, the next. The same ones for the
+    same seed."""
+    rng = random.Random(seed)  # noqa: S311  (no secret)
     times: list[float] = []
     worked: list[float] = []
     empty = 0
     for number in range(-WARM_UP, pages):
-        who = _principal(facts.current, rng.randrange(len(facts.current.subjects)))
+        facts = door.facts.current
+        who = _principal(facts, rng.randrange(len(facts.subjects)))
+        door.prepare(who)
         cursor = None
         for _ in range(2 if number % 3 == 0 else 1):
             served, work, began = server_ms(), time.process_time(), time.perf_counter()
-            scope = registry_scope(guard.scope(who, Action.LIST))
-            page = await registry.list_channels(scope=scope, limit=PAGE, cursor=cursor)
-            for row in page.items:
-                guard.actions_on(who, row)
+            answer = await door.ask(who, cursor)
             ended = time.perf_counter() - began
             work_ms = (time.process_time() - work) * 1000 + server_ms() - served
+            page = answer if isinstance(answer, Page) else Page.read(answer)
             if number >= 0:
                 times.append(ended * 1000)
                 worked.append(work_ms)
-                empty += not page.items
+                empty += not page.cameras
             cursor = page.next_cursor
             if cursor is None:
                 break
     return {
         "pages": len(times),
         "pages_empty": empty,
-        "list_ms": spread_ms(times),
-        "list_cpu_ms": spread_ms(worked),
+        f"{name}_ms": spread_ms(times),
+        f"{name}_cpu_ms": spread_ms(worked),
     }
+
+
+def complaints(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A sentence for each wanted figure that one of the rows misses."""
+    found = []
+    decision_us = max(row["decide_us"]["p99"] for row in rows)
+    if decision_us > WANTED_DECISION_US:
+        found.append(f"p99 of a decision is {decision_us:g} us, wanted are {WANTED_DECISION_US}.")
+    page_ms = max((row["list_ms"]["p99"] for row in rows if "list_ms" in row), default=0.0)
+    if page_ms > WANTED_PAGE_MS:
+        found.append(f"p99 of a page is {page_ms:g} ms, wanted are {WANTED_PAGE_MS}.")
+    return found
 
 
 def _principal(facts: Facts, number: int) -> Principal:

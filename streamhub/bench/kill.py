@@ -61,7 +61,7 @@ def killing(
             began = time.perf_counter()
             with workshop.service_on(data_dir, environment) as service:
                 started_s = time.perf_counter() - began
-                with Workers(service, seed * 1_000 + number, numbers) as workers:
+                with Workers(workshop, service, seed * 1_000 + number, numbers) as workers:
                     workers.wait_busy(START_TIMEOUT_S)
                     moment_s = rng.random() * LATEST_S
                     time.sleep(moment_s)
@@ -162,7 +162,8 @@ class _Found:
             "unanswered_done": self.unanswered_done,
             "grants_made": sum(each.made for each in answered),
             "grants_revoked": sum(len(each.revoked) for each in answered),
-            "views_playing": self.work.views_playing,
+            "views_playing": sum(self.work.views.values()),
+            "views_by_whep": self.work.views["whep"],
             "audit_rows": self.audit_rows,
         }
 
@@ -208,12 +209,12 @@ class _Found:
             self._say("The feed does not tell of the grants that were changed.")
         self._check_changes(made, revoked)
         self.wrong += self.work.refused
-        views = sum(
-            act == "view_start" and detail.get("ticket_id") == self.work.ticket_id
-            for act, detail in rows
-        )
-        if views < self.work.views_playing:
-            self._say(f"{self.work.views_playing} views played, {views} are written down.")
+        started = [detail for act, detail in rows if act == "view_start"]
+        by_ticket = sum(each.get("ticket_id") == self.work.ticket_id for each in started)
+        written = {"rtsp": by_ticket, "whep": sum("ticket_id" not in each for each in started)}
+        for door, played in self.work.views.items():
+            if written[door] < played:
+                self._say(f"{played} views by {door} played, {written[door]} are written down.")
 
     def _check_changes(self, made: dict[str, str], revoked: Counter[str]) -> None:
         by_mark = Counter(made.values())

@@ -17,13 +17,18 @@ from typing import Any, Final
 
 import httpx
 
-from .district import Service
+from .district import Service, Workshop
+from .load import Load, watch
 from .processes import BenchError
 from .rtsp_load import Stream, Viewer
 
 BASE: Final = datetime(2100, 1, 1, tzinfo=UTC)
 CHANGERS: Final = 2
-VIEWERS: Final = 2
+VIEWERS: Final = 2  # by each door
+# Short views, and none that waits long for a service that is dead.
+WHEP_VIEW_MS: Final = 100
+WHEP_PATIENCE_MS: Final = 5_000
+AGAIN_AFTER_S: Final = 0.05
 MAX_BATCH: Final = 40
 
 
@@ -44,15 +49,19 @@ class Work:
 
     changes: list[Change] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
-    views_playing: int = 0
+    # Views that had a picture, by door.
+    views: dict[str, int] = field(default_factory=lambda: {"rtsp": 0, "whep": 0})
     ticket_id: str = ""
 
 
 class Workers:
     """Threads that work on a service until it dies. `numbers` go on from run to run."""
 
-    def __init__(self, service: Service, seed: int, numbers: Iterator[int]) -> None:
+    def __init__(
+        self, workshop: Workshop, service: Service, seed: int, numbers: Iterator[int]
+    ) -> None:
         self.work = Work()
+        self._workshop = workshop
         self._service = service
         self._numbers = numbers
         self._lock = threading.Lock()
@@ -62,10 +71,12 @@ class Workers:
         subjects = self._call("GET", "/api/v1/subjects", params={"limit": 200})["items"]
         self._areas = [area["id"] for area in areas]
         self._subjects = [each["id"] for each in subjects if each["username"] != "admin"]
+        [self._channel_id] = service.channels(1)
         self._stream = self._ticket()
         rngs = [random.Random(seed * 100 + n) for n in range(CHANGERS)]  # noqa: S311
         self._threads = [threading.Thread(target=self._change, args=(rng,)) for rng in rngs]
-        self._threads += [threading.Thread(target=self._watch) for _ in range(VIEWERS)]
+        self._threads += [threading.Thread(target=self._watch_rtsp) for _ in range(VIEWERS)]
+        self._threads.append(threading.Thread(target=self._watch_whep))
 
     def __enter__(self) -> Workers:
         for thread in self._threads:
@@ -82,9 +93,10 @@ class Workers:
     def wait_busy(self, timeout_s: float) -> None:
         """Until each kind has been answered once. Raises BenchError."""
         deadline = time.monotonic() + timeout_s
-        while not (self.work.views_playing and any(each.answered for each in self.work.changes)):
+        work = self.work
+        while not (all(work.views.values()) and any(each.answered for each in work.changes)):
             if time.monotonic() > deadline:
-                raise BenchError("The service answered no change, or showed no picture.")
+                raise BenchError(f"No change was answered, or no picture shown: {work.views}.")
             time.sleep(0.01)
 
     def _client(self) -> httpx.Client:
@@ -97,8 +109,7 @@ class Workers:
         return answer.json()
 
     def _ticket(self) -> Stream:
-        [channel_id] = self._service.channels(1)
-        path = f"/api/v1/channels/{channel_id}/rtsp-tickets"
+        path = f"/api/v1/channels/{self._channel_id}/rtsp-tickets"
         out = self._call("POST", path, json={"profiles": ["sub"]})
         self.work.ticket_id = out["id"]
         return Stream(out["streams"][0]["address"], out["password"])
@@ -140,7 +151,32 @@ class Workers:
             "valid_until": end.isoformat(),
         }
 
-    def _watch(self) -> None:
+    def _watch_whep(self) -> None:
+        """Some views at once, again and again. Those that the kill ends have had their picture,
+        too, and are counted."""
+        load = Load(
+            [self._service.whep(self._channel_id, "sub")],
+            VIEWERS,
+            settle_ms=0,
+            measure_ms=WHEP_VIEW_MS,
+            rows=True,
+            patience_ms=WHEP_PATIENCE_MS,
+        )
+        while not self._over.wait(AGAIN_AFTER_S):
+            # Nobody had a picture: the service is dead, or slow.
+            with suppress(BenchError):
+                seen = watch(
+                    load,
+                    self._workshop.cores,
+                    token=self._service.token,
+                    pid=None,
+                    urls_file=self._workshop.scratch_file("urls"),
+                    abandon=False,
+                )
+                with self._lock:
+                    self.work.views["whep"] += sum(row["packets"] > 0 for row in seen["rows"])
+
+    def _watch_rtsp(self) -> None:
         """One view after the other, each for some packets."""
         with suppress(BenchError, OSError):
             while not self._over.is_set():
@@ -148,7 +184,7 @@ class Workers:
                 try:
                     viewer.join().setblocking(True)
                     with self._lock:
-                        self.work.views_playing += 1
+                        self.work.views["rtsp"] += 1
                     for _ in range(20):
                         if not viewer.read():
                             return

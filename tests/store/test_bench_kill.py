@@ -104,9 +104,10 @@ async def test_a_change_that_followers_are_not_told_of_is_seen(run: Run) -> None
 
 
 async def test_a_view_without_its_row_and_what_was_refused_are_seen(run: Run) -> None:
-    run.work.views_playing = 2
+    run.work.views.update(rtsp=2, whep=3)
     run.work.refused.append("A change was answered 500: ")
     assert (await run.found()).wrong == [
         "A change was answered 500: ",
-        "2 views played, 0 are written down.",
+        "2 views by rtsp played, 0 are written down.",
+        "3 views by whep played, 0 are written down.",
     ]
