@@ -25,7 +25,8 @@ from camera_registry.secret import Secret
 from camera_registry.store.contract import Store
 from camera_registry.vault import Vault
 
-from .errors import Unauthenticated
+from .departed import Departed
+from .errors import Known, Unauthenticated
 from .facts import FactsSource
 from .late import catch_up
 from .principal import Principal
@@ -51,6 +52,7 @@ class ApiKeys:
         store: Store,
         feed: ChangeFeed,
         facts: FactsSource,
+        departed: Departed,
         vault: Vault,
         now: Callable[[], datetime],
         max_days: int,
@@ -59,6 +61,7 @@ class ApiKeys:
         self._store = store
         self._feed = feed
         self._facts = facts
+        self._departed = departed
         self._hash_key = vault.derive(PURPOSE)
         self._now = now
         self._max_days = max_days
@@ -106,10 +109,15 @@ class ApiKeys:
             key = self._facts.current.api_key_by_hash(key_hash)
         facts = self._facts.current
         subject = None if key is None else facts.subject(key.subject_id)
+        known = self._departed.by_hash(key_hash) if key is None else Known(key.subject_id, key.id)
         if key is None or subject is None or not subject.enabled:
-            raise Unauthenticated("The key is not valid, or was revoked.", code="key_invalid")
+            raise Unauthenticated(
+                "The key is not valid, or was revoked.", code="key_invalid", known=known
+            )
         if key.expires_at <= now:
-            raise Unauthenticated("The key has run out; ask for a new one.", code="key_expired")
+            raise Unauthenticated(
+                "The key has run out; ask for a new one.", code="key_expired", known=known
+            )
         await self._note_use(key, now)
         return Principal(subject.id, subject.username, remote, "key", subject.version, key.id)
 

@@ -1,7 +1,8 @@
 """What is written down: sign-ins, refusals, changes, views, stills. The store chains the rows.
 
 A change's row is appended inside the change's own unit of work; anything else is a row of its
-own. Refusals are coalesced, so that a page that retries, or an attacker, can't fill the disk.
+own. Refusals are coalesced, so that a page that retries, or an attacker, can't fill the disk; those
+of a credential, which need none, more so.
 """
 
 from __future__ import annotations
@@ -9,15 +10,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import structlog
 
 from camera_registry.domain import AuditEntry
 from camera_registry.store.contract import Store, WriteTx
 
+from .errors import Known
 from .guard import Refusal
 from .principal import Principal
 
@@ -25,6 +27,11 @@ from .principal import Principal
 COALESCE_S = 60.0
 # What is being counted at a time; beyond it one shared entry counts the rest.
 MAX_COUNTED_REFUSALS = 1_000
+# Who shows a bad credential need not have a good one: any address may. 1,500 rows an hour at most.
+CREDENTIAL_COALESCE_S = 600.0
+MAX_COUNTED_CREDENTIALS = 128
+# Whoever asks wrote it; a host name has 253 at most.
+MAX_ORIGIN_CHARS = 128
 # Rows that wait for the disk; beyond it they are counted in the shared entry too.
 MAX_WAITING_ROWS = 1_000
 
@@ -107,44 +114,96 @@ class AuditLog:
         )
 
 
+CameWith = Literal["cookie", "token", "key"]
+
+
+@dataclass(frozen=True, slots=True)
+class BadCredential:
+    """What the audit is told when somebody came with one that is not good, or not for this. Never
+    the credential itself. `known`: whose it is, where that is known; `username`, theirs."""
+
+    came_with: CameWith
+    remote: str
+    code: str  # what they were told
+    known: Known | None = None
+    username: str | None = None
+    origin: str | None = None  # the page that it came from, as the browser said
+
+
 @dataclass(slots=True)
 class _Counted:
-    refusal: Refusal
+    entry: AuditEntry
     since: float
     more: int = 0
 
 
-_Key = tuple[str, str, str, str, str]
+class _Kind:
+    """What is counted of one kind: for how long, and how many at a time."""
+
+    def __init__(self, act: str, *, window_s: float, at_most: int) -> None:
+        self.act = act
+        self.window_s = window_s
+        self.at_most = at_most
+        self.counted: OrderedDict[Hashable, _Counted] = OrderedDict()
+        self.uncounted = 0
+
+    def over(self, at: float) -> list[AuditEntry]:
+        """The rows of the windows that are over by then."""
+        rows = []
+        while self.counted:
+            key, counted = next(iter(self.counted.items()))
+            if at - counted.since < self.window_s:
+                break
+            del self.counted[key]
+            if counted.more:
+                detail = {**counted.entry.detail, "more": counted.more}
+                rows.append(replace(counted.entry, detail=detail))
+        if self.uncounted:
+            detail = {"more": self.uncounted, "reason": "too_many_to_count"}
+            rows.append(AuditEntry(self.act, "refused", subject_name="various", detail=detail))
+            self.uncounted = 0
+        return rows
 
 
 class RefusalLog:
     """Coalesces refusals and writes them from one background task.
 
-    The first of a kind is written at once; those that follow within a minute become one row with
-    their number. `clock` is monotonic seconds.
+    The first of a kind is written at once; those that follow within a minute (ten, of a bad
+    credential) become one row with their number. `clock` is monotonic seconds.
     """
 
     def __init__(self, store: Store, clock: Callable[[], float]) -> None:
         self._store = store
         self._clock = clock
-        self._counted: OrderedDict[_Key, _Counted] = OrderedDict()
+        self._refused = _Kind("refused", window_s=COALESCE_S, at_most=MAX_COUNTED_REFUSALS)
+        # Apart, so that strangers do not crowd out what is told of those who are known.
+        self._credentials = _Kind(
+            "credential_refused", window_s=CREDENTIAL_COALESCE_S, at_most=MAX_COUNTED_CREDENTIALS
+        )
         self._waiting: list[AuditEntry] = []
-        self._uncounted = 0
         self._wake = asyncio.Event()
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
 
     def note(self, refusal: Refusal) -> None:
         """Never waits: called on the way of a request."""
-        key = _key(refusal)
-        counted = self._counted.get(key)
+        self._note(self._refused, _key(refusal), lambda: _entry(refusal))
+
+    def note_credential(self, bad: BadCredential) -> None:
+        """As `note`, by address and cause, and by what it is where that is known."""
+        key = (bad.remote, bad.came_with, bad.code, bad.known)
+        self._note(self._credentials, key, lambda: _credential_entry(bad))
+
+    def _note(self, kind: _Kind, key: Hashable, entry: Callable[[], AuditEntry]) -> None:
+        counted = kind.counted.get(key)
         if counted is not None:
             counted.more += 1
-        elif len(self._counted) >= MAX_COUNTED_REFUSALS or len(self._waiting) >= MAX_WAITING_ROWS:
-            self._uncounted += 1
+        elif len(kind.counted) >= kind.at_most or len(self._waiting) >= MAX_WAITING_ROWS:
+            kind.uncounted += 1
         else:
-            self._counted[key] = _Counted(refusal, self._clock())
-            self._waiting.append(_entry(refusal, more=0))
+            first = entry()
+            kind.counted[key] = _Counted(first, self._clock())
+            self._waiting.append(first)
             self._wake.set()
 
     def start(self) -> None:
@@ -158,28 +217,13 @@ class RefusalLog:
             self._wake.set()
             await self._task
             self._task = None
-        self.close_windows(before=float("inf"))
+        self.close_windows(at=float("inf"))
         await self.flush()
 
-    def close_windows(self, *, before: float) -> None:
-        """Turn what was counted in windows that began before `before` into rows to write."""
-        while self._counted:
-            key, counted = next(iter(self._counted.items()))
-            if counted.since >= before:
-                break
-            del self._counted[key]
-            if counted.more:
-                self._waiting.append(_entry(counted.refusal, more=counted.more))
-        if self._uncounted:
-            self._waiting.append(
-                AuditEntry(
-                    act="refused",
-                    outcome="refused",
-                    subject_name="various",
-                    detail={"more": self._uncounted, "reason": "too_many_to_count"},
-                )
-            )
-            self._uncounted = 0
+    def close_windows(self, *, at: float) -> None:
+        """Turn what was counted in windows that are over at `at` into rows to write."""
+        for kind in (self._refused, self._credentials):
+            self._waiting += kind.over(at)
 
     async def flush(self) -> None:
         """Write the rows that wait. What can't be written stays for the next time."""
@@ -193,7 +237,7 @@ class RefusalLog:
                 async with asyncio.timeout(COALESCE_S / 4):
                     await self._wake.wait()
             self._wake.clear()
-            self.close_windows(before=self._clock() - COALESCE_S)
+            self.close_windows(at=self._clock())
             try:
                 await self.flush()
             except Exception:
@@ -202,14 +246,14 @@ class RefusalLog:
                     await asyncio.sleep(1.0)
 
 
-def _key(refusal: Refusal) -> _Key:
+def _key(refusal: Refusal) -> Hashable:
     """Each code for itself: a full quota is no missing purpose."""
     resource = refusal.resource
     asked = refusal.principal.subject_id, refusal.action.value, resource.kind, resource.id
     return *asked, refusal.as_code
 
 
-def _entry(refusal: Refusal, *, more: int) -> AuditEntry:
+def _entry(refusal: Refusal) -> AuditEntry:
     resource = refusal.resource
     # An id that does not exist is whatever the caller typed: clipped, and not an object's id.
     known = refusal.reason != "not_there"
@@ -222,13 +266,27 @@ def _entry(refusal: Refusal, *, more: int) -> AuditEntry:
     if resource.id and not known:
         # Half a character (a lone surrogate) could not be written, now or at any later try.
         detail["asked_id"] = resource.id[:64].encode(errors="replace").decode()
-    if more:
-        detail["more"] = more
     return entry_for(
         "refused",
         principal=refusal.principal,
         outcome="refused",
         channel_id=resource.id if known and resource.kind == "channel" else None,
         area_id=resource.id if known and resource.kind == "area" else None,
+        detail=detail,
+    )
+
+
+def _credential_entry(bad: BadCredential) -> AuditEntry:
+    detail = {"came_with": bad.came_with, "reason": bad.code, "code": bad.code}
+    if bad.known is not None and bad.known.credential_id is not None:
+        detail["key" if bad.came_with == "key" else "sign_in"] = bad.known.credential_id
+    if bad.origin is not None:
+        detail["origin"] = bad.origin[:MAX_ORIGIN_CHARS]
+    return AuditEntry(
+        act="credential_refused",
+        outcome="refused",
+        subject_id=None if bad.known is None else bad.known.subject_id,
+        subject_name=bad.username,
+        remote=bad.remote,
         detail=detail,
     )

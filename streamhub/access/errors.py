@@ -11,8 +11,17 @@ AccessError
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from camera_registry.domain import Purpose
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Whose a refused credential is, or was."""
+
+    subject_id: str
+    credential_id: str | None = None  # of the sign-in or the API key
 
 
 class AccessError(Exception):
@@ -27,9 +36,16 @@ class AccessError(Exception):
 
 class Unauthenticated(AccessError):
     """No sign-in, or one that no longer holds. Codes: unauthenticated, bad_credentials,
-    second_factor_needed, token_expired, token_invalid, key_expired, key_invalid, sign_in_ended."""
+    second_factor_needed, token_expired, token_invalid, key_expired, key_invalid, sign_in_ended.
+    `known`: for the audit, never for who asks."""
 
     default_code = "unauthenticated"
+
+    def __init__(
+        self, message: str, *, code: str | None = None, known: Known | None = None
+    ) -> None:
+        super().__init__(message, code=code)
+        self.known = known
 
 
 class NotVisible(AccessError):

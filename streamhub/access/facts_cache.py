@@ -17,6 +17,7 @@ from camera_registry.domain import Change, ChangeKind, Channel, Grant, Subject
 from camera_registry.feed import ChangeFeed, Subscription
 from camera_registry.store.contract import ReadTx, Store
 
+from .departed import Departed
 from .facts import Facts
 
 # Beyond this many rows of one kind in a batch, one read of the table is cheaper than reads by id.
@@ -52,6 +53,7 @@ class FactsCache:
         self.store = store
         self._feed = feed
         self._current = Facts.build()
+        self.departed = Departed()
         self._grants: dict[str, Grant] = {}
         self._followers: list[Follower] = []
         self._subscription: Subscription | None = None
@@ -87,6 +89,7 @@ class FactsCache:
         ids: dict[ChangeKind, set[str]] = {}
         for each in batch:
             ids.setdefault(each.kind, set()).add(each.object_id)
+        before = self._current
         async with self.store.read() as tx:
             if ChangeKind.EVERYTHING in ids:
                 self._current = await self._load_all(tx)
@@ -97,6 +100,8 @@ class FactsCache:
                 if changed - _CREDENTIALS:
                     self._current = await self._load_changed(tx, ids, version)
                 self._current = await self._load_credentials(tx, ids, version)
+        self.departed.compare_sign_ins(before.sign_ins, self._current.sign_ins)
+        self.departed.compare_keys(before.api_keys, self._current.api_keys)
         change = FactsChange(
             version=self._current.version,
             kinds=frozenset(kind.value for kind in ids),

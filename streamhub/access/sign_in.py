@@ -20,7 +20,8 @@ from camera_registry.store.contract import Store, WriteTx
 from camera_registry.units import Units
 
 from .audit import entry_for
-from .errors import Forbidden, TooManyAttempts, Unauthenticated
+from .departed import Departed
+from .errors import Forbidden, Known, TooManyAttempts, Unauthenticated
 from .facts import FactsSource
 from .late import catch_up
 from .passwords import Passwords
@@ -79,6 +80,7 @@ class SignIns:
         store: Store,
         feed: ChangeFeed,
         facts: FactsSource,
+        departed: Departed,
         passwords: Passwords,
         tokens: Tokens,
         second_factors: SecondFactors,
@@ -90,6 +92,7 @@ class SignIns:
         self._feed = feed
         self._units = Units(store, feed)
         self._facts = facts
+        self._departed = departed
         self._passwords = passwords
         self._tokens = tokens
         self._second_factors = second_factors
@@ -168,9 +171,10 @@ class SignIns:
     def from_bearer(self, token: str, remote: str) -> Principal:
         """Who holds the token. Raises Unauthenticated."""
         principal = self._tokens.read(token, remote=remote)
-        subject = self._present_subject(principal.subject_id)
+        known = Known(principal.subject_id)
+        subject = self._present_subject(known)
         if subject.version != principal.version:
-            raise Unauthenticated("The sign-in has ended; sign in again.", code="sign_in_ended")
+            raise _ended(known)
         return principal
 
     async def from_cookie(self, cookie: str, remote: str) -> tuple[Principal, bool]:
@@ -183,9 +187,12 @@ class SignIns:
         ):
             row = self._facts.current.sign_in_by_hash(id_hash)
         now = self._now()
-        if row is None or row.expires_at <= now:
-            raise Unauthenticated("The sign-in has ended; sign in again.", code="sign_in_ended")
-        subject = self._present_subject(row.subject_id)
+        if row is None:
+            raise _ended(self._departed.by_hash(id_hash))
+        known = Known(row.subject_id, row.id)
+        if row.expires_at <= now:
+            raise _ended(known)
+        subject = self._present_subject(known)
         principal = Principal(
             subject.id, subject.username, remote, "cookie", subject.version, row.id
         )
@@ -199,7 +206,7 @@ class SignIns:
     async def confirm_password(self, principal: Principal, password: str) -> Subject:
         """The signed-in subject, who has said its password again: for what would let others in.
         Raises Forbidden (wrong_password) or TooManyAttempts."""
-        subject = self._present_subject(principal.subject_id)
+        subject = self._present_subject(Known(principal.subject_id, principal.credential_id))
         # Whoever asks is signed in.
         self._limiter.attempt(subject.username, principal.remote, is_known=True)
         async with self._store.read() as tx:
@@ -268,11 +275,16 @@ class SignIns:
             return False
         return any(row.remote == remote for row in facts.sign_ins_of(subject.id))
 
-    def _present_subject(self, subject_id: str) -> Subject:
-        subject = self._facts.current.subject(subject_id)
+    def _present_subject(self, known: Known) -> Subject:
+        subject = self._facts.current.subject(known.subject_id)
         if subject is None or not subject.enabled:
-            raise Unauthenticated("The sign-in has ended; sign in again.", code="sign_in_ended")
+            raise _ended(known)
         return subject
+
+
+def _ended(known: Known | None) -> Unauthenticated:
+    sentence = "The sign-in has ended; sign in again."
+    return Unauthenticated(sentence, code="sign_in_ended", known=known)
 
 
 async def _make_room(tx: WriteTx, subject_id: str) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import jwt
 
-from .errors import Unauthenticated
+from .errors import Known, Unauthenticated
 from .principal import Principal
 
 TOKEN_LIFETIME_S = 15 * 60
@@ -71,7 +71,11 @@ class Tokens:
         """Who it was issued to. Raises Unauthenticated (token_invalid, token_expired)."""
         subject_id, username, version, expires = self._claims(token)
         if expires <= self._now().timestamp():
-            raise Unauthenticated("The token has expired; ask for a new one.", code="token_expired")
+            raise Unauthenticated(
+                "The token has expired; ask for a new one.",
+                code="token_expired",
+                known=Known(subject_id),
+            )
         return Principal(
             subject_id=subject_id, username=username, remote=remote, via="bearer", version=version
         )

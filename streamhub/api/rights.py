@@ -11,7 +11,7 @@ dependencies=[public("why")]
 # names the framework could not resolve from strings.
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Final
 from urllib.parse import unquote_to_bytes
 
@@ -23,7 +23,8 @@ from camera_registry.domain import Stated
 from camera_registry.errors import ValidationFailed
 from camera_registry.validation import MAX_PURPOSE_NOTE_CHARS
 from streamhub.access.api_keys import PREFIX
-from streamhub.access.errors import Forbidden, Unauthenticated
+from streamhub.access.audit import BadCredential, CameWith
+from streamhub.access.errors import Forbidden, Known, Unauthenticated
 from streamhub.access.permit import Permit
 from streamhub.access.policy import TAKES_PURPOSE, Scope
 from streamhub.access.principal import DISTRICT, Action, Principal, Resource, area, channel
@@ -86,31 +87,51 @@ async def _recognised(request: Request, services: Services) -> Principal:
     if isinstance(local, Principal):
         return local
     remote = remote_of(request)
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    scheme, _, text = request.headers.get("authorization", "").partition(" ")
     if scheme:
-        if scheme.lower() != "bearer" or not token.strip():
-            raise Unauthenticated("Send `Authorization: Bearer <token>`.", code="token_invalid")
-        if token.strip().startswith(PREFIX):
-            return await services.api_keys.read(token.strip(), remote)
-        return services.sign_ins.from_bearer(token.strip(), remote)
+        came_with: CameWith = "key" if text.strip().startswith(PREFIX) else "token"
+        try:
+            if scheme.lower() != "bearer" or not text.strip():
+                raise Unauthenticated("Send `Authorization: Bearer <token>`.", code="token_invalid")
+            if came_with == "key":
+                return await services.api_keys.read(text.strip(), remote)
+            return services.sign_ins.from_bearer(text.strip(), remote)
+        except Unauthenticated as error:
+            _note(services, BadCredential(came_with, remote, error.code, error.known))
+            raise
     cookie = request.cookies.get(COOKIE)
     if cookie is None:
         raise Unauthenticated("Sign in first.")
-    principal, renewed = await services.sign_ins.from_cookie(cookie, remote)
-    _refuse_other_origins(request)
+    try:
+        principal, renewed = await services.sign_ins.from_cookie(cookie, remote)
+    except Unauthenticated as error:
+        _note(services, BadCredential("cookie", remote, error.code, error.known))
+        raise
+    _refuse_other_origins(request, services, principal)
     if renewed:
         request.scope[RENEW_SCOPE] = cookie
     return principal
 
 
-def _refuse_other_origins(request: Request) -> None:
+def _refuse_other_origins(request: Request, services: Services, who: Principal) -> None:
     """A cookie comes by itself, and SameSite lets other ports of this host through: changes
     must come from our own page."""
     origin = request.headers.get("origin")
     if request.method in SAFE_METHODS or origin is None:
         return
     if URL(origin).netloc != request.headers.get("host"):
-        raise Forbidden("This page may not act in your name.", code="cross_origin")
+        error = Forbidden("This page may not act in your name.", code="cross_origin")
+        known = Known(who.subject_id, who.credential_id)
+        _note(services, BadCredential("cookie", who.remote, error.code, known, origin=origin))
+        raise error
+
+
+def _note(services: Services, bad: BadCredential) -> None:
+    """For the audit. Who came with nothing at all is not told of."""
+    subject = None if bad.known is None else services.facts.current.subject(bad.known.subject_id)
+    if subject is not None:
+        bad = replace(bad, username=subject.username)
+    services.refusals.note_credential(bad)
 
 
 Who = Annotated[Principal, Depends(principal_of)]

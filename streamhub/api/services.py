@@ -27,7 +27,7 @@ from camera_registry.service import Registry
 from camera_registry.store.contract import Store
 from camera_registry.webhooks import Webhooks
 from streamhub.access.api_keys import ApiKeys
-from streamhub.access.audit import AuditLog
+from streamhub.access.audit import AuditLog, RefusalLog
 from streamhub.access.facts import FactsSource
 from streamhub.access.guard import Guard
 from streamhub.access.passwords import Passwords
@@ -78,6 +78,7 @@ class Services:
     oidc: OidcSignIn | None
     passwords: Passwords
     audit: AuditLog
+    refusals: RefusalLog
     audit_keeper: AuditKeeper
     export_requests: ExportRequests
     tickets: Tickets

@@ -1,11 +1,15 @@
 """The corpus of bad credentials (tests/support/bad_credentials.py) against the doors of HTTP that
-take one: whatever is shown is refused, by its name, and nothing has happened."""
+take one: whatever is shown is refused, by its name, and nothing has happened but that it is written
+down."""
 
 from __future__ import annotations
 
 import asyncio
+import json
+from collections import Counter
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -54,12 +58,14 @@ async def _at_hand(running: Running, data_dir: Path) -> Hand:
         revoked_id, revoked_key = await _key(admin, "yongshun")
         await admin.delete(f"/api/v1/subjects/su_yongshun/keys/{revoked_id}")
         services.api_keys._now = services.sign_ins._now = lambda: at - earlier
-        _, expired_key = await _key(admin, "yongshun")
+        expired_id, expired_key = await _key(admin, "yongshun")
         expired_cookie = await _cookie(running, "yongshun")
         services.api_keys._now = services.sign_ins._now = services.now
         signed_out = await _cookie(running, "yongshun")
         async with running.client() as page:
             page.cookies.set(COOKIE, signed_out)
+            mine = (await page.get("/api/v1/sign-ins")).json()["items"]
+            [signed_out_id] = [row["id"] for row in mine if row["current"]]
             assert (await page.post("/api/v1/sign-out")).status_code == 204
         _, disabled_key = await _key(admin, "auditor")
         disabled = (await running.token("auditor"), await _cookie(running, "auditor"))
@@ -81,13 +87,16 @@ async def _at_hand(running: Running, data_dir: Path) -> Hand:
         disabled_cookie=disabled[1],
         outdated_cookie=outdated[1],
         signed_out_cookie=signed_out,
+        signed_out_id=signed_out_id,
         expired_cookie=expired_cookie,
         sign_in_id=sign_in["id"],
         api_key=api_key,
         api_key_id=key_id,
         disabled_key=disabled_key,
         revoked_key=revoked_key,
+        revoked_key_id=revoked_id,
         expired_key=expired_key,
+        expired_key_id=expired_id,
         ticket=ticket.json()["password"],
         password="yongshun-pass",
     )
@@ -110,6 +119,14 @@ async def _last_audited(running: Running) -> int:
     async with running.local() as local:
         [row] = (await local.get("/api/v1/audit", params={"limit": 1})).json()["items"]
         return int(row["seq"])
+
+
+async def _audited_since(running: Running, seq: int) -> list[dict[str, Any]]:
+    """What was written after that row, once all that is counted is; oldest first."""
+    await running.services.refusals.stop()
+    async with running.local() as local:
+        rows = (await local.get("/api/v1/audit", params={"limit": 100})).json()["items"]
+        return [row for row in reversed(rows) if row["seq"] > seq]
 
 
 def test_each_has_a_name_of_its_own() -> None:
@@ -144,8 +161,47 @@ async def test_no_bad_credential_opens_a_door(tmp_path: Path) -> None:
                     answer = await client.request(method, path)
                     said = problem(answer)
                     assert said == (401, bad.code), f"{bad.name}: {method} {path} -> {said}"
-        assert await _last_audited(running) == before
         assert not running.core.viewers
+        rows = await _audited_since(running, before)
+        assert {row["act"] for row in rows} == {"credential_refused"}
+        assert {row["remote"] for row in rows} == {"192.0.2.7"}
+        # Each cause once, and once more with the number of those that came after it.
+        told = Counter(
+            (
+                row["subject_name"],
+                row["detail"]["came_with"],
+                row["detail"]["code"],
+                row["detail"].get("sign_in") or row["detail"].get("key"),
+                "more" in row["detail"],
+            )
+            for row in rows
+        )
+        assert set(told.values()) == {1}
+        at_doors = len(shown) * len(SOME) + len(everywhere) * (len(doors) - len(SOME))
+        assert sum(row["detail"].get("more", 1) for row in rows) == at_doors
+        # What was ours once is called by its name, and what never was by none.
+        for name, came_with, code, named in (
+            ("yongshun", "key", "key_invalid", hand.revoked_key_id),
+            ("yongshun", "key", "key_expired", hand.expired_key_id),
+            ("yongshun", "cookie", "sign_in_ended", hand.signed_out_id),
+            ("yongshun", "token", "token_expired", None),
+            (None, "token", "token_invalid", None),
+            (None, "key", "key_invalid", None),
+            (None, "cookie", "sign_in_ended", None),
+        ):
+            assert (name, came_with, code, named, False) in told, (name, came_with, code, named)
+        text = json.dumps(rows)
+        for bad, headers in shown:
+            for part in " ".join(headers.values()).replace("=", " ").split()[1:]:
+                # Not even a part of it.
+                assert len(part) < 8 or part[:12] not in text, bad.name
+
+
+async def test_who_comes_with_nothing_is_no_row(tmp_path: Path) -> None:
+    async with a_service(tmp_path) as running, running.client() as nobody:
+        before = await _last_audited(running)
+        assert problem(await nobody.get("/api/v1/me")) == (401, "unauthenticated")
+        assert await _audited_since(running, before) == []
 
 
 async def test_a_good_cookie_from_another_page_changes_nothing(tmp_path: Path) -> None:
@@ -159,7 +215,12 @@ async def test_a_good_cookie_from_another_page_changes_nothing(tmp_path: Path) -
                 for method, path in doors if name == "another site" else some:
                     said = problem(await page.request(method, path))
                     assert said == (403, "cross_origin"), f"{name}: {method} {path} -> {said}"
-        assert await _last_audited(running) == before
+        first, rest = await _audited_since(running, before)
+        for row in (first, rest):
+            assert (row["act"], row["subject_name"]) == ("credential_refused", "admin")
+            assert row["detail"]["code"] == "cross_origin"
+            assert row["detail"]["origin"] == next(iter(ORIGINS.values()))
+        assert rest["detail"]["more"] == len(doors) + (len(ORIGINS) - 1) * len(some) - 1
 
 
 async def test_no_wrong_setup_code_makes_an_administrator(tmp_path: Path) -> None:

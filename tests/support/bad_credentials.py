@@ -54,13 +54,16 @@ class Hand:
     disabled_cookie: str
     outdated_cookie: str
     signed_out_cookie: str
+    signed_out_id: str
     expired_cookie: str
     sign_in_id: str
     api_key: str  # good
     api_key_id: str
     disabled_key: str
     revoked_key: str
+    revoked_key_id: str
     expired_key: str
+    expired_key_id: str
     ticket: str  # good
     password: str
 

@@ -54,6 +54,7 @@ class Kit:
             store=store,
             feed=feed,
             facts=facts,
+            departed=facts.departed,
             passwords=Passwords(CHEAP),
             tokens=Tokens(self.key, clock),
             second_factors=self.second_factors,

@@ -8,7 +8,15 @@ from typing import Any, cast
 
 from camera_registry.domain import AuditEntry
 from camera_registry.store.contract import Store
-from streamhub.access.audit import MAX_COUNTED_REFUSALS, RefusalLog, entry_for
+from streamhub.access.audit import (
+    CREDENTIAL_COALESCE_S,
+    MAX_COUNTED_CREDENTIALS,
+    MAX_COUNTED_REFUSALS,
+    BadCredential,
+    RefusalLog,
+    entry_for,
+)
+from streamhub.access.errors import Known
 from streamhub.access.guard import Refusal
 from streamhub.access.principal import Action, Principal, channel
 from support.patience import PATIENCE_S
@@ -53,7 +61,7 @@ async def test_the_first_is_written_at_once_and_the_rest_as_a_number() -> None:
     await asyncio.wait_for(rows.written.wait(), PATIENCE_S)
     assert len(rows.entries) == 1
     clock.now_s = 61
-    log.close_windows(before=clock() - 60)
+    log.close_windows(at=clock())
     await log.flush()
     await log.stop()
     first, rest = rows.entries
@@ -92,7 +100,7 @@ async def test_a_minute_later_it_is_written_again() -> None:
     log, rows, clock = a_log()
     for minute in range(3):
         clock.now_s = minute * 61.0
-        log.close_windows(before=clock() - 60)
+        log.close_windows(at=clock())
         log.note(REFUSAL)
     await log.flush()
     assert len(rows.entries) == 3
@@ -109,6 +117,55 @@ async def test_made_up_ids_do_not_fill_the_disk() -> None:
     # What the caller typed is not an object of ours.
     assert rows.entries[0].channel_id is None
     assert len(rows.entries[0].detail["asked_id"]) == 64
+
+
+async def test_a_bad_credential_is_counted_by_address_and_cause() -> None:
+    log, rows, clock = a_log()
+    bad = BadCredential("token", "192.0.2.7", "token_invalid")
+    known = Known("su_1", "ak_1")
+    for _ in range(1_000):
+        log.note_credential(bad)
+        log.note_credential(replace(bad, remote="192.0.2.8"))
+        log.note_credential(BadCredential("key", "192.0.2.7", "key_expired", known, "yongshun"))
+    clock.now_s = CREDENTIAL_COALESCE_S - 1
+    log.close_windows(at=clock())
+    await log.flush()
+    assert [(row.remote, row.subject_name, dict(row.detail)) for row in rows.entries] == [
+        ("192.0.2.7", None, said("token", "token_invalid")),
+        ("192.0.2.8", None, said("token", "token_invalid")),
+        ("192.0.2.7", "yongshun", said("key", "key_expired") | {"key": "ak_1"}),
+    ]
+    clock.now_s += 1
+    log.close_windows(at=clock())
+    await log.flush()
+    assert [row.detail["more"] for row in rows.entries[3:]] == [999] * 3
+
+
+def said(came_with: str, code: str) -> dict[str, str]:
+    return {"came_with": came_with, "reason": code, "code": code}
+
+
+async def test_strangers_neither_fill_the_log_nor_crowd_out_who_is_known() -> None:
+    log, rows, _ = a_log()
+    for number in range(10_000):
+        log.note_credential(BadCredential("cookie", f"2001:db8::{number:x}", "sign_in_ended"))
+    log.note(REFUSAL)
+    await log.stop()
+    acts = [row.act for row in rows.entries]
+    assert acts == ["credential_refused"] * MAX_COUNTED_CREDENTIALS + [
+        "refused",
+        "credential_refused",
+    ]
+    assert rows.entries[-1].detail["more"] == 10_000 - MAX_COUNTED_CREDENTIALS
+    assert rows.entries[-1].remote is None
+
+
+async def test_an_origin_is_clipped() -> None:
+    log, rows, _ = a_log()
+    odd = BadCredential("cookie", "192.0.2.7", "cross_origin", origin="http://" + "x" * 5_000)
+    log.note_credential(odd)
+    await log.stop()
+    assert len(rows.entries[0].detail["origin"]) == 128
 
 
 async def test_what_could_not_be_written_is_written_later() -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import jwt
 import pytest
 
-from streamhub.access.errors import TooManyAttempts, Unauthenticated
+from camera_registry.credentials import SignIn
+from streamhub.access.departed import MAX_DEPARTED, Departed
+from streamhub.access.errors import Known, TooManyAttempts, Unauthenticated
 from streamhub.access.password_rules import PasswordTooWeak
 from streamhub.access.passwords import Passwords, hash_password
 from streamhub.access.rate_limit import (
@@ -277,3 +279,29 @@ async def test_passwords() -> None:
             await passwords.hash(bad, "ada")
         with pytest.raises(PasswordTooWeak):
             hash_password(bad)
+
+
+async def test_who_shows_what_ended_of_late_is_known(tmp_path: Path) -> None:
+    async with a_kit(tmp_path) as kit:
+        ended = await kit.sign_ins.open("yongshun", "yongshun-pass", HOME)
+        await kit.sign_ins.close(ended.principal)
+        disabled = await kit.sign_ins.open("lister", "lister-pass", HOME)
+        await kit.people.update_subject("su_lister", {"enabled": False}, BY)
+        for opened in (ended, disabled):
+            with pytest.raises(Unauthenticated) as refused:
+                await kit.sign_ins.from_cookie(opened.cookie, HOME)
+            principal = opened.principal
+            assert refused.value.known == Known(principal.subject_id, principal.credential_id)
+        with pytest.raises(Unauthenticated) as refused:
+            await kit.sign_ins.from_cookie("made up", HOME)
+        assert refused.value.known is None
+
+
+def test_what_ended_is_remembered_so_far() -> None:
+    departed, at = Departed(), datetime(2026, 1, 1, tzinfo=UTC)
+    for number in range(MAX_DEPARTED + 5):
+        row = SignIn(f"si_{number}", f"{number:064}", "su_1", at, at, at)
+        departed.compare_sign_ins({row.id: row}, {})
+    assert len(departed) == MAX_DEPARTED
+    assert departed.by_hash(f"{4:064}") is None
+    assert departed.by_hash(f"{5:064}") == Known("su_1", "si_5")

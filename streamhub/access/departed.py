@@ -1,0 +1,52 @@
+"""Sign-ins and API keys that ended of late: who shows one still is named in the audit by its id.
+
+The registry keeps nothing of them. What ended before this process began is refused without a name.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Final, TypeVar
+
+from camera_registry.credentials import ApiKey, SignIn
+
+from .errors import Known
+
+# About 200 bytes each. A district ends some hundreds a day.
+MAX_DEPARTED: Final = 2_000
+
+T = TypeVar("T")
+
+
+class Departed:
+    """By hash, the newest `MAX_DEPARTED`. Nobody is let in by them."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[str, Known] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def compare_sign_ins(self, before: Mapping[str, SignIn], now: Mapping[str, SignIn]) -> None:
+        """Those that were there before and are not now."""
+        for row in _gone(before, now):
+            self._add(row.id_hash, Known(row.subject_id, row.id))
+
+    def compare_keys(self, before: Mapping[str, ApiKey], now: Mapping[str, ApiKey]) -> None:
+        """As `compare_sign_ins`."""
+        for row in _gone(before, now):
+            self._add(row.key_hash, Known(row.subject_id, row.id))
+
+    def by_hash(self, shown: str) -> Known | None:
+        """Whose it was, where that is known still."""
+        return self._known.get(shown)
+
+    def _add(self, gone: str, known: Known) -> None:
+        self._known[gone] = known
+        while len(self._known) > MAX_DEPARTED:
+            self._known.popitem(last=False)
+
+
+def _gone(before: Mapping[str, T], now: Mapping[str, T]) -> list[T]:
+    return [] if before is now else [before[each] for each in before.keys() - now.keys()]
