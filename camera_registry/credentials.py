@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Final
+
+# Of a sign-in that ends when nothing of it is left, however long it is used.
+NO_END: Final = datetime(9999, 12, 31, tzinfo=UTC)
 
 
 class SignInMethod(StrEnum):
     PASSWORD = "password"  # noqa: S105
     OIDC = "oidc"
+    TOKEN = "token"  # noqa: S105 - a script's, with a password; the others are a page's
 
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
-    """A page's sign-in: the store keeps only the SHA-256 of the cookie's random bits."""
+    """A page's sign-in: the store keeps only the SHA-256 of the cookie's random bits. Or a
+    script's, of whose tokens it keeps nothing: they name it, and are signed."""
 
     id: str  # what it is called by, where it is listed and ended
-    id_hash: str  # 64 hex digits
+    id_hash: str  # 64 hex digits; of a script's `token <id>`, which is no cookie's
     subject_id: str
     created_at: datetime
     expires_at: datetime  # moves on while it is used, but never past `ends_at`
     ends_at: datetime
     remote: str | None = None
-    agent: str | None = None  # what the browser calls itself
+    agent: str | None = None  # what the browser or the script calls itself
     method: SignInMethod = SignInMethod.PASSWORD
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from . import validation as check
+from .credentials import SignInMethod
 from .domain import Actor, Page, Subject, SubjectKind, new_id
 from .drafts import NewPassword, SubjectChanges, SubjectDraft
 from .errors import NotFound
@@ -103,6 +104,8 @@ class People(GrantCases, RoleCases, QuotaCases):
                 )
                 if not subject.enabled:
                     await unit.tx.sign_ins.delete_of_subject(subject_id)
+                else:
+                    await _end_tokens(unit.tx, subject_id)
                 await unit.record(
                     "subject_update", id=subject_id, username=subject.username, changed=of_itself
                 )
@@ -143,6 +146,12 @@ async def _subject(tx: WriteTx, subject_id: str) -> Subject:
     if subject is None:
         raise NotFound("subject", subject_id)
     return subject
+
+
+async def _end_tokens(tx: WriteTx, subject_id: str) -> None:
+    """They are void by the subject's new version."""
+    rows = await tx.sign_ins.of_subject(subject_id)
+    await tx.sign_ins.delete([row.id for row in rows if row.method is SignInMethod.TOKEN])
 
 
 async def _set_password(

@@ -236,6 +236,7 @@ async def _build(
             facts=facts,
             audit=audit,
             events=events,
+            sign_ins=sign_ins,
         )
         steering = Steering(book=registry, guard=guard, facts=facts, audit=audit)
         stack.push_async_callback(steering.stop_all)
@@ -319,6 +320,7 @@ async def _deliver(
     facts: FactsCache,
     audit: AuditLog,
     events: EventHub,
+    sign_ins: SignIns,
 ) -> Delivery:
     decoder = DecodePool()
     stack.push_async_callback(decoder.close)
@@ -348,6 +350,7 @@ async def _deliver(
             rtsp_advertise=settings.rtsp.advertise,
             rtsps_advertise=settings.rtsp.tls_advertise,
         ),
+        keep_sign_ins=sign_ins.keep,
     )
     await delivery.start()
     facts.on_change(delivery.facts_changed)

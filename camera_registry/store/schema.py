@@ -375,7 +375,7 @@ recovery_codes = Table(
 sign_ins = Table(
     "sign_ins",
     metadata,
-    Column("id_hash", String(64), primary_key=True),  # SHA-256 of the cookie's random bits
+    Column("id_hash", String(64), primary_key=True),  # see credentials.py
     Column("subject_id", ForeignKey("subjects.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("created_at", UtcTime, nullable=False),
     Column("expires_at", UtcTime, nullable=False, index=True),

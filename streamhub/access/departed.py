@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Final, TypeVar
 
-from camera_registry.credentials import ApiKey, SignIn
+from camera_registry.credentials import ApiKey, SignIn, SignInMethod
 
 from .errors import Known
 
@@ -29,9 +29,10 @@ class Departed:
         return len(self._known)
 
     def compare_sign_ins(self, before: Mapping[str, SignIn], now: Mapping[str, SignIn]) -> None:
-        """Those that were there before and are not now."""
+        """Those that were there before and are not now. A token says itself whose it is."""
         for row in _gone(before, now):
-            self._add(row.id_hash, Known(row.subject_id, row.id))
+            if row.method is not SignInMethod.TOKEN:
+                self._add(row.id_hash, Known(row.subject_id, row.id))
 
     def compare_keys(self, before: Mapping[str, ApiKey], now: Mapping[str, ApiKey]) -> None:
         """As `compare_sign_ins`."""

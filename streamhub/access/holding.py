@@ -48,12 +48,15 @@ def what_is_due(principal: Principal, facts: Facts) -> str | None:
 
 
 def credential_end(principal: Principal, facts: Facts) -> datetime | None:
-    """When what the principal came with ends: long ago, if it is not there any more."""
+    """When what the principal came with ends: long ago, if it is not there any more. What a token
+    opened goes on after it, as long as its sign-in is there."""
     if principal.credential_id is None:
         return None
     rows = facts.api_keys if principal.via == "key" else facts.sign_ins
     row = rows.get(principal.credential_id)
-    return _LONG_AGO if row is None else row.expires_at
+    if row is None:
+        return _LONG_AGO
+    return None if principal.via == "bearer" else row.expires_at
 
 
 def end_of(principal: Principal) -> str:

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from camera_registry.credentials import SignIn, SignInMethod
 from camera_registry.domain import AuditEntry, Subject, new_id
 from camera_registry.feed import ChangeFeed
-from camera_registry.store.contract import Store, WriteTx
+from camera_registry.store.contract import ReadTx, Store, WriteTx
 from camera_registry.units import Units
 
+from . import token_sign_ins
 from .audit import entry_for
 from .departed import Departed
 from .errors import Forbidden, Known, TooManyAttempts, Unauthenticated
@@ -141,37 +142,70 @@ class SignIns:
             subject.id, subject.username, remote, "cookie", subject.version, row.id
         )
         async with self._units.begin(principal.actor()) as unit:
-            await unit.tx.sign_ins.delete_expired(now)
+            await unit.tx.sign_ins.delete_expired(now - token_sign_ins.REMEMBERED)
             await _make_room(unit.tx, subject.id)
             await unit.tx.sign_ins.add(row)
             await unit.record("sign_in", sign_in=row.id, method=method.value)
         return OpenedSignIn(principal, subject, cookie)
 
     async def token(
-        self, username: str, password: str, remote: str, *, code: str | None = None
+        self,
+        username: str,
+        password: str,
+        remote: str,
+        *,
+        code: str | None = None,
+        agent: str | None = None,
     ) -> str:
-        """A bearer token. Raises Unauthenticated (bad_credentials, second_factor_needed) or
+        """A bearer token, of a sign-in that is listed and ended as a page's; `agent` is what the
+        script calls itself. Raises Unauthenticated (bad_credentials, second_factor_needed) or
         TooManyAttempts."""
         subject = await self._verified(username, password, code, remote, act="token")
         principal = Principal(subject.id, subject.username, remote, "bearer", subject.version)
-        token = self._tokens.issue(
-            subject_id=subject.id, username=subject.username, version=subject.version
+        now = self._now()
+        async with self._units.begin(principal.actor()) as unit:
+            await unit.tx.sign_ins.delete_expired(now - token_sign_ins.REMEMBERED)
+            sign_in_id = await token_sign_ins.enter(
+                unit.tx, subject.id, now, remote=remote, agent=agent
+            )
+            await unit.record("token", sign_in=sign_in_id)
+        return self._tokens.issue(
+            subject_id=subject.id,
+            username=subject.username,
+            version=subject.version,
+            sign_in_id=sign_in_id,
         )
-        await self._store.append_audit(entry_for("token", principal=principal))
-        return token
+
+    async def keep(self, sign_in_ids: Collection[str]) -> None:
+        """What was opened with tokens of these goes on, and so do they. To be said every some 20 s;
+        each is written once in 20 min."""
+        now = self._now()
+        due = token_sign_ins.due(sign_in_ids, self._facts.current, now)
+        if due:
+            async with self._store.write() as tx:
+                for each in due:
+                    await tx.sign_ins.extend(each, now + token_sign_ins.GOES_ON_FOR)
 
     async def close(self, principal: Principal) -> None:
-        """Sign the page out: its cookie is worth nothing afterwards, and its views end."""
-        if principal.credential_id is None:
+        """Sign the page or the script out: cookie or token is worth nothing afterwards, and the
+        views that it opened end. An API key is revoked, not signed out."""
+        if principal.credential_id is None or principal.via not in ("cookie", "bearer"):
             return
         async with self._units.begin(principal.actor()) as unit:
             await unit.tx.sign_ins.delete([principal.credential_id])
             await unit.record("sign_out", sign_in=principal.credential_id)
 
-    def from_bearer(self, token: str, remote: str) -> Principal:
+    async def from_bearer(self, token: str, remote: str) -> Principal:
         """Who holds the token. Raises Unauthenticated."""
         principal = self._tokens.read(token, remote=remote)
-        known = Known(principal.subject_id)
+        sign_in_id = principal.credential_id or ""
+        known = Known(principal.subject_id, sign_in_id)
+        row = self._facts.current.sign_ins.get(sign_in_id)
+        # The store is asked of no token but one that was signed here.
+        if row is None and await catch_up(self._store, self._feed, lambda tx: _has(tx, sign_in_id)):
+            row = self._facts.current.sign_ins.get(sign_in_id)
+        if row is None or (row.method, row.subject_id) != (SignInMethod.TOKEN, known.subject_id):
+            raise _ended(known)
         subject = self._present_subject(known)
         if subject.version != principal.version:
             raise _ended(known)
@@ -288,11 +322,17 @@ def _ended(known: Known | None) -> Unauthenticated:
 
 
 async def _make_room(tx: WriteTx, subject_id: str) -> None:
+    """Among the page's; what scripts have is counted apart."""
     rows = await tx.sign_ins.of_subject(subject_id)
+    rows = [row for row in rows if row.method is not SignInMethod.TOKEN]
     longest_unused = sorted(rows, key=lambda row: row.expires_at)
     await tx.sign_ins.delete(
         [row.id for row in longest_unused[: max(0, len(rows) + 1 - MAX_SIGN_INS_OF_SUBJECT)]]
     )
+
+
+async def _has(tx: ReadTx, sign_in_id: str) -> bool:
+    return await tx.sign_ins.get(sign_in_id) is not None
 
 
 def _why(subject: Subject | None, matches: bool) -> str:

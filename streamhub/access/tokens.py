@@ -53,13 +53,14 @@ class Tokens:
         self._now = now
         self._claims = lru_cache(maxsize=TOKENS_REMEMBERED)(self._verified)
 
-    def issue(self, *, subject_id: str, username: str, version: int) -> str:
-        """A token that holds for `TOKEN_LIFETIME_S`."""
+    def issue(self, *, subject_id: str, username: str, version: int, sign_in_id: str) -> str:
+        """A token that holds for `TOKEN_LIFETIME_S`, while its sign-in is there."""
         now = self._now()
         claims = {
             "sub": subject_id,
             "name": username,
             "ver": version,
+            "sid": sign_in_id,
             "aud": AUDIENCE,
             "iat": now,
             "exp": now + timedelta(seconds=TOKEN_LIFETIME_S),
@@ -68,20 +69,27 @@ class Tokens:
         return jwt.encode(claims, self._key, algorithm=_ALGORITHM)
 
     def read(self, token: str, *, remote: str) -> Principal:
-        """Who it was issued to. Raises Unauthenticated (token_invalid, token_expired)."""
-        subject_id, username, version, expires = self._claims(token)
+        """Who it was issued to; whether its sign-in is there still is for the caller to look.
+        Raises Unauthenticated (token_invalid, token_expired)."""
+        subject_id, username, version, sign_in_id, expires = self._claims(token)
         if expires <= self._now().timestamp():
             raise Unauthenticated(
                 "The token has expired; ask for a new one.",
                 code="token_expired",
-                known=Known(subject_id),
+                known=Known(subject_id, sign_in_id),
             )
         return Principal(
-            subject_id=subject_id, username=username, remote=remote, via="bearer", version=version
+            subject_id=subject_id,
+            username=username,
+            remote=remote,
+            via="bearer",
+            version=version,
+            credential_id=sign_in_id,
         )
 
-    def _verified(self, token: str) -> tuple[str, str, int, float]:
-        """What a token of ours says: subject id, name, version, and until when (s since 1970)."""
+    def _verified(self, token: str) -> tuple[str, str, int, str, float]:
+        """What a token of ours says: subject id, name, version, sign-in, and until when (s since
+        1970)."""
         try:
             claims = jwt.decode(
                 token,
@@ -99,6 +107,7 @@ class Tokens:
                 str(claims["sub"]),
                 str(claims["name"]),
                 int(claims["ver"]),
+                str(claims["sid"]),
                 float(claims["exp"]),
             )
         except (jwt.InvalidTokenError, KeyError, TypeError, ValueError) as error:

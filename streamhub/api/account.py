@@ -58,7 +58,9 @@ async def change_password(services: Provided, who: Own, body: PasswordChange) ->
     if new == body.current.get_secret_value():
         raise PasswordTooWeak("That is the password it was; choose another.")
     hashed = await services.passwords.hash(new, subject.username)
-    await services.people.set_password_hash(subject.id, hashed, who.actor(), but=who.credential_id)
+    # The page stays signed in; a token is of the password that was.
+    but = who.credential_id if who.via == "cookie" else None
+    await services.people.set_password_hash(subject.id, hashed, who.actor(), but=but)
     return Response(status_code=204)
 
 

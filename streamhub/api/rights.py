@@ -95,7 +95,7 @@ async def _recognised(request: Request, services: Services) -> Principal:
                 raise Unauthenticated("Send `Authorization: Bearer <token>`.", code="token_invalid")
             if came_with == "key":
                 return await services.api_keys.read(text.strip(), remote)
-            return services.sign_ins.from_bearer(text.strip(), remote)
+            return await services.sign_ins.from_bearer(text.strip(), remote)
         except Unauthenticated as error:
             _note(services, BadCredential(came_with, remote, error.code, error.known))
             raise

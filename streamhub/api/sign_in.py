@@ -98,6 +98,7 @@ async def token(
         password.get_secret_value(),
         remote_of(request),
         code=None if code is None else code.get_secret_value(),
+        agent=request.headers.get("user-agent"),
     )
     return TokenAnswer(access_token=issued, expires_in=TOKEN_LIFETIME_S)
 
@@ -132,7 +133,8 @@ async def sign_in(
 async def sign_out(
     request: Request, services: Provided, who: Annotated[Principal, signed_in()]
 ) -> Response:
-    """Ends the page's sign-in and its views; with a Bearer token there is nothing to end."""
+    """Ends the sign-in that it is asked with, the page's or the token's, and its views; with an
+    API key there is nothing to end."""
     sign_in = services.facts.current.sign_ins.get(who.credential_id or "")
     await services.sign_ins.close(who)
     secure = request.url.scheme == "https"

@@ -6,10 +6,11 @@ from typing import Annotated
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
-from camera_registry.credentials import SignIn
+from camera_registry.credentials import NO_END, SignIn, SignInMethod
 from streamhub.access.permit import Permit
 from streamhub.access.principal import Action, Principal
 from streamhub.access.sign_in import SIGN_IN_IDLE
+from streamhub.access.token_sign_ins import GOES_ON_FOR
 
 from .newest import ByNewestRights
 from .rights import in_person, requires_in_person, the_district
@@ -25,12 +26,16 @@ Manages = Annotated[Permit, requires_in_person(Action.MANAGE, the_district)]
 class SignInOut(BaseModel):
     id: str
     created_at: Time
-    used_at: Time = Field(description="Within ten minutes.")
+    used_at: Time = Field(
+        description="Within ten minutes; a script's is used by asking for a token, and by views."
+    )
     expires_at: Time = Field(description="If it is not used until then.")
-    ends_at: Time = Field(description="However much it is used.")
+    ends_at: Time | None = Field(
+        description="However much it is used; null: a script's, while it has tokens or views."
+    )
     remote: str | None
-    agent: str | None = Field(description="What the browser called itself.")
-    method: str
+    agent: str | None = Field(description="What the browser or the script called itself.")
+    method: SignInMethod = Field(description="`token`: a script's; the others are a page's.")
     current: bool = Field(description="The one this is asked with.")
 
 
@@ -44,7 +49,7 @@ class Ended(BaseModel):
 
 @router.get("/sign-ins")
 async def list_own_sign_ins(services: Provided, who: Own) -> SignInList:
-    """Where one is signed in, oldest first: at most 100. Tokens are not among them."""
+    """Where one is signed in, oldest first: pages and scripts, at most 100 of each."""
     if who.is_local:
         return SignInList(items=[])
     rows = await services.credentials.sign_ins_of(who.subject_id)
@@ -96,13 +101,14 @@ def _list(rows: list[SignIn], now: datetime, current: str | None) -> SignInList:
 
 def _out(row: SignIn, current: str | None) -> SignInOut:
     # Near its absolute end it is renewed no more: then this is when it was at the latest.
-    used_at = max(row.created_at, row.expires_at - SIGN_IN_IDLE)
+    idle = GOES_ON_FOR if row.method is SignInMethod.TOKEN else SIGN_IN_IDLE
+    used_at = max(row.created_at, row.expires_at - idle)
     return SignInOut(
         id=row.id,
         created_at=row.created_at,
         used_at=used_at,
         expires_at=row.expires_at,
-        ends_at=row.ends_at,
+        ends_at=None if row.ends_at == NO_END else row.ends_at,
         remote=row.remote,
         agent=row.agent,
         method=row.method,

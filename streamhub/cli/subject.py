@@ -128,7 +128,7 @@ def set_password(
 
 @app.command("sign-ins")
 def sign_ins(username: str, as_json: AsJson = False) -> None:
-    """Where a subject is signed in with the page."""
+    """Where a subject is signed in, with the page or by a script's token."""
 
     async def work(api: Api) -> Any:
         subject = await subject_by(api, username)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -52,8 +52,11 @@ class Delivery:
         decoder: StillDecoder,
         settings: DeliverySettings | None = None,
         now: Callable[[], datetime] = utc_now,
+        keep_sign_ins: Callable[[Collection[str]], Awaitable[None]] | None = None,
     ) -> None:
+        """`keep_sign_ins` is told regularly, by their ids, which views' tokens would run out."""
         # given
+        self._keep_sign_ins = keep_sign_ins
         self._core = core
         self._pump = pump
         self._router = router
@@ -102,6 +105,10 @@ class Delivery:
             asyncio.create_task(self._every(self._settings.tick_s, self._tick), name="view-tick"),
             asyncio.create_task(
                 self._every(self._settings.renew_every_s, self.views.renew), name="view-renew"
+            ),
+            # Apart from the leases: a store that hangs must not hold up their renewal.
+            asyncio.create_task(
+                self._every(self._settings.renew_every_s, self._keep), name="view-sign-ins"
             ),
         ]
         if closed:
@@ -217,6 +224,10 @@ class Delivery:
             if channel_id in object_ids
             or ((ch := facts.channel(channel_id)) is not None and ch.device_id in object_ids)
         }
+
+    async def _keep(self) -> None:
+        if self._keep_sign_ins is not None:
+            await self._keep_sign_ins(self.views.held_by_tokens())
 
     async def _tick(self) -> None:
         self.views.tick(time.monotonic())

@@ -248,6 +248,15 @@ class LiveViews:
         """All live views, oldest first."""
         return self._table.snapshots(self._table.all_live())
 
+    def held_by_tokens(self) -> set[str]:
+        """Ids of the sign-ins of whose tokens there are views."""
+        principals = (view.permit.principal for view in self._table.all_live())
+        return {
+            who.credential_id
+            for who in principals
+            if who.via == "bearer" and who.credential_id is not None
+        }
+
     def watch(self, view_id: str) -> Watch:
         """Follow a view: its trace so far, its state, then what happens. Ends with the view.
 

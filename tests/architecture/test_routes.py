@@ -232,6 +232,8 @@ async def _call(
     body = BODIES.get((method, route.path), {} if method == "PATCH" else None)
     if body is not None and where == "yongshun":
         body = {k: "ar_yongshun" if v == "ar_liyuan" else v for k, v in body.items()}
+    if who is not None and route.path == "/api/v1/sign-out":
+        running.forget(who)
     async with running.client(**headers) as client:
         if method == "POST" and route.path.startswith("/whep"):
             answer = await client.post(path, content=OFFER, headers=SDP)

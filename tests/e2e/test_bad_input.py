@@ -152,13 +152,17 @@ async def test_an_expired_token_opens_nothing(service: Service) -> None:
     ).json()
     an_hour_ago = Tokens(key, lambda: utc_now() - timedelta(hours=1))
     for version in range(1, 4):
-        token = an_hour_ago.issue(subject_id=me["id"], username="yongshun", version=version)
+        token = an_hour_ago.issue(
+            subject_id=me["id"], username="yongshun", version=version, sign_in_id="si_1"
+        )
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/sdp"}
         async with httpx.AsyncClient(base_url=service.url, headers=headers) as late:
             answer = await late.post("/whep/ch_x", content="v=0")
             await refused(answer, 401, "token_expired")
             await refused(await late.get("/api/v1/channels"), 401, "token_expired")
-    forged = Tokens(b"k" * 32, utc_now).issue(subject_id=me["id"], username="yongshun", version=1)
+    forged = Tokens(b"k" * 32, utc_now).issue(
+        subject_id=me["id"], username="yongshun", version=1, sign_in_id="si_1"
+    )
     answer = httpx.get(f"{service.url}/api/v1/me", headers={"Authorization": f"Bearer {forged}"})
     await refused(answer, 401, "token_invalid")
 

@@ -281,11 +281,27 @@ async def sign_in_ended(district: District) -> Ending:
     )
     signing_in = {"username": "yongshun", "password": demo_password("yongshun")}
     assert (await page.post("/api/v1/sign-in", json=signing_in)).status_code == 200
-    [sign_in] = (await page.get("/api/v1/sign-ins")).json()["items"]
     [*_, shown] = await channels_of(page, 7)
     viewer = await district.watch_by(page, shown)
-    path = f"/api/v1/sign-ins/{sign_in['id']}"
+    path = f"/api/v1/sign-ins/{await sign_in_id_of(page)}"
     return Ending("sign_in_ended", viewer, lambda: page.delete(path))
+
+
+async def token_ended(district: District) -> Ending:
+    """A view by a script, whose token's sign-in is ended by who manages the district."""
+    script = await district.client("yongshun")
+    [*_, shown] = await channels_of(script, 8)
+    viewer = await district.watch_by(script, shown)
+    subject_id = await subject_id_of(district.admin, "yongshun")
+    path = f"/api/v1/subjects/{subject_id}/sign-ins/{await sign_in_id_of(script)}"
+    return Ending("sign_in_ended", viewer, lambda: district.admin.delete(path))
+
+
+async def sign_in_id_of(client: httpx.AsyncClient) -> str:
+    """Of the one that the client asks with."""
+    rows = (await client.get("/api/v1/sign-ins")).json()["items"]
+    [current] = [row["id"] for row in rows if row["current"]]
+    return str(current)
 
 
 async def test_every_way_a_right_ends_stops_the_picture(service: Service) -> None:
@@ -298,7 +314,11 @@ async def test_every_way_a_right_ends_stops_the_picture(service: Service) -> Non
             # The end of the hours may be a minute away: all the others come meanwhile.
             hours = await district.ends_by_time(in_hours, with_the_hours)
             group.create_task(hours.comes(service))
-            by_admin = [*await ways_by_admin(district), await sign_in_ended(district)]
+            by_admin = [
+                *await ways_by_admin(district),
+                await sign_in_ended(district),
+                await token_ended(district),
+            ]
             term = await district.ends_by_time(for_a_while, in_a_while)
             await term.comes(service)
             for ending in by_admin:

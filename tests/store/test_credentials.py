@@ -9,10 +9,12 @@ import pytest
 
 from camera_registry.credential_cases import Credentials
 from camera_registry.credentials import (
+    NO_END,
     ApiKey,
     Identity,
     SecondFactor,
     SignIn,
+    SignInMethod,
     Wanted,
     WantedGrant,
 )
@@ -85,6 +87,40 @@ async def test_sign_ins_are_ended_by_their_subject(
     [kept] = await credentials.sign_ins_of(ada.id)
     assert kept == replace(rows[1], agent="x" * 200)
     assert len(await credentials.sign_ins_of(bob.id)) == 1
+
+
+async def test_scripts_sign_ins_end_with_what_voids_their_tokens(
+    people: People, by: Actor, store: SqlStore
+) -> None:
+    ada = await people.create_subject(SubjectDraft("ada", "Ada"), by, "hash")
+
+    async def sign_in() -> SignIn:
+        page = SignIn("si_page", "a" * 64, ada.id, NOW, LATER, LATER)
+        script = replace(
+            page, id="si_1", id_hash="token si_1", ends_at=NO_END, method=SignInMethod.TOKEN
+        )
+        async with store.write() as tx:
+            await tx.sign_ins.delete_of_subject(ada.id)
+            await tx.sign_ins.add(page)
+            await tx.sign_ins.add(script)
+        return script
+
+    async def left() -> set[str]:
+        return {row.id for row in await Credentials(store).sign_ins_of(ada.id)}
+
+    script = await sign_in()
+    assert script in await Credentials(store).sign_ins_of(ada.id)
+    before = await store.latest_change_seq()
+    await people.update_subject(ada.id, {"display_name": "A"}, by)
+    assert await left() == {"si_page"}
+    assert ("si_1", ChangeOp.DELETED) in {
+        (change.object_id, change.op) for change in await store.changes_since(before)
+    }
+    await sign_in()
+    await people.update_subject(ada.id, {"home_area_id": None}, by)  # voids none
+    assert await left() == {"si_page", "si_1"}
+    await people.set_password_hash(ada.id, "another", by, but="si_page")
+    assert await left() == {"si_page"}
 
 
 async def test_a_password_that_must_be_changed_says_so_until_it_is(

@@ -50,6 +50,8 @@ class Hand:
     other_token: str  # good, of somebody else
     disabled_token: str
     outdated_token: str  # the password has changed since
+    signed_out_token: str
+    ended_token: str  # by whoever manages the district
     cookie: str  # good
     disabled_cookie: str
     outdated_cookie: str
@@ -71,6 +73,11 @@ class Hand:
         """Of the good token, with some of them wrong; None takes one away."""
         claims = {**json.loads(unb64(self.token.split(".")[1])), **wrong}
         return {key: value for key, value in claims.items() if value is not None}
+
+    @property
+    def token_id(self) -> str:
+        """Of the good token's sign-in."""
+        return str(self.claims()["sid"])
 
     def signed(self, **wrong: Any) -> str:
         return jws(self.claims(**wrong), self.token_key)
@@ -129,6 +136,10 @@ AUTHORIZATION: tuple[Bad, ...] = (
     _bearer("no audience", lambda h: h.signed(aud=None)),
     _bearer("no subject", lambda h: h.signed(sub=None)),
     _bearer("no version", lambda h: h.signed(ver=None)),
+    _bearer("no sign-in", lambda h: h.signed(sid=None)),
+    _bearer("a sign-in that is not there", lambda h: h.signed(sid="si_none"), "sign_in_ended"),
+    _bearer("a page's sign-in", lambda h: h.signed(sid=h.sign_in_id), "sign_in_ended"),
+    _bearer("another's subject", lambda h: h.signed(sub="su_admin", name="admin"), "sign_in_ended"),
     _bearer("no end", lambda h: h.signed(exp=None)),
     _bearer("an end that is no time", lambda h: h.signed(exp="never")),
     _bearer("ended a second ago", lambda h: h.signed(exp=h.now - 1), "token_expired"),
@@ -138,6 +149,8 @@ AUTHORIZATION: tuple[Bad, ...] = (
     _bearer("a version to come", lambda h: h.signed(ver=10_000), "sign_in_ended"),
     _bearer("the password has changed since", lambda h: h.outdated_token, "sign_in_ended"),
     _bearer("its subject is disabled", lambda h: h.disabled_token, "sign_in_ended"),
+    _bearer("replayed after signing out", lambda h: h.signed_out_token, "sign_in_ended"),
+    _bearer("ended by an administrator", lambda h: h.ended_token, "sign_in_ended"),
     # --- swapped and cut
     _bearer("swapped subject", lambda h: h.swapped(sub="su_admin")),
     _bearer("swapped end", lambda h: h.swapped(exp=h.now + 10**9)),
@@ -184,6 +197,7 @@ COOKIES: tuple[Bad, ...] = tuple(
         "with a tail": lambda h: h.cookie + "A",
         "what the store keeps of it": lambda h: hashlib.sha256(h.cookie.encode()).hexdigest(),
         "a sign-in's id": lambda h: h.sign_in_id,
+        "what the store keeps of a token": lambda h: f"token {h.token_id}",
         "replayed after signing out": lambda h: h.signed_out_cookie,
         "unused for too long": lambda h: h.expired_cookie,
         "its subject is disabled": lambda h: h.disabled_cookie,

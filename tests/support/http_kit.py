@@ -132,6 +132,10 @@ class Running:
                 self._tokens[username] = answer.json()["access_token"]
         return self._tokens[username]
 
+    def forget(self, username: str) -> None:
+        """Its token is worth nothing any more: the next one is a new one."""
+        self._tokens.pop(username, None)
+
     @asynccontextmanager
     async def as_(self, username: str) -> AsyncIterator[httpx.AsyncClient]:
         """A script's client, with a bearer token."""

@@ -14,6 +14,7 @@ from streamhub.access.departed import MAX_DEPARTED, Departed
 from streamhub.access.errors import Known, TooManyAttempts, Unauthenticated
 from streamhub.access.password_rules import PasswordTooWeak
 from streamhub.access.passwords import Passwords, hash_password
+from streamhub.access.principal import Principal
 from streamhub.access.rate_limit import (
     MAX_ENTRIES,
     OF_ADDRESS,
@@ -27,6 +28,7 @@ from streamhub.access.sign_in import (
     SIGN_IN_ENDS_AFTER,
     SIGN_IN_IDLE,
 )
+from streamhub.access.token_sign_ins import MAX_TOKEN_SIGN_INS, REMEMBERED
 from streamhub.access.tokens import AUDIENCE, TOKEN_LIFETIME_S, Tokens, load_key
 from support.http_kit import CHEAP
 from support.sign_in_kit import BY, HOME, Clock, a_kit
@@ -116,7 +118,7 @@ async def test_disabling_ends_cookies_and_tokens_at_once(tmp_path: Path) -> None
         with pytest.raises(Unauthenticated):
             await kit.sign_ins.from_cookie(opened.cookie, HOME)
         with pytest.raises(Unauthenticated):
-            kit.sign_ins.from_bearer(token, HOME)
+            await kit.sign_ins.from_bearer(token, HOME)
         with pytest.raises(Unauthenticated):
             await kit.sign_ins.open("yongshun", "yongshun-pass", HOME)
 
@@ -129,7 +131,7 @@ async def test_a_new_password_ends_what_the_old_one_opened(tmp_path: Path) -> No
         with pytest.raises(Unauthenticated):
             await kit.sign_ins.from_cookie(opened.cookie, HOME)
         with pytest.raises(Unauthenticated, match="ended"):
-            kit.sign_ins.from_bearer(token, HOME)
+            await kit.sign_ins.from_bearer(token, HOME)
         assert await kit.sign_ins.token("yongshun", "new-password", HOME)
 
 
@@ -231,14 +233,15 @@ def test_many_good_sign_ins_are_no_attack() -> None:
 def test_tokens_expire_and_are_not_forged() -> None:
     clock = Clock()
     tokens = Tokens(b"k" * 32, clock)
-    token = tokens.issue(subject_id="su_1", username="me", version=3)
+    token = tokens.issue(subject_id="su_1", username="me", version=3, sign_in_id="si_1")
     principal = tokens.read(token, remote=HOME)
     assert (principal.subject_id, principal.version, principal.via) == ("su_1", 3, "bearer")
+    assert principal.credential_id == "si_1"
     clock.pass_s(TOKEN_LIFETIME_S)
     with pytest.raises(Unauthenticated) as expired:
         tokens.read(token, remote=HOME)
     assert expired.value.code == "token_expired"
-    claims = {"sub": "su_1", "name": "me", "ver": 3, "aud": AUDIENCE, "exp": 4e9}
+    claims = {"sub": "su_1", "name": "me", "ver": 3, "sid": "si_1", "aud": AUDIENCE, "exp": 4e9}
     forged = [
         "rubbish",
         token[:-4] + "AAAA",
@@ -246,6 +249,9 @@ def test_tokens_expire_and_are_not_forged() -> None:
         jwt.encode(claims, None, algorithm="none"),
         jwt.encode({**claims, "aud": "another"}, b"k" * 32, algorithm="HS256"),
         jwt.encode({**claims, "ver": "x"}, b"k" * 32, algorithm="HS256"),
+        jwt.encode(
+            {each: claims[each] for each in claims if each != "sid"}, b"k" * 32, algorithm="HS256"
+        ),
         jwt.encode({"sub": "su_1", "aud": AUDIENCE}, b"k" * 32, algorithm="HS256"),
     ]
     for each in forged:
@@ -279,6 +285,60 @@ async def test_passwords() -> None:
             await passwords.hash(bad, "ada")
         with pytest.raises(PasswordTooWeak):
             hash_password(bad)
+
+
+async def test_a_script_that_asks_for_token_after_token_shares_a_sign_in(tmp_path: Path) -> None:
+    async with a_kit(tmp_path) as kit:
+        page = await kit.sign_ins.open("yongshun", "yongshun-pass", HOME)
+
+        async def ask(remote: str = HOME) -> tuple[str, Principal]:
+            token = await kit.sign_ins.token("yongshun", "yongshun-pass", remote)
+            return token, await kit.sign_ins.from_bearer(token, remote)
+
+        asked = []
+        for _ in range(MAX_TOKEN_SIGN_INS):
+            kit.clock.pass_s(1)
+            asked.append(await ask())
+        assert len({who.credential_id for _, who in asked}) == MAX_TOKEN_SIGN_INS
+        _, newest = asked[-1]
+        await ask()  # one that is shared lasts as long as all its tokens
+        before = await kit.store.latest_change_seq()
+        for remote in (HOME, HOME, "198.51.100.1"):
+            assert (await ask(remote))[1].credential_id == newest.credential_id
+        assert await kit.store.latest_change_seq() == before
+        # Nobody was put out by them.
+        for token, _ in asked:
+            await kit.sign_ins.from_bearer(token, HOME)
+        await kit.sign_ins.from_cookie(page.cookie, HOME)
+        assert len(kit.facts.current.sign_ins_of("su_yongshun")) == MAX_TOKEN_SIGN_INS + 1
+        kit.clock.pass_s(60)
+        token, _ = await ask()
+        kit.clock.pass_s(TOKEN_LIFETIME_S - 1)
+        assert (await kit.sign_ins.from_bearer(token, HOME)).credential_id == newest.credential_id
+        # Those that are over give their places back.
+        kit.clock.pass_s(REMEMBERED.total_seconds())
+        await ask()
+        kit.clock.pass_s(REMEMBERED.total_seconds())
+        _, last = await ask()
+        rows = kit.facts.current.sign_ins_of("su_yongshun")
+        assert {row.id for row in rows} >= {last.credential_id, page.principal.credential_id}
+        assert len(rows) < 5
+
+
+async def test_a_page_has_room_beside_scripts(tmp_path: Path) -> None:
+    async with a_kit(tmp_path) as kit:
+        token = await kit.sign_ins.token("yongshun", "yongshun-pass", HOME)
+        for _ in range(MAX_SIGN_INS_OF_SUBJECT + 1):
+            await kit.sign_ins.open("yongshun", "yongshun-pass", HOME)
+        await kit.sign_ins.from_bearer(token, HOME)
+        assert len(kit.facts.current.sign_ins_of("su_yongshun")) == MAX_SIGN_INS_OF_SUBJECT + 1
+
+
+async def test_signing_out_with_a_key_writes_nothing(tmp_path: Path) -> None:
+    async with a_kit(tmp_path) as kit:
+        program = Principal("su_yongshun", "yongshun", HOME, "key", 1, "ak_1")
+        await kit.sign_ins.close(program)
+        assert await kit.rows("sign_out") == []
 
 
 async def test_who_shows_what_ended_of_late_is_known(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from camera_registry.credentials import ApiKey, SignIn
+from camera_registry.credentials import ApiKey, SignIn, SignInMethod
 from camera_registry.domain import Grant
 from streamhub.access.facts import Facts
 from streamhub.access.policy import decide, grants_now, scope
@@ -67,6 +67,15 @@ def test_a_sign_in_that_is_over_or_gone_allows_nothing() -> None:
     # The same id as a key's is no key.
     other = decide(who("yongshun", "key", "si_1"), Action.LIVE, channel("ch_y1"), facts, NOW)
     assert other.reason == "key_ended"
+
+
+def test_what_a_token_opened_goes_on_while_its_sign_in_is_there() -> None:
+    row = SignIn("si_1", "token si_1", "su_yongshun", START, END, END, method=SignInMethod.TOKEN)
+    script, facts = who("yongshun", "bearer", "si_1"), facts_of(row)
+    after = decide(script, Action.LIVE, channel("ch_y1"), facts, END + timedelta(days=9))
+    assert (after.allowed, after.until) == (True, None)
+    gone = decide(script, Action.LIVE, channel("ch_y1"), facts_of(), NOW)
+    assert (gone.allowed, gone.reason) == (False, "sign_in_ended")
 
 
 def test_a_grant_that_ends_sooner_is_what_ends_the_permit() -> None:

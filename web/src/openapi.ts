@@ -1736,7 +1736,7 @@ export interface paths {
         };
         /**
          * List Own Sign Ins
-         * @description Where one is signed in, oldest first: at most 100. Tokens are not among them.
+         * @description Where one is signed in, oldest first: pages and scripts, at most 100 of each.
          */
         readonly get: operations["list_own_sign_ins_api_v1_sign_ins_get"];
         readonly put?: never;
@@ -1782,7 +1782,8 @@ export interface paths {
         readonly put?: never;
         /**
          * Sign Out
-         * @description Ends the page's sign-in and its views; with a Bearer token there is nothing to end.
+         * @description Ends the sign-in that it is asked with, the page's or the token's, and its views; with an
+         *     API key there is nothing to end.
          */
         readonly post: operations["sign_out_api_v1_sign_out_post"];
         readonly delete?: never;
@@ -5143,11 +5144,16 @@ export interface components {
             /** Items */
             readonly items: readonly components["schemas"]["SignInOut"][];
         };
+        /**
+         * SignInMethod
+         * @enum {string}
+         */
+        readonly SignInMethod: "password" | "oidc" | "token";
         /** SignInOut */
         readonly SignInOut: {
             /**
              * Agent
-             * @description What the browser called itself.
+             * @description What the browser or the script called itself.
              */
             readonly agent: string | null;
             /**
@@ -5162,10 +5168,9 @@ export interface components {
             readonly current: boolean;
             /**
              * Ends At
-             * Format: date-time
-             * @description However much it is used.
+             * @description However much it is used; null: a script's, while it has tokens or views.
              */
-            readonly ends_at: string;
+            readonly ends_at: string | null;
             /**
              * Expires At
              * Format: date-time
@@ -5174,14 +5179,14 @@ export interface components {
             readonly expires_at: string;
             /** Id */
             readonly id: string;
-            /** Method */
-            readonly method: string;
+            /** @description `token`: a script's; the others are a page's. */
+            readonly method: components["schemas"]["SignInMethod"];
             /** Remote */
             readonly remote: string | null;
             /**
              * Used At
              * Format: date-time
-             * @description Within ten minutes.
+             * @description Within ten minutes; a script's is used by asking for a token, and by views.
              */
             readonly used_at: string;
         };

@@ -7,6 +7,7 @@ export const accountEn: Record<keyof typeof accountZh, string> = {
   'account.sign_ins': 'Where I am signed in',
   'account.sign_ins.about': 'Ending a sign-in stops what is being watched there at once.',
   'account.since': 'Signed in {since}, last used {used}',
+  'account.script': 'Script',
   'account.current': 'This page',
   'account.end': 'End',
   'account.end_others': 'End all others',
