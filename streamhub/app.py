@@ -237,6 +237,7 @@ async def _build(
             audit=audit,
             events=events,
             sign_ins=sign_ins,
+            refusals=refusals,
         )
         steering = Steering(book=registry, guard=guard, facts=facts, audit=audit)
         stack.push_async_callback(steering.stop_all)
@@ -321,6 +322,7 @@ async def _deliver(
     audit: AuditLog,
     events: EventHub,
     sign_ins: SignIns,
+    refusals: RefusalLog,
 ) -> Delivery:
     decoder = DecodePool()
     stack.push_async_callback(decoder.close)
@@ -351,6 +353,7 @@ async def _deliver(
             rtsps_advertise=settings.rtsp.tls_advertise,
         ),
         keep_sign_ins=sign_ins.keep,
+        note_bad=refusals.note_credential,
     )
     await delivery.start()
     facts.on_change(delivery.facts_changed)

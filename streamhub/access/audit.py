@@ -114,7 +114,7 @@ class AuditLog:
         )
 
 
-CameWith = Literal["cookie", "token", "key"]
+CameWith = Literal["cookie", "token", "key", "ticket"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +279,8 @@ def _entry(refusal: Refusal) -> AuditEntry:
 def _credential_entry(bad: BadCredential) -> AuditEntry:
     detail = {"came_with": bad.came_with, "reason": bad.code, "code": bad.code}
     if bad.known is not None and bad.known.credential_id is not None:
-        detail["key" if bad.came_with == "key" else "sign_in"] = bad.known.credential_id
+        name = {"key": "key", "ticket": "ticket_id"}.get(bad.came_with, "sign_in")
+        detail[name] = bad.known.credential_id
     if bad.origin is not None:
         detail["origin"] = bad.origin[:MAX_ORIGIN_CHARS]
     return AuditEntry(

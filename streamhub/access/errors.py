@@ -21,7 +21,7 @@ class Known:
     """Whose a refused credential is, or was."""
 
     subject_id: str
-    credential_id: str | None = None  # of the sign-in or the API key
+    credential_id: str | None = None  # of the sign-in, the API key or the ticket
 
 
 class AccessError(Exception):

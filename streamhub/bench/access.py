@@ -245,7 +245,7 @@ class _ByUseCase:
         self._guard = Guard(facts)
         self.facts = facts
 
-    def prepare(self, who: Principal) -> None:
+    async def prepare(self, who: Principal) -> None:
         """Nothing is."""
 
     async def ask(self, who: Principal, cursor: str | None) -> Page:
@@ -272,7 +272,7 @@ async def _list(
     for number in range(-WARM_UP, pages):
         facts = door.facts.current
         who = _principal(facts, rng.randrange(len(facts.subjects)))
-        door.prepare(who)
+        await door.prepare(who)
         cursor = None
         for _ in range(2 if number % 3 == 0 else 1):
             served, work, began = server_ms(), time.process_time(), time.perf_counter()

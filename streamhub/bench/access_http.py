@@ -19,6 +19,7 @@ from fastapi import FastAPI
 from starlette.types import Message, Scope
 
 from camera_registry.secret import Secret
+from streamhub.access import token_sign_ins
 from streamhub.access.guard import utc_now
 from streamhub.access.principal import Principal
 from streamhub.access.tokens import Tokens, load_key
@@ -52,6 +53,7 @@ class ThroughHttp:
     def __init__(self, app: FastAPI, tokens: Tokens) -> None:
         services: Services = app.state.services
         self.facts = services.facts
+        self._store = services.store
         self._app = app
         self._tokens = tokens
         self._token_of: dict[str, str] = {}
@@ -72,12 +74,20 @@ class ThroughHttp:
                 async with app.router.lifespan_context(app):
                     yield cls(app, Tokens(load_key(data_dir), utc_now))
 
-    def prepare(self, who: Principal) -> None:
-        """A token, which is not what is measured."""
-        if who.subject_id not in self._token_of:
-            self._token_of[who.subject_id] = self._tokens.issue(
-                subject_id=who.subject_id, username=who.username, version=who.version
+    async def prepare(self, who: Principal) -> None:
+        """A token and its sign-in, which is not what is measured."""
+        if who.subject_id in self._token_of:
+            return
+        async with self._store.write() as tx:
+            sign_in_id = await token_sign_ins.enter(
+                tx, who.subject_id, utc_now(), remote=who.remote, agent="streamhub bench"
             )
+        self._token_of[who.subject_id] = self._tokens.issue(
+            subject_id=who.subject_id,
+            username=who.username,
+            version=who.version,
+            sign_in_id=sign_in_id,
+        )
 
     async def ask(self, who: Principal, cursor: str | None) -> bytes:
         """The body of the answer. Raises BenchError when it is none of a page."""

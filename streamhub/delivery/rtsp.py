@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import structlog
 
 from camera_registry.errors import StoreError
-from streamhub.access.errors import Forbidden, NotVisible, Unauthenticated
+from streamhub.access.audit import BadCredential
+from streamhub.access.errors import Forbidden, Known, NotVisible, Unauthenticated
 from streamhub.access.principal import Action, channel
 from streamhub.access.tickets import shown_by
 from streamhub.delivery.errors import (
@@ -25,9 +26,18 @@ from streamhub.delivery.errors import (
     UnknownView,
 )
 from streamhub.delivery.whep import check_permit
-from streamhub.media.contract import Event, MediaCore, MediaError, OverCapacity, RtspAsked
+from streamhub.media.contract import (
+    Event,
+    MediaCore,
+    MediaError,
+    OverCapacity,
+    RtspAsked,
+    RtspTicketRefused,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from camera_registry.store.contract import Store
     from streamhub.access.facts import FactsSource
     from streamhub.access.guard import Guard
@@ -63,7 +73,9 @@ class RtspDoor:
         guard: Guard,
         facts: FactsSource,
         store: Store,
+        note_bad: Callable[[BadCredential], None] | None = None,
     ) -> None:
+        """`note_bad` is told of each ticket that the core found not to be good."""
         # given
         self._core = core
         self._views = views
@@ -71,12 +83,15 @@ class RtspDoor:
         self._guard = guard
         self._facts = facts
         self._store = store
+        self._note_bad = note_bad
         # owned
         self._asking: set[asyncio.Task[None]] = set()
         self.refused_total = 0
 
     def handle_event(self, event: Event) -> None:
         """Subscriber of the event pump."""
+        if isinstance(event, RtspTicketRefused) and self._note_bad is not None:
+            self._note_bad(BadCredential("ticket", event.remote, event.cause))
         if not isinstance(event, RtspAsked):
             return
         if len(self._asking) >= MAX_ASKING:
@@ -99,7 +114,19 @@ class RtspDoor:
             refused = _refused(error)
             if refused.code == "internal_error":
                 log.exception("rtsp_not_opened", connection=asked.connection_id)
+            if isinstance(error, Unauthenticated):
+                self._note_void(asked, error.code)
             self._refuse(asked, refused)
+
+    def _note_void(self, asked: RtspAsked, code: str) -> None:
+        """A genuine ticket whose holder's account, password or key is not what it was."""
+        if self._note_bad is not None:
+            who = shown_by(
+                asked.subject_id, asked.subject_version, asked.remote, self._facts.current
+            )
+            known = Known(who.subject_id, asked.ticket_id)
+            bad = BadCredential("ticket", asked.remote, code, known, who.username or None)
+            self._note_bad(bad)
 
     async def _open(self, asked: RtspAsked) -> None:
         who = shown_by(asked.subject_id, asked.subject_version, asked.remote, self._facts.current)

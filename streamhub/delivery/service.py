@@ -24,7 +24,7 @@ from streamhub.router.route import RouteState
 
 if TYPE_CHECKING:
     from camera_registry.store.contract import Store
-    from streamhub.access.audit import AuditLog
+    from streamhub.access.audit import AuditLog, BadCredential
     from streamhub.access.facts import FactsSource
     from streamhub.access.facts_cache import FactsChange
     from streamhub.access.guard import Guard
@@ -53,8 +53,10 @@ class Delivery:
         settings: DeliverySettings | None = None,
         now: Callable[[], datetime] = utc_now,
         keep_sign_ins: Callable[[Collection[str]], Awaitable[None]] | None = None,
+        note_bad: Callable[[BadCredential], None] | None = None,
     ) -> None:
-        """`keep_sign_ins` is told regularly, by their ids, which views' tokens would run out."""
+        """`keep_sign_ins` is told regularly, by their ids, which views' tokens would run out;
+        `note_bad` of tickets at the RTSP door that are not good."""
         # given
         self._keep_sign_ins = keep_sign_ins
         self._core = core
@@ -75,7 +77,7 @@ class Delivery:
             now=now,
         )
         self.whep = WhepDoor(self.views, self._view_log, facts)
-        self.rtsp = RtspDoor(core, self.views, self._view_log, guard, facts, store)
+        self.rtsp = RtspDoor(core, self.views, self._view_log, guard, facts, store, note_bad)
         self.snapshot = SnapshotDoor(
             core=core,
             router=router,

@@ -208,6 +208,16 @@ class RtspAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class RtspTicketRefused:
+    """Somebody showed the RTSP door a ticket that is not good. `cause`: `ticket_malformed`,
+    `ticket_forged` or `ticket_expired`. Of very many in a second some are only counted
+    (`rtsp_tickets_refused` of the figures)."""
+
+    remote: str
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
 class SwitchRefused:
     """The viewer stays where it is: the stream it was sent to turned out to be none for it.
 
@@ -270,6 +280,7 @@ Event = (
     | ViewerSwitched
     | SwitchRefused
     | RtspAsked
+    | RtspTicketRefused
     | ViewerClosed
     | ViewerLagging
     | KeyframeTaken

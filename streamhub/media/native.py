@@ -28,6 +28,7 @@ from streamhub.media.contract import (
     OverCapacity,
     Reception,
     RtspAsked,
+    RtspTicketRefused,
     SourceHasBSlices,
     SourceLive,
     SourceLost,
@@ -82,6 +83,7 @@ _CONVERT: dict[str, Callable[[str, _Fields], Event]] = {
         f["expires"],
         f["remote"],
     ),
+    "rtsp_ticket_refused": lambda _owner, f: RtspTicketRefused(f["remote"], f["cause"]),
     "switch_refused": lambda owner, f: SwitchRefused(owner, f["stream_id"], f["cause"]),
     "viewer_closed": lambda owner, f: ViewerClosed(
         owner, f["cause"], f["sent_bytes"], f["packets"], _reception(f)

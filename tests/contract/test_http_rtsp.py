@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from streamhub.delivery import DeliverySettings
-from streamhub.media.contract import RtspAsked
+from streamhub.media.contract import RtspAsked, RtspTicketRefused
 from streamhub.settings import RtspSettings
 from support.delivery_kit import a_room
 from support.http_kit import Running, a_service, problem
@@ -73,6 +73,26 @@ async def test_a_view_by_it_is_seen_and_ended_as_any_other(tmp_path: Path) -> No
         assert (view["channel_id"], view["subject"]["username"]) == ("ch_y1", "yongshun")
         assert (await client.delete(f"/api/v1/views/{view['id']}")).status_code == 204
         assert running.core.viewers == {}
+
+
+async def test_a_ticket_that_is_not_good_is_a_row_of_the_audit(tmp_path: Path) -> None:
+    async with a_service(tmp_path) as running, running.as_("yongshun") as client:
+        running.core.rtsp_port = PORT
+        out = (await issue(client, profiles=["sub"])).json()
+        for _ in range(3):
+            running.core.emit(RtspTicketRefused("192.0.2.8", "ticket_forged"))
+        async with running.as_("admin") as admin:
+            await admin.patch("/api/v1/subjects/su_yongshun", json={"enabled": False})
+        await show(running, out["password"])
+        async with asyncio.timeout(20):  # they are written behind the answer
+            while len(rows := await running.audit_rows("credential_refused")) < 2:
+                await asyncio.sleep(0.01)
+    by_place = {row["remote"]: row for row in rows}
+    forged, void = by_place["192.0.2.8"], by_place["192.0.2.7"]
+    assert (forged["detail"]["came_with"], forged["detail"]["code"]) == ("ticket", "ticket_forged")
+    assert forged["subject_id"] is None
+    assert (void["subject_id"], void["detail"]["ticket_id"]) == ("su_yongshun", out["id"])
+    assert out["password"] not in str(rows)
 
 
 async def test_it_is_asked_for_with_a_purpose_which_its_views_are_written_with(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import time
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import pytest
 
 from support.bad_credentials import TICKETS, Tickets
 from support.district import Farm, Service, copy_of, running_service
+from support.patience import PATIENCE_S
 from support.rtsp_viewer import RtspViewer
 from support.watching import audit_rows, channels_of
 
@@ -60,6 +62,14 @@ async def test_no_bad_ticket_shows_a_picture(open_door: Service) -> None:
                     stream["address"], bad.make(hand), as_password=as_password
                 )
                 assert status == bad.status, f"{bad.name}, as password: {as_password}"
+        # Each cause is told of once, with how often later; nobody's ticket stands in it.
+        codes: set[str] = set()
+        async with asyncio.timeout(PATIENCE_S):
+            while not {"ticket_forged", "ticket_expired"} <= codes:
+                refused = await audit_rows(admin, "credential_refused")
+                codes = {row["detail"]["code"] for row in refused}
+                assert {row["detail"]["came_with"] for row in refused} <= {"ticket"}
+        assert hand.good not in str(refused)
         # A ticket is good until its subject's password is another.
         subjects = (await admin.get("/api/v1/subjects", params={"q": "yongshun"})).json()["items"]
         subject_id = next(row["id"] for row in subjects if row["username"] == "yongshun")

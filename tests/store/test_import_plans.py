@@ -24,7 +24,7 @@ async def test_an_empty_position_is_told_of_cameras_alone_that_have_none(
     start = [f"{code(n)},路口{n},110112001,rtsp://192.0.2.{n}/main" for n in (1, 2)]
     file = "\n".join((headings, f"{start[0]},116.66,39.9", f"{start[1]},,")).encode()
     job, rows = await plan(imports, by, file)
-    assert [codes(each) for each in rows] == [[], ["position_missing"]]
+    assert [codes(each) for each in rows] == [["position_unchecked"], ["position_missing"]]
     await imports.apply(job.id, by)
     file = "\n".join((headings, f"{start[0]},,", f"{start[1]},,")).encode()
     job, rows = await plan(imports, by, file)

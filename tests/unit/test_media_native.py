@@ -21,6 +21,7 @@ from streamhub.media.contract import (
     NoCommonCodec,
     OverCapacity,
     Reception,
+    RtspTicketRefused,
     SourceHasBSlices,
     SourceLive,
     SourceLost,
@@ -128,6 +129,10 @@ def native() -> Iterator[FakeNative]:
         (
             ("viewer_closed", "v", {"cause": "c", "sent_bytes": 1, "packets": 2, **REPORTED}),
             ViewerClosed("v", "c", 1, 2, Reception(1.2, 13, 1.4, 15.0, 16, "tcp", 17)),
+        ),
+        (
+            ("rtsp_ticket_refused", "", {"remote": "192.0.2.7", "cause": "ticket_forged"}),
+            RtspTicketRefused("192.0.2.7", "ticket_forged"),
         ),
         (("viewer_lagging", "v", {}), ViewerLagging("v")),
         (("keyframe_taken", "s", TAKEN), KeyframeTaken("r", "s", b"k", 7, 640, 360, "H265")),

@@ -61,6 +61,12 @@ pub enum EventBody {
         asked: Box<peer::rtsp_door::Asked>,
         remote: std::net::SocketAddr,
     },
+    /// A client at the RTSP door showed a ticket that is not good. At most so many a second are told
+    /// ([`crate::shard`]); `Totals::rtsp_tickets_refused` counts all.
+    RtspTicketRefused {
+        remote: std::net::IpAddr,
+        cause: &'static str,
+    },
     /// Whole access units were dropped for this viewer; `dropped` counts them since the last say.
     ViewerLagging {
         dropped: u64,

@@ -105,7 +105,7 @@ pub(crate) fn bind_rtsp(config: &EngineConfig) -> Result<Option<RtspPorts>, Engi
         })
         .transpose()?;
     let key = rtsp.key.clone();
-    Ok(Some(RtspPorts { plain, tls, key }))
+    Ok(Some(RtspPorts::new(plain, tls, key)))
 }
 
 /// A watched stream is a socket, so 3,000 cameras pass the usual soft limit of 1,024.

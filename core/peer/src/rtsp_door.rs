@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use wire::digest::{Authorization, base64_encode};
 use wire::rtsp::Request;
 use wire::sdp::{Media, Sdp};
-use wire::ticket::{Ticket, TicketKey};
+use wire::ticket::{Ticket, TicketError, TicketKey};
 
 use crate::rtsp_server::{
     ConnectionSeeds, MediaTarget, Mount, Mounts, RtspServer, ServerConfig, ServerEvent,
@@ -46,8 +46,8 @@ pub struct Asked {
 pub enum DoorEvent {
     /// Ask the control plane.
     Asked(Box<Asked>),
-    /// A request came with no ticket, or a wrong one.
-    TicketRefused,
+    /// A request came with no ticket (`None`), or a wrong one.
+    TicketRefused(Option<TicketError>),
     /// Send the picture on this channel of the connection, and its reports on the next.
     Play {
         rtp_channel: u8,
@@ -304,7 +304,7 @@ impl Mounts for Gate {
                 let (status, retry_after_s) = (*status, *retry_after_s);
                 self.state = State::Closed;
                 if status == 401 {
-                    return self.refused_ticket();
+                    return self.refused_ticket(None);
                 }
                 // A genuine ticket may not ask without end, either.
                 self.refused += 1;
@@ -319,8 +319,10 @@ impl Mounts for Gate {
             State::Closed => {}
         }
         let opened = ticket_in(query, request).map(|text| self.key.open(&text, self.now_unix_s));
-        let Some(Ok(ticket)) = opened else {
-            return self.refused_ticket();
+        let ticket = match opened {
+            Some(Ok(ticket)) => ticket,
+            Some(Err(error)) => return self.refused_ticket(Some(error)),
+            None => return self.refused_ticket(None),
         };
         let named = path.trim_start_matches('/').split_once('/');
         let Some((channel_id, profile)) = named.filter(|(channel_id, profile)| {
@@ -344,9 +346,9 @@ impl Mounts for Gate {
 }
 
 impl Gate {
-    fn refused_ticket(&mut self) -> Mount {
+    fn refused_ticket(&mut self, error: Option<TicketError>) -> Mount {
         self.refused += 1;
-        self.events.push_back(DoorEvent::TicketRefused);
+        self.events.push_back(DoorEvent::TicketRefused(error));
         Mount::TicketWanted
     }
 }

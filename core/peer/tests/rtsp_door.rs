@@ -157,7 +157,7 @@ fn a_ticket_is_the_password_of_whatever_user() {
     client.send(Request::new("DESCRIBE", URL).header("Authorization", &basic));
     assert_eq!(client.answer(), None);
     let events = client.events();
-    assert_eq!(events[0], DoorEvent::TicketRefused);
+    assert_eq!(events[0], DoorEvent::TicketRefused(None));
     assert!(matches!(events[1], DoorEvent::Asked(_)), "{events:?}");
 }
 
@@ -380,7 +380,7 @@ proptest! {
         client.door.receive(client.now, NOW_S, &bytes);
         client.door.accept();
         client.door.describe(client.now, &description());
-        let opened = |event: &DoorEvent| !matches!(event, DoorEvent::Over(_) | DoorEvent::TicketRefused);
+        let opened = |event: &DoorEvent| !matches!(event, DoorEvent::Over(_) | DoorEvent::TicketRefused(_));
         prop_assert!(!client.events().iter().any(opened));
     }
 }

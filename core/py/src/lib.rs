@@ -421,6 +421,11 @@ fn event_fields(py: Python<'_>, body: EventBody, to: &Bound<'_, PyDict>) -> PyRe
             to.set_item("remote", remote.ip().to_string())?;
             "rtsp_asked"
         }
+        EventBody::RtspTicketRefused { remote, cause } => {
+            to.set_item("remote", remote.to_string())?;
+            to.set_item("cause", cause)?;
+            "rtsp_ticket_refused"
+        }
         EventBody::ViewerSwitched { stream_id } => {
             to.set_item("stream_id", stream_id)?;
             "viewer_switched"

@@ -40,6 +40,18 @@ pub enum TicketError {
     Expired,
 }
 
+impl TicketError {
+    /// Stable, for whoever writes it down.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Malformed => "ticket_malformed",
+            Self::Forged => "ticket_forged",
+            Self::Expired => "ticket_expired",
+        }
+    }
+}
+
 /// What a genuine ticket says: who may ask for what until when. It decides nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ticket {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use peer::rtsp_door::{Description, DoorEvent, RtspDoor};
 use peer::rtsp_server::ConnectionSeeds;
 use peer::tls::{TlsIdentity, TlsServer};
-use wire::ticket::TicketKey;
+use wire::ticket::{TicketError, TicketKey};
 
 use super::Shard;
 use super::tcp::ACCEPTS_PER_WAKE;
@@ -26,12 +26,28 @@ const CONNECTION_PREFIX: &str = "rtsp-";
 pub(super) const HANDSHAKES_PER_S: u32 = 100;
 /// ...and so many at once: a district's recorders after their switch was started anew.
 pub(super) const HANDSHAKE_BURST: u32 = 32;
+/// Wrong tickets that are told of: who tries many fills no queue, and is told of all the same.
+const TOLD_PER_S: u32 = 20;
+const TOLD_BURST: u32 = 20;
 
 /// What the first shard takes RTSP clients in by, for all.
 pub(crate) struct RtspPorts {
     pub plain: Option<TcpListener>,
     pub tls: Option<TlsPort>,
     pub key: Arc<TicketKey>,
+    told: Pace,
+}
+
+impl RtspPorts {
+    pub fn new(plain: Option<TcpListener>, tls: Option<TlsPort>, key: Arc<TicketKey>) -> Self {
+        let told = Pace::new(TOLD_PER_S, TOLD_BURST);
+        Self {
+            plain,
+            tls,
+            key,
+            told,
+        }
+    }
 }
 
 pub(crate) struct TlsPort {
@@ -43,7 +59,7 @@ pub(crate) struct TlsPort {
 
 impl TlsPort {
     pub fn new(listener: TcpListener, identity: TlsIdentity) -> Self {
-        let handshakes = Pace::default();
+        let handshakes = Pace::new(HANDSHAKES_PER_S, HANDSHAKE_BURST);
         Self {
             listener,
             identity,
@@ -52,24 +68,32 @@ impl TlsPort {
     }
 }
 
-/// Lets in [`HANDSHAKES_PER_S`]; the others wait in the kernel's queue, and are refused by nobody.
-#[derive(Default)]
+/// Lets so many a second, and so many at once. Handshakes beyond it wait in the kernel's queue, and
+/// are refused by nobody.
 struct Pace {
+    each: Duration,
+    burst: u32,
     /// When as many as were let in would be in, one after the other.
     even_at: Option<Instant>,
 }
 
 impl Pace {
+    fn new(per_s: u32, burst: u32) -> Self {
+        Self {
+            each: Duration::from_secs(1) / per_s,
+            burst,
+            even_at: None,
+        }
+    }
+
     fn has_room(&self, now: Instant) -> bool {
         let ahead = self.even_at.map(|at| at.saturating_duration_since(now));
-        ahead.unwrap_or_default() < Self::EACH * HANDSHAKE_BURST
+        ahead.unwrap_or_default() < self.each * self.burst
     }
 
     fn take(&mut self, now: Instant) {
-        self.even_at = Some(self.even_at.map_or(now, |at| at.max(now)) + Self::EACH);
+        self.even_at = Some(self.even_at.map_or(now, |at| at.max(now)) + self.each);
     }
-
-    const EACH: Duration = Duration::from_millis(1_000 / HANDSHAKES_PER_S as u64);
 }
 
 impl Shard {
@@ -189,7 +213,12 @@ impl Shard {
                 self.events
                     .push(&owner, EventBody::RtspAsked { asked, remote });
             }
-            DoorEvent::TicketRefused => self.totals.rtsp_tickets_refused.add(1),
+            DoorEvent::TicketRefused(error) => {
+                self.totals.rtsp_tickets_refused.add(1);
+                if let Some(error) = error {
+                    self.tell_refused_ticket(now, remote, error);
+                }
+            }
             DoorEvent::Play { .. } | DoorEvent::Pause => {
                 let channel = match event {
                     DoorEvent::Play { rtp_channel } => Some(rtp_channel),
@@ -208,6 +237,16 @@ impl Shard {
                     self.end_viewer(now, viewer, over.code().to_owned());
                 }
             }
+        }
+    }
+
+    fn tell_refused_ticket(&mut self, now: Instant, remote: SocketAddr, error: TicketError) {
+        let told = self.rtsp.as_mut().map(|ports| &mut ports.told);
+        if let Some(told) = told.filter(|told| told.has_room(now)) {
+            told.take(now);
+            let (remote, cause) = (remote.ip(), error.code());
+            self.events
+                .push("", EventBody::RtspTicketRefused { remote, cause });
         }
     }
 

@@ -21,11 +21,11 @@ fn door(scene: &mut Scene, made: &Made) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let at = listener.local_addr().unwrap();
-    scene.shard.rtsp = Some(RtspPorts {
-        plain: None,
-        tls: Some(TlsPort::new(listener, made.identity())),
-        key: Arc::new(TicketKey::new(&[7; 32])),
-    });
+    scene.shard.rtsp = Some(RtspPorts::new(
+        None,
+        Some(TlsPort::new(listener, made.identity())),
+        Arc::new(TicketKey::new(&[7; 32])),
+    ));
     at
 }
 

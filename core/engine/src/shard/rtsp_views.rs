@@ -82,23 +82,31 @@ fn ask(scene: &mut Scene, wire: &mut TcpStream, request: &str) {
     scene.shard.serve_tcp(scene.now, 0, epoll::EventFlags::IN);
 }
 
-/// A client by RTSP in the clear that has shown its ticket, and its stream's address.
-fn asking(scene: &mut Scene) -> (TcpStream, String) {
+/// The door in the clear, and its address.
+fn open_door(scene: &mut Scene) -> (SocketAddr, Arc<TicketKey>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let at = listener.local_addr().unwrap();
     let key = Arc::new(TicketKey::new(&KEY));
-    scene.shard.rtsp = Some(RtspPorts {
-        plain: Some(listener),
-        tls: None,
-        key: key.clone(),
-    });
-    let mut wire = TcpStream::connect(at).unwrap();
+    scene.shard.rtsp = Some(RtspPorts::new(Some(listener), None, key.clone()));
+    (at, key)
+}
+
+fn connect(scene: &mut Scene, at: SocketAddr) -> TcpStream {
+    let before = scene.shard.connections.len();
+    let wire = TcpStream::connect(at).unwrap();
     wire.set_nodelay(true).unwrap();
     let deadline = Instant::now() + PATIENCE;
-    while scene.shard.connections.len() == 0 && Instant::now() < deadline {
+    while scene.shard.connections.len() == before && Instant::now() < deadline {
         scene.shard.accept_rtsp_clients(scene.now, false);
     }
+    wire
+}
+
+/// A client by RTSP in the clear that has shown its ticket, and its stream's address.
+fn asking(scene: &mut Scene) -> (TcpStream, String) {
+    let (at, key) = open_door(scene);
+    let mut wire = connect(scene, at);
     let ticket = key.seal(&Ticket {
         expires_unix_s: u64::MAX,
         ticket_id: "one".to_owned(),
@@ -111,6 +119,39 @@ fn asking(scene: &mut Scene) -> (TcpStream, String) {
     let describe = format!("DESCRIBE {url}?ticket={ticket} RTSP/1.0\r\nCSeq: 1\r\n\r\n");
     ask(scene, &mut wire, &describe);
     (wire, url)
+}
+
+#[test]
+fn wrong_tickets_are_told_of_and_a_flood_of_them_is_counted() {
+    let mut scene = live();
+    let (at, _) = open_door(&mut scene);
+    let flood = |scene: &mut Scene, tickets: usize| {
+        for _ in 0..tickets {
+            let mut wire = connect(scene, at);
+            let url = format!("rtsp://{at}/cam/main?ticket=1.AAAA");
+            wire.write_all(format!("DESCRIBE {url} RTSP/1.0\r\nCSeq: 1\r\n\r\n").as_bytes())
+                .unwrap();
+            for key in scene.shard.connections.keys_where(|_| true) {
+                scene
+                    .shard
+                    .serve_tcp(scene.now, key, epoll::EventFlags::IN);
+            }
+        }
+        let told = scene.shard.events.drain(usize::MAX).into_iter();
+        told.filter(|event| match event.body {
+            EventBody::RtspTicketRefused { remote, cause } => {
+                assert_eq!((remote, cause), (at.ip(), "ticket_forged"));
+                true
+            }
+            _ => false,
+        })
+        .count()
+    };
+    assert_eq!(flood(&mut scene, 1), 1);
+    assert!((19..=20).contains(&flood(&mut scene, 30)));
+    scene.now += Duration::from_secs(1);
+    assert_eq!(flood(&mut scene, 1), 1);
+    assert_eq!(scene.shard.totals.rtsp_tickets_refused.get(), 32);
 }
 
 const LEASE: Duration = Duration::from_secs(20);

@@ -88,7 +88,7 @@ pub fn door(bytes: &[u8]) {
                 }
                 DoorEvent::Play { .. } => assert!(asked && accepted),
                 DoorEvent::Over(_) => ends += 1,
-                DoorEvent::Pause | DoorEvent::TicketRefused => {}
+                DoorEvent::Pause | DoorEvent::TicketRefused(_) => {}
             }
         }
         assert!(ends <= 1);
