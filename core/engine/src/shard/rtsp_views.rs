@@ -132,9 +132,7 @@ fn wrong_tickets_are_told_of_and_a_flood_of_them_is_counted() {
             wire.write_all(format!("DESCRIBE {url} RTSP/1.0\r\nCSeq: 1\r\n\r\n").as_bytes())
                 .unwrap();
             for key in scene.shard.connections.keys_where(|_| true) {
-                scene
-                    .shard
-                    .serve_tcp(scene.now, key, epoll::EventFlags::IN);
+                scene.shard.serve_tcp(scene.now, key, epoll::EventFlags::IN);
             }
         }
         let told = scene.shard.events.drain(usize::MAX).into_iter();
