@@ -14,6 +14,7 @@ from .codes import CodeCases
 from .domain import AreaKind, Channel, Scope
 from .errors import Conflict
 from .importers import templates
+from .importers.addresses import Addresses, Spot
 from .importers.context import Context, context
 from .importers.day import SHANGHAI
 from .importers.fields import fields
@@ -73,14 +74,25 @@ class ExportCases(CodeCases):
         form = templates.shipped(LINT_TEMPLATE)
         headings = {key: field.zh for key, field in fields().items()}
 
+        def named(number: int) -> str:
+            return f"The camera {channels[number].name} ({channels[number].code})"
+
         def look() -> Iterator[Linted]:
+            where = Addresses()
             rows = (
                 _as_row(number, values_of(c, areas[c.area_id], users.get(c.device_id)), headings)
                 for number, c in enumerate(channels)
             )
-            for checked in validate(rows, against, form):
-                if checked.findings:
-                    yield Linted(channels[checked.number], tuple(checked.findings))
+            for checked in validate(rows, against, form, named=named):
+                channel, findings = channels[checked.number], checked.findings
+                shared = where.of(Spot.of(channel, named(checked.number)))
+                if shared and all(each.code != "duplicate_address" for each in findings):
+                    key, code, sentence, severity = shared
+                    findings.append(
+                        Finding(checked.number, headings[key], code, sentence, severity, key)
+                    )
+                if findings:
+                    yield Linted(channel, tuple(findings))
 
         return await asyncio.to_thread(lambda: list(look())), len(channels)
 

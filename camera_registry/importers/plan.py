@@ -127,6 +127,8 @@ class Planner:
                     each.means(same)
             await self._compose(each, main, sub, by_url, tx)
             self._claims.compare_macs(each, by_mac)
+        mains = {number: main for number, (main, _) in urls.items()}
+        await self._claims.compare_addresses(planned, mains, tx)
         return [each.verdict(self._area_codes, self._vault) for each in planned]
 
     # --- one row ----------------------------------------------------------------------------------

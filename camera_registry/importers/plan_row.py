@@ -42,6 +42,10 @@ class Planned:
         """Whether an error was found about one of these fields."""
         return any(each.severity == "error" and each.field in keys for each in self.findings)
 
+    def told(self, *codes: str) -> bool:
+        """Whether one of these was found."""
+        return any(each.code in codes for each in self.findings)
+
     def say(self, key: str, code: str, sentence: str, *, warning: bool = False) -> None:
         column = self.columns.get(key, "")
         severity: Severity = "warning" if warning else "error"

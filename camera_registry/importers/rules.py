@@ -6,7 +6,7 @@ Pure: no file, no registry, no clock. Codes and what they mean: docs/import-rule
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final, NamedTuple
@@ -64,19 +64,24 @@ class _Fault(NamedTuple):
 
 
 def validate(
-    rows: Iterable[CameraRow], context: Context, template: Template
+    rows: Iterable[CameraRow],
+    context: Context,
+    template: Template,
+    *,
+    named: Callable[[int], str] = "Row {}".format,
 ) -> Iterator[CheckedRow]:
     """Checks rows one by one as they come; what it remembers is bounded by `rows.MAX_ROWS`.
 
     `template` is the one that the rows were read by: it may give a field another kind or table.
+    `named`: how a sentence begins that tells of the row with this number.
     """
-    rules = _Rules(context, template)
+    rules = _Rules(context, template, named)
     for row in rows:
         yield rules.check(row)
 
 
 class _Rules:
-    def __init__(self, context: Context, template: Template) -> None:
+    def __init__(self, context: Context, template: Template, named: Callable[[int], str]) -> None:
         self._context = context
         self._form = template.name
         secret_fields = ("main_url", "sub_url", "username", "password")
@@ -101,7 +106,7 @@ class _Rules:
         self._remembered: dict[str, dict[str, str | _Fault]] = {
             key: {} for key, f in self._fields.items() if f.kind not in _NOT_REMEMBERED
         }
-        self._duplicates = Duplicates()
+        self._duplicates = Duplicates(named)
 
     def check(self, row: CameraRow) -> CheckedRow:
         checked = CheckedRow(row.number, findings=list(row.faults))

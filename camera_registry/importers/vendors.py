@@ -140,6 +140,39 @@ def find(vendor: str, form: Form | None = None, site_dir: Path | None = None) ->
     )
 
 
+def channel_of(path: str) -> str | None:
+    """The channel's number in a path (query included) of a maker that is shipped; None: no maker's.
+
+    Main and sub stream of a channel have the same one.
+    """
+    for pattern in _channel_patterns():
+        if found := pattern.fullmatch(path):
+            return str(int(found["channel"]))
+    return None
+
+
+@cache
+def _channel_patterns() -> tuple[re.Pattern[str], ...]:
+    paths = dict.fromkeys(
+        path for vendor in _shipped().values() for path in (vendor.main, vendor.sub) if path
+    )
+    patterns = []
+    for path in paths:
+        channel = _CHANNEL.search(path)
+        if channel is None:
+            continue
+        before, after = path[: channel.start()], path[channel.end() :]
+        if re.search("[a-z]", before + after):  # of numbers alone, as `/1/2`, anything could be
+            more = "(?:&.*)?" if "?" in path else r"(?:\?.*)?"
+            patterns.append(
+                re.compile(
+                    f"{re.escape(before)}(?P<channel>[0-9]{{1,4}}){re.escape(after)}{more}",
+                    re.IGNORECASE,
+                )
+            )
+    return tuple(patterns)
+
+
 def every(site_dir: Path | None = None) -> Mapping[str, Vendor]:
     """All vendors by name, the site's own first. Raises `VendorRefused` for a file in disorder."""
     own = _read(site_dir / SITE_FILE) if site_dir is not None else {}

@@ -204,6 +204,31 @@ async def test_lint_says_what_the_import_would_say(tmp_path: Path) -> None:
         found = (await client.get("/api/v1/channel-lint")).json()
         [mine] = [each for each in found["items"] if each["id"] == "ch_y1"]
         assert "below_wanted" in [finding["code"] for finding in mine["findings"]]
+        assert "address_shared" not in str(found)  # channels of one device
+
+
+async def test_lint_names_the_camera_that_may_be_the_same(tmp_path: Path) -> None:
+    async with a_service(tmp_path) as running, running.as_("admin") as client:
+        one = {"main_url": "rtsp://192.0.2.77/main", "facts": {"mac": "00:00:5e:00:53:01"}}
+        two = {
+            "main_url": "rtsp://192.0.2.78/main",
+            "facts": {**one["facts"], "ipv4": "192.0.2.77"},
+        }
+        names = {}
+        for channel, changes in (("ch_y1", one), ("ch_y2", two)):
+            answer = await client.patch(f"/api/v1/channels/{channel}", json=changes)
+            names[channel] = f"The camera {answer.json()['name']} ({answer.json()['code']})"
+        found = (await client.get("/api/v1/channel-lint")).json()["items"]
+        said = [
+            (each["id"], finding["code"], finding["sentence"].partition(" has ")[0])
+            for each in found
+            for finding in each["findings"]
+            if finding["code"] in ("address_shared", "duplicate_mac")
+        ]
+        assert said == [
+            ("ch_y2", "duplicate_mac", names["ch_y1"]),
+            ("ch_y2", "address_shared", names["ch_y1"]),
+        ]
 
 
 async def test_versions_are_listed_and_the_newest_undone(tmp_path: Path) -> None:

@@ -244,3 +244,54 @@ async def test_a_user_name_alone_does_not_take_the_password_away(
     await imports.apply(job.id, by)
     _, [refused] = await plan(imports, by, csv(row(1, user="viewer")))
     assert codes(refused) == ["password_missing"]
+
+
+async def test_a_new_camera_at_a_registered_ones_address_is_told(
+    imports: Imports, registry: Registry, by: Actor
+) -> None:
+    await areas(registry, by)
+    job, _ = await plan(imports, by, csv(row(1, user="ops", word="pw"), row(2)))
+    await imports.apply(job.id, by)
+    form = "设备编码,设备名称,IPv4地址,设备用户名,设备口令\n"
+    form += f"{code(8)},new,192.0.2.1,,\n{code(9)},other account,192.0.2.1,root,pw\n"
+    form += f"{code(10)},elsewhere,192.0.2.3,,\n"
+    _, rows = await plan(imports, by, form.encode(), vendor="hikvision-nvr", area="110112001")
+    # Row 3 has the URL of row 2, as neither numbers its channel.
+    assert [codes(each) for each in rows] == [
+        ["address_shared"],
+        ["duplicate_address"],
+        [],
+    ]
+    said = rows[0].payload["findings"][0]
+    assert said["sentence"].startswith(f"The camera 路口1 ({code(1)}) has the same address")
+    assert (said["column"], said["severity"]) == ("IPv4地址", "warning")
+
+
+async def test_another_ipv4_address_that_is_a_registered_cameras_is_told(
+    imports: Imports, registry: Registry, by: Actor
+) -> None:
+    await areas(registry, by)
+    job, _ = await plan(imports, by, csv(row(1), row(2)))
+    await imports.apply(job.id, by)
+    form = f"设备编码,设备名称,IPv4地址\n{code(1)},路口1,192.0.2.2\n"
+    _, [moved] = await plan(imports, by, form.encode())
+    assert codes(moved) == ["address_shared"]
+    assert "路口2" in moved.payload["findings"][0]["sentence"]
+    form += f"{code(2)},路口2,192.0.2.2\n"  # of a pair in one file, the later row
+    _, rows = await plan(imports, by, form.encode())
+    assert [codes(each) for each in rows] == [[], ["address_shared"]]
+
+
+async def test_a_recorders_channels_are_added_beside_its_others_without_a_word(
+    imports: Imports, registry: Registry, by: Actor
+) -> None:
+    await areas(registry, by)
+    nvr = [row(n, host="192.0.2.200", user="nvr", word="pw") for n in range(1, 17)]
+    job, rows = await plan(imports, by, csv(*nvr[:8]))
+    assert [codes(each) for each in rows] == [[]] * 8
+    await imports.apply(job.id, by)
+    _, rows = await plan(imports, by, csv(*nvr))
+    assert [codes(each) for each in rows] == [[]] * 16
+    other = [row(n, host="192.0.2.200", user="guard", word="pw") for n in range(17, 25)]
+    _, rows = await plan(imports, by, csv(*nvr, *other))
+    assert [codes(each) for each in rows] == [[]] * 16 + [["address_shared"]] + [[]] * 7

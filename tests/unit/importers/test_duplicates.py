@@ -45,12 +45,6 @@ def test_the_same_address_is_host_port_and_path_whoever_signs_in() -> None:
         assert told(one, {"main_url": other}) == []
 
 
-def test_without_urls_the_address_is_port_and_channel_and_only_a_warning() -> None:
-    one = {"ipv4": "10.0.0.1", "access_port": "554"}
-    assert told(one, one) == [(18, "duplicate_address", "warning")]
-    assert told({**one, "channel_number": "1"}, {**one, "channel_number": "2"}) == []
-
-
 def test_channels_of_one_recorder_share_its_mac_address() -> None:
     mac = {"mac": "00:00:5e:00:53:01"}
     first = {**mac, "main_url": "rtsp://10.0.0.1/1"}
