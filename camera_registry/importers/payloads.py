@@ -8,6 +8,7 @@ from typing import Any, Final
 from ..domain import Channel, Device, DeviceClass, Filing
 from .rows import Finding
 
+HIDDEN: Final = "***"
 _FACT: Final = "facts"
 _COMPARED: Final = ("name", "main_url", "sub_url", "lon", "lat", "enabled")
 
@@ -27,7 +28,7 @@ def values_of(channel: Channel, area_code: str, username: str | None = None) -> 
 def differences(
     before: Channel | None, after: Channel, area_codes: Mapping[str, str]
 ) -> list[list[str]]:
-    """[field key, before, after] of all that differs; of a new channel nothing is listed."""
+    """[field key, before, after] of all that differs; of a new channel nothing: see `additions`."""
     if before is None:
         return []
     old = values_of(before, area_codes.get(before.area_id, ""))
@@ -35,13 +36,33 @@ def differences(
     if before.device_id != after.device_id:
         old["device"], new["device"] = before.device_id, after.device_id
     for values, channel in ((old, before), (new, after)):
-        values |= {"filing": channel.filing.value, "filing_note": channel.filing_note or ""}
-        values["sensitive"] = "true" if channel.sensitive else ""
+        values |= _marks(channel)
     return [
         [key, old.get(key, ""), new.get(key, "")]
         for key in dict.fromkeys((*old, *new))
         if old.get(key) != new.get(key)
     ]
+
+
+def additions(
+    row: Mapping[str, Any], area_codes: Mapping[str, str], *, with_password: bool
+) -> list[list[str]]:
+    """[field key, "", value] of the channel that a planned row adds, from the row's payload, where
+    it lies once already; of a password only that there is one. `area_codes` by the areas' ids."""
+    channel = channel_of(row["after"])
+    username = row.get("device", {}).get("username")
+    values = values_of(channel, area_codes.get(channel.area_id, ""), username) | _marks(channel)
+    if with_password:
+        values["password"] = HIDDEN
+    return [[key, "", value] for key, value in values.items() if value]
+
+
+def _marks(channel: Channel) -> dict[str, str]:
+    return {
+        "filing": channel.filing.value,
+        "filing_note": channel.filing_note or "",
+        "sensitive": "true" if channel.sensitive else "",
+    }
 
 
 def channel_payload(channel: Channel) -> dict[str, Any]:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 from ..domain import Channel
 from ..jobs import ImportRow, Verdict
 from ..vault import Vault
-from .payloads import channel_payload, device_payload, differences, finding_payload
+from .payloads import HIDDEN, channel_payload, device_payload, differences, finding_payload
 from .plan_devices import Chosen
 from .rows import Finding, Severity
 from .rules import CheckedRow
-
-HIDDEN: Final = "***"
 
 
 @dataclass(slots=True)

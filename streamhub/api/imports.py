@@ -1,6 +1,7 @@
 """Bulk import: a file is sent, its plan looked at, then applied; and what was applied undone."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -10,6 +11,7 @@ from pydantic import BaseModel, Field
 
 from camera_registry.errors import NotFound
 from camera_registry.importers.options import FOREIGN
+from camera_registry.importers.payloads import additions
 from camera_registry.importers.readers import MAX_FILE_BYTES
 from camera_registry.importers.said import Language
 from camera_registry.importers.templates import every
@@ -160,7 +162,9 @@ class RowOut(BaseModel):
     code: str | None
     name: str | None
     code_made: bool = False
-    changes: list[ChangeOut]
+    changes: list[ChangeOut] = Field(
+        description="Of a camera that is added all that it would have, before it nothing."
+    )
     findings: list[FindingOut]
 
 
@@ -274,7 +278,8 @@ async def list_rows(
     await by.job(services, import_id)
     rows = await services.imports.rows(import_id, verdict=verdict, after=after, limit=limit)
     more = rows[-1].number if len(rows) == limit else None
-    return RowList(items=[_row(row) for row in rows], next_after=more)
+    codes = {area.id: area.code for area in await services.registry.area_tree()}
+    return RowList(items=[_row(row, codes) for row in rows], next_after=more)
 
 
 @router.get(
@@ -373,8 +378,11 @@ def job_out(job: ImportJob) -> ImportOut:
     )
 
 
-def _row(row: ImportRow) -> RowOut:
+def _row(row: ImportRow, area_codes: Mapping[str, str]) -> RowOut:
     payload = row.payload
+    changes = payload.get("changes", ())
+    if row.verdict is Verdict.ADD:
+        changes = additions(payload, area_codes, with_password=row.sealed is not None)
     return RowOut(
         row=row.number,
         verdict=row.verdict,
@@ -382,8 +390,7 @@ def _row(row: ImportRow) -> RowOut:
         name=payload["name"],
         code_made=payload.get("minted", False),
         changes=[
-            ChangeOut(field=field, before=before, after=after)
-            for field, before, after in payload.get("changes", ())
+            ChangeOut(field=field, before=before, after=after) for field, before, after in changes
         ],
         findings=[FindingOut(**each) for each in payload["findings"]],
     )

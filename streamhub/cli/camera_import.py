@@ -4,7 +4,8 @@ new-code|versions|undo`: cameras by the thousand."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,8 +22,11 @@ __all__ = ["app"]  # the commands of `camera` and these
 
 POLL_S = 0.2
 IMPORTS = "/api/v1/imports"
-# Lines of a terminal that somebody still reads; the workbook has them all.
-MAX_LINES = 200
+# Lines of a terminal that somebody still reads; `--json` has all of them, the workbook what was
+# found. Refused rows hold the import up: they end only where a terminal would forget them.
+MAX_WARNINGS = 200
+MAX_ERRORS = 10_000
+MAX_ADDED = 20
 OfFindings = Annotated[str, typer.Option("--language", help="Of what is found: en or zh.")]
 
 
@@ -107,7 +111,7 @@ def import_cameras(
     if as_json:
         print_json({**job, "rows": rows})
     else:
-        _tell(job, rows, said, kept=not dry_run, report=report)
+        _tell(job, rows, said, kept=not dry_run, report=report, max_added=MAX_ADDED)
     if refused and not (job["state"] == "applied" and without_refused):
         raise typer.Exit(1)
 
@@ -153,32 +157,35 @@ def _tell(
     *,
     kept: bool,
     report: Path | None,
+    max_added: int | None,
 ) -> None:
+    """`max_added`: how many of the cameras that it adds are shown; None: all."""
     if job["state"] == "refused":
         say(f"refused: {said(job)}")
         return
-    lines = [
-        f"row {row['row']}  {finding['column'] or '-'}  {finding['code']}  {said(finding)}"
-        for severity in ("error", "warning")
-        for row in rows
-        for finding in row["findings"]
-        if finding["severity"] == severity
-    ]
-    for line in lines[:MAX_LINES]:
-        say(line)
-    if len(lines) > MAX_LINES:
-        say(f"… and {len(lines) - MAX_LINES} more; --report FILE.xlsx has them all.")
+    most_errors = MAX_ERRORS if sys.stdout.isatty() else None
+    for severity, most in (("error", most_errors), ("warning", MAX_WARNINGS)):
+        lines = [
+            f"row {row['row']}  {finding['column'] or '-'}  {finding['code']}  {said(finding)}"
+            for row in rows
+            for finding in row["findings"]
+            if finding["severity"] == severity
+        ]
+        _say_most(lines, most, f"{severity}s; --report FILE.xlsx and --json have them all.")
     counts = job["counts"]
     say(
         f"{job['rows_done']} rows: {counts['add']} to add, {counts['change']} to change, "
         f"{counts['same']} as they are, {counts['refused']} refused; {counts['warnings']} warnings."
     )
-    for row in rows if job["state"] == "checked" else ():
-        for change in row["changes"]:
-            say(
-                f"row {row['row']}  {row['code']}  {change['field']}: "
-                f"{change['before'] or '-'} -> {change['after'] or '-'}"
-            )
+    if job["state"] == "checked":
+        added = [_added(row) for row in rows if row["verdict"] == "add"]
+        _say_most(added, max_added, "to add; --json has them all, field by field.")
+        for row in rows:
+            for change in row["changes"] if row["verdict"] == "change" else ():
+                say(
+                    f"row {row['row']}  {row['code']}  {change['field']}: "
+                    f"{change['before'] or '-'} -> {change['after'] or '-'}"
+                )
     if report is not None:
         say(f"The workbook with its errors: {report}")
     if job["state"] == "applied":
@@ -192,6 +199,21 @@ def _tell(
         say(f"Nothing is changed yet. To apply it: streamhub camera apply-import {job['id']}")
     else:
         say("Nothing is changed.")
+
+
+def _say_most(lines: Sequence[str], most: int | None, rest: str) -> None:
+    for line in lines[:most]:
+        say(line)
+    if most is not None and len(lines) > most:
+        say(f"… and {len(lines) - most} more {rest}")
+
+
+def _added(row: Mapping[str, Any]) -> str:
+    """What a new camera would be, in one line."""
+    fields = (f"{each['field']}={each['after']}" for each in row["changes"])
+    of_row = ("code=", "name=")
+    told = "  ".join(each for each in fields if not each.startswith(of_row))
+    return f"row {row['row']}  {row['code']}  new: {row['name']}  {told}"
 
 
 def _tell_applied(job: dict[str, Any]) -> None:
@@ -227,7 +249,7 @@ def imports(
     if as_json:
         print_json({**job, "rows": found})
     else:
-        _tell(job, found, said, kept=True, report=None)
+        _tell(job, found, said, kept=True, report=None, max_added=None)
 
 
 @app.command("apply-import")

@@ -94,6 +94,64 @@ def test_a_dry_run_names_each_bad_row_and_the_corrected_file_is_applied(
     assert command.json("camera", "list") == []
 
 
+def test_a_dry_run_shows_what_each_new_camera_would_be_and_no_password(
+    command: Commands, tmp_path: Path
+) -> None:
+    file = tmp_path / "cameras.csv"
+    head = "设备编码,设备名称,所属区域编码,IPv4地址,设备用户名,设备口令,颜色"
+    file.write_text(
+        "\n".join(
+            (head, *(f"{code(n)},N{n},110112001,192.0.2.{n},ops,s3cret,红" for n in range(1, 31)))
+        )
+    )
+    arguments = ("camera", "import", str(file), "--vendor", "hikvision")
+    told = command.ok(*arguments, "--dry-run")
+    [first] = [line for line in told.splitlines() if line.startswith(f"row 2  {code(1)}")]
+    for part in (
+        "new: N1",
+        "area=110112001",
+        "device_class=police_hd",
+        "main_url=rtsp://192.0.2.1:554/Streaming/Channels/101",
+        "sub_url=rtsp://192.0.2.1:554/Streaming/Channels/102",
+        "username=ops",
+        "password=***",
+        "other.颜色=红",
+        "filing=draft",
+    ):
+        assert f"  {part}" in first
+    assert told.count("  new: N") == 20
+    assert "… and 10 more to add" in told
+    kept = command.json(*arguments)
+    assert [len(row["changes"]) for row in kept["rows"]] == [len(kept["rows"][0]["changes"])] * 30
+    [word] = [each for each in kept["rows"][0]["changes"] if each["field"] == "password"]
+    assert word == {"field": "password", "before": "", "after": "***"}
+    looked = command.ok("camera", "imports", kept["id"])
+    assert looked.count("  new: N") == 30
+    assert "s3cret" not in told + looked + json.dumps(kept)
+
+
+def test_every_refused_row_is_a_line_and_a_duplicate_one_line(
+    command: Commands, tmp_path: Path
+) -> None:
+    file = tmp_path / "cameras.csv"
+    bad = [BAD.replace("12345", str(n)).replace(".10/", f".10/{n}/") + ",," for n in range(300)]
+    twins = [GOOD, GOOD.replace("0001,", "0002,"), GOOD.replace("/main", "/x")]
+    lines = (f"{HEADINGS},经度,纬度", *bad, *(f"{each},," for each in twins))
+    file.write_text("\n".join(lines))
+    told = command.run("camera", "import", str(file), "--dry-run").stdout.splitlines()
+    assert sum("code_not_20_digits" in line for line in told) == 300
+    assert [line.split("  ")[::2] for line in told if "duplicate_" in line] == [
+        ["row 303", "duplicate_address"],
+        ["row 304", "duplicate_code"],
+    ]
+    assert sum("position_missing" in line for line in told) == 200
+    assert "… and 103 more warnings; --report FILE.xlsx and --json have them all." in told
+
+
+def code(serial: int) -> str:
+    return f"11011200111310{serial:06d}"
+
+
 def test_what_is_found_is_said_in_chinese_where_that_is_asked_for(
     command: Commands, tmp_path: Path
 ) -> None:

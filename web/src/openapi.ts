@@ -4919,7 +4919,10 @@ export interface components {
         };
         /** RowOut */
         readonly RowOut: {
-            /** Changes */
+            /**
+             * Changes
+             * @description Of a camera that is added all that it would have, before it nothing.
+             */
             readonly changes: readonly components["schemas"]["ChangeOut"][];
             /** Code */
             readonly code: string | null;
