@@ -49,7 +49,7 @@ class ExportCases(CodeCases):
         site_dir: Path | None = None,
     ) -> tuple[bytes, int]:
         """The channels that are in all of the scopes, in a form's columns, by code, and how many.
-        Never a password.
+        A form of every field has the facts that no field holds too (`other.…`). Never a password.
 
         Raises `templates.TemplateInvalid`.
         """
@@ -58,8 +58,12 @@ class ExportCases(CodeCases):
 
         def make() -> bytes:
             out = io.BytesIO()
+            columns = form
+            if form.every_field:
+                keys = {key for channel in channels for key in channel.facts}
+                columns = form.with_others(sorted(k for k in keys if k.startswith(UNKNOWN_PREFIX)))
             rows = (values_of(c, areas[c.area_id], users.get(c.device_id)) for c in channels)
-            write_table(kind, form, rows, out, language=language)
+            write_table(kind, columns, rows, out, language=language)
             return out.getvalue()
 
         return await asyncio.to_thread(make), len(channels)

@@ -22,7 +22,7 @@ from .options import FOREIGN, ImportOptions
 from .payloads import finding_payload
 from .plan import Planner
 from .readers import open_table
-from .rows import MAX_ROWS, CameraRow, FileRefused, Finding
+from .rows import MAX_ROWS, UNKNOWN_PREFIX, CameraRow, FileRefused, Finding
 from .rules import validate
 
 # Rows of one visit to the registry: a commit of some 10 ms, and progress that moves.
@@ -119,6 +119,8 @@ def _source(
         for heading, column in binding.columns.items()
         if column.field is not None
     }
+    # Named as the registry names them: an empty cell can take such a fact away, too.
+    columns |= {each: each for each in table.headings if each.startswith(UNKNOWN_PREFIX)}
     rows = _headings_told(map(binding.camera, table.rows), template.name)
     of_area = (c.headings for c in template.columns if c.field and c.field.key == "area")
     return _Source(_bounded(rows), columns, area_headings=next(of_area, ()))
@@ -132,6 +134,8 @@ def _headings_told(rows: Iterable[CameraRow], form: str) -> Iterator[CameraRow]:
     told: set[str] = set()
     for row in rows:
         for heading, text in row.unknown.items():
+            if heading.startswith(UNKNOWN_PREFIX):
+                continue
             if heading in told or texts.secret_heading(heading) or texts.seems_secret(text):
                 continue
             told.add(heading)

@@ -310,8 +310,15 @@ class Planner:
         before = dict(each.before.facts) if each.before else {}
         facts = {key: value for key, value in before.items() if key not in cleared}
         known = fields()
-        facts |= {key: value for key, value in each.row.values.items() if known[key].of == "facts"}
-        facts |= {f"{UNKNOWN_PREFIX}{key}": text for key, text in each.row.unknown.items()}
+        facts |= {
+            key: value
+            for key, value in each.row.values.items()
+            if key not in known or known[key].of == "facts"
+        }
+        facts |= {
+            f"{UNKNOWN_PREFIX}{heading.removeprefix(UNKNOWN_PREFIX)}": text
+            for heading, text in each.row.unknown.items()
+        }
         return facts
 
     def _device(

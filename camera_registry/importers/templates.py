@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -14,7 +14,16 @@ import yaml
 
 from ..errors import RegistryError
 from .fields import Choice, Field, Kind, Table, fields, tables, text_of
-from .rows import CameraRow, CellFault, FileRefused, Finding, SourceRow
+from .rows import (
+    MAX_CELL_CHARS,
+    UNKNOWN_PREFIX,
+    CameraRow,
+    CellFault,
+    FileRefused,
+    Finding,
+    SourceRow,
+)
+from .texts import secret_heading
 
 SHIPPED: Final = ("archive-27", "archive-73", "full")
 SUFFIX: Final = ".yaml"
@@ -58,6 +67,16 @@ class Template:
     en: str
     columns: tuple[Column, ...]
     tables: Mapping[str, Table]
+    every_field: bool = False
+
+    def with_others(self, keys: Iterable[str]) -> Template:
+        """The same form with a column more for each of these facts that no field holds
+        (`other.…`), headed by its key: so it reads back as the same fact."""
+        own = {column.field.key for column in self.columns if column.field is not None}
+        more = (
+            Column(replace(_other(key), zh=key, en=key), key, key) for key in keys if key not in own
+        )
+        return replace(self, columns=(*self.columns, *more))
 
     def optional(self, key: str) -> Template:
         """The same form, which does without the field."""
@@ -89,6 +108,14 @@ class Template:
                 )
             taken[column.zh] = heading
             bound[heading] = column
+        for heading in headings:
+            plain = heading.removeprefix(UNKNOWN_PREFIX)
+            if plain != heading and plain in headings and known.get(same(plain)) is None:
+                raise FileRefused(
+                    "column_twice",
+                    f"The columns {plain!r} and {heading!r} are kept as the same fact; take one "
+                    "out.",
+                )
         missing = [c for c in self.columns if c.required and c.zh not in taken]
         if missing:
             names = ", ".join(f"{column.zh} ({column.en})" for column in missing)
@@ -231,7 +258,8 @@ def parse(name: str, content: Any) -> Template:
     title = content.get("title") or {}
     if not isinstance(title, dict):
         raise bad("title has to be {zh: …, en: …}.")
-    if content.get("every_field") == "true":
+    every_field = content.get("every_field") == "true"
+    if every_field:
         required = content.get("required") or []
         columns = [
             Column(field, field.zh, field.en, required=field.key in required)
@@ -249,6 +277,7 @@ def parse(name: str, content: Any) -> Template:
         en=str(title.get("en") or title.get("zh") or name),
         columns=tuple(columns),
         tables=all_tables,
+        every_field=every_field,
     )
 
 
@@ -259,7 +288,12 @@ def _column(row: Any, index: int, known: Mapping[str, Table], bad: Any) -> Colum
     aliases = tuple(str(alias) for alias in row.get("aliases") or ())
     if row.get("counter") == "true":
         return Column(None, texts.get("zh", "序号"), texts.get("en", "No."), aliases)
-    field = fields().get(str(row.get("field")))
+    key = str(row.get("field"))
+    field = fields().get(key)
+    if field is None and key.startswith(UNKNOWN_PREFIX) and key != UNKNOWN_PREFIX:
+        if secret_heading(key) or row.get("kind") == "secret":
+            raise bad(f"column {index}: a secret is kept as password alone, not as {key}.")
+        field = _other(key)
     if field is None:
         raise bad(f"column {index}: there is no field {row.get('field')!r}; see fields.yaml.")
     if "kind" in row or "table" in row:
@@ -280,6 +314,12 @@ def _column(row: Any, index: int, known: Mapping[str, Table], bad: Any) -> Colum
         wanted=row.get("wanted") == "true",
         values={str(k): str(v) for k, v in values.items()} if values else None,
     )
+
+
+def _other(key: str) -> Field:
+    """A fact that no form knew when it was kept, `other.` and its heading."""
+    heading = key.removeprefix(UNKNOWN_PREFIX)
+    return Field(key, heading, heading, max_chars=MAX_CELL_CHARS)
 
 
 def _tables(content: Any, bad: Any) -> dict[str, Table]:

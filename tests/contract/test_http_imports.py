@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from openpyxl import load_workbook
 
 from camera_registry.importers.fields import fields
@@ -161,6 +162,45 @@ async def test_an_export_is_left_as_it_is_when_it_comes_back(tmp_path: Path) -> 
             back = (await client.get(path)).json()
             assert (back["state"], back["sentence"]) == ("checked", None)
             assert back["counts"]["same"] == 6, (params, await _findings(client, path))
+
+
+@pytest.mark.parametrize("kind", ["csv", "json", "xlsx"])
+async def test_facts_of_no_field_go_out_and_come_back(tmp_path: Path, kind: str) -> None:
+    facts = {"other.颜色": '=红, "深"', "other.Pole No.": "0012", "address": "新华大街1号"}
+    async with a_service(tmp_path) as running, running.as_("admin") as client:
+        await client.patch("/api/v1/channels/ch_y1", json={"facts": facts})
+        exported = await client.get("/api/v1/channel-export", params={"kind": kind})
+        await client.patch("/api/v1/channels/ch_y1", json={"facts": dict.fromkeys(facts)})
+
+        async def plan(content: bytes, **params: Any) -> tuple[str, list[dict[str, Any]]]:
+            params = {"name": f"x.{kind}", "template": "full", **params}
+            job = (await client.post("/api/v1/imports", params=params, content=content)).json()
+            await running.services.imports.checked(job["id"])
+            path = f"/api/v1/imports/{job['id']}"
+            return path, (await client.get(f"{path}/rows")).json()["items"]
+
+        path, rows = await plan(exported.content)
+        changes = {each["field"]: each["after"] for row in rows for each in row["changes"]}
+        assert changes == facts
+        assert "heading_unknown" not in str(rows)
+        await client.post(f"{path}/apply", json={})
+        assert (await client.get("/api/v1/channels/ch_y1")).json()["facts"] == facts
+        again = await client.get("/api/v1/channel-export", params={"kind": kind})
+        if kind == "csv":
+            assert again.content == exported.content
+            emptied = exported.content.replace(b"0012", b"")
+            _, rows = await plan(emptied, clear_empty=True)
+            changes = {each["field"]: each["after"] for row in rows for each in row["changes"]}
+            assert changes == {"other.Pole No.": ""}
+            form = "columns: [{field: code}, {field: name}, {field: other.颜色, zh: 色}]"
+            (tmp_path / "forms").mkdir(exist_ok=True)
+            (tmp_path / "forms" / "ours.yaml").write_text(form)
+            ours = {"template": "ours", "kind": "csv"}
+            exported = await client.get("/api/v1/channel-export", params=ours)
+            assert "设备编码,设备名称,色" in exported.content.decode("utf-8-sig")
+            _, rows = await plan(exported.content.replace(b"=", b""), template="ours")
+            changes = {each["field"]: each["after"] for row in rows for each in row["changes"]}
+            assert changes == {"other.颜色": '红, "深"'}
 
 
 async def _findings(client: httpx.AsyncClient, path: str) -> Any:

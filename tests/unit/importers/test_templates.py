@@ -142,3 +142,27 @@ def test_a_bad_form_says_where(tmp_path: Path, text: str, says: str) -> None:
 def test_a_name_is_no_path(tmp_path: Path, name: str) -> None:
     with pytest.raises(TemplateInvalid):
         templates.find(name, tmp_path)
+
+
+def test_a_sites_form_names_a_fact_of_no_field(tmp_path: Path) -> None:
+    form = "columns:\n  - {field: code}\n  - {field: name}\n"
+    form += "  - {field: other.Pole No., zh: 杆号, kind: integer}\n  - {field: other.颜色}\n"
+    (tmp_path / "ours.yaml").write_text(form, "utf-8")
+    ours = templates.find("ours", tmp_path)
+    row = ours.bind(["设备编码", "设备名称", "杆号", "颜色"]).camera(
+        SourceRow(2, {"设备编码": "1", "设备名称": "a", "杆号": "7", "颜色": "红"})
+    )
+    assert (row.values["other.Pole No."], row.values["other.颜色"]) == ("7", "红")
+    assert row.unknown == {}
+    for bad in ("{field: other.口令}", "{field: other.x, kind: secret}", "{field: other.}"):
+        (tmp_path / "bad.yaml").write_text(f"columns:\n  - {bad}\n", "utf-8")
+        with pytest.raises(TemplateInvalid, match="column 1"):
+            templates.find("bad", tmp_path)
+
+
+def test_two_columns_that_are_kept_as_one_fact_are_refused() -> None:
+    full = templates.shipped("full")
+    with pytest.raises(FileRefused) as refused:
+        full.bind(["设备编码", "设备名称", "颜色", "other.颜色"])
+    assert refused.value.code == "column_twice"
+    full.bind(["设备编码", "设备名称", "经度", "other.经度"])
