@@ -1,4 +1,4 @@
-"""`streamhub device list|listen|rotate-passwords`."""
+"""`streamhub device list|edit|listen|rotate-passwords`."""
 
 from __future__ import annotations
 
@@ -35,6 +35,23 @@ def list_devices(
         "events_state",
     )
     show_rows(rows, columns, as_json=as_json)
+
+
+@app.command("edit")
+def edit(
+    devices: Annotated[list[str], typer.Argument(metavar="ID...", help="Of `device list`.")],
+    max_dials: Annotated[
+        int, typer.Option(min=1, help="Streams of one device at once, those of viewers counted.")
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Set the dials within which inspections keep: a recorder often bears more than the usual 4."""
+
+    async def work(api: Api) -> list[dict[str, Any]]:
+        body = {"max_dials": max_dials}
+        return [await api.call("PATCH", f"/api/v1/devices/{each}", body=body) for each in devices]
+
+    show_rows(run(work), ("id", "name", "host", "port", "max_dials"), as_json=as_json)
 
 
 @app.command("listen")

@@ -104,6 +104,21 @@ def test_webhooks_by_the_command(command: Command) -> None:
     assert (code, "url_not_http" in said) == (2, True)
 
 
+def test_a_recorders_dials_are_set_by_the_command(command: Command) -> None:
+    command.ok("area", "add", "110112", "通州区", "--kind", "district")
+    url = "rtsp://192.0.2.7/main"
+    command.ok("camera", "add", "11011200111310000001", "路口", "--url", url, "--area", "110112")
+    [device] = json.loads(command.ok("device", "list", "--json"))
+    assert device["max_dials"] == 4
+    [changed] = json.loads(
+        command.ok("device", "edit", device["id"], "--max-dials", "16", "--json")
+    )
+    assert changed == {**device, "max_dials": 16}
+    code, said = command.said("device", "edit", device["id"], "--max-dials", "5000")
+    assert (code, "between 1 and 512" in said) == (2, True)
+    assert json.loads(command.ok("device", "list", "--json")) == [changed]
+
+
 def test_new_passwords_from_a_file_and_for_an_area(command: Command, tmp_path: Path) -> None:
     command.ok("area", "add", "110112", "通州区", "--kind", "district")
     url = "rtsp://ops@192.0.2.7/main"

@@ -96,8 +96,14 @@ async def inspected(page: Page, area_code: str) -> None:
     assert await still.evaluate("(image) => image.naturalWidth") > 0
 
 
-async def listened_to(page: Page) -> None:
-    """What the camera's device notices is asked for, from the card."""
+async def device_changed(page: Page) -> None:
+    """From the card: how many of the device's streams at once, and what it notices is asked for."""
+    dials = page.get_by_test_id("device-dials")
+    await dials.fill("16")
+    async with page.expect_response(lambda answer: answer.request.method == "PATCH" and answer.ok):
+        await dials.blur()
+    await page.reload()
+    await expect(dials).to_have_value("16")
     listen = page.get_by_test_id("device-listen")
     await listen.check()
     await state_is(page, "device-events", "listening")
@@ -241,7 +247,7 @@ async def test_cameras_of_a_network_reach_the_operators_they_are_for(
             await wall.sign_in(username)
         await is_seen(yongshun, drafts[0], seen=False)
         await inspected(page, here)
-        await listened_to(page)
+        await device_changed(page)
         await marked_sensitive(page)
         await reviewed_and_filed(page, here)
         await is_seen(yongshun, drafts[0], seen=True)

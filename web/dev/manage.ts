@@ -63,7 +63,7 @@ export function manageAnswer(method: string, url: URL, body: string): Answer | n
   if (noun === 'import-templates') return ok([{ name: 'archive-27', title: '一机一档（27 项）', title_en: 'Camera archive of 27 columns', columns: 27 }, { name: 'full', title: '全部字段', title_en: 'Every field', columns: 80 }])
   if (noun === 'channel-export') return { ...ok(channels.map((each) => `${each.code},${each.name}`).join('\n')), file: 'text/csv' }
   if (noun === 'channel-versions' && id !== undefined) return undoVersion(Number(id))
-  if (noun === 'devices' && id === device.id) return ok(method === 'PATCH' ? listen(body) : device)
+  if (noun === 'devices' && id === device.id) return ok(method === 'PATCH' ? changed(body) : device)
   if (noun === 'channels' && id !== undefined) return camera(method, id, part, body)
   if (noun !== 'imports') return null
   if (id === undefined) return method === 'POST' ? createImport(query, body) : ok({ items: imports.map((each) => each.job).reverse(), next_cursor: null, total: imports.length })
@@ -198,9 +198,9 @@ let device: Device = {
   id: 'de_1', name: 'NVR 1', host: '192.0.2.10', port: 554, username: 'admin', has_password: true, max_dials: 4, listen_to_events: false, events_state: null,
 }
 
-function listen(body: string): Device {
-  const { listen_to_events: on } = JSON.parse(body) as { listen_to_events: boolean }
-  return (device = { ...device, listen_to_events: on, events_state: on ? 'listening' : null })
+function changed(body: string): Device {
+  const { listen_to_events: on = device.listen_to_events, max_dials = device.max_dials } = JSON.parse(body) as Partial<Device>
+  return (device = { ...device, max_dials, listen_to_events: on, events_state: on ? 'listening' : null })
 }
 
 function camera(method: string, id: string, part: string | undefined, body: string): Answer | null {

@@ -38,11 +38,12 @@ async function found(api: ManageApi, code: string): Promise<boolean> {
   return result.kind === 'success' && (await result.value.text()).includes(code)
 }
 
-it('a device is listened to, or not', async () => {
+it('a device is listened to, or not, and has its dials', async () => {
   const api = mocked()
   expect(await api.device('de_1')).toMatchObject({ value: { listen_to_events: false, events_state: null } })
   expect(await api.changeDevice('de_1', { listen_to_events: true })).toMatchObject({ value: { listen_to_events: true } })
   expect(await api.device('de_1')).toMatchObject({ value: { events_state: 'listening' } })
+  expect(await api.changeDevice('de_1', { max_dials: 16 })).toMatchObject({ value: { max_dials: 16, events_state: 'listening' } })
 })
 
 describe('an import on the desk', () => {

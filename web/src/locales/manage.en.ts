@@ -136,6 +136,8 @@ export const manageEn: Record<keyof typeof manageZh, string> = {
   'act.import_apply': 'Import',
   'act.import_undo': 'Import undone',
   'act.other': 'Changed',
+  'device.max_dials': 'Connections at once',
+  'device.max_dials_about': 'An inspection keeps within it, viewers counted. A recorder often bears more than 4.',
   'device.listen': 'Listen to what it notices',
   'device.listen_about': 'Motion, a covered lens, an alarm input, a recorder without its camera (ONVIF), of all cameras of this device: told at once to programs of those who may watch, and to webhooks. Nothing is recorded, and nobody recognised.',
   'device.events.none': 'It begins shortly. At most 400 devices are listened to.',

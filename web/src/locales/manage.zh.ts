@@ -135,6 +135,8 @@ export const manageZh = {
   'act.import_apply': '批量导入',
   'act.import_undo': '撤销导入',
   'act.other': '变更',
+  'device.max_dials': '同时连接数',
+  'device.max_dials_about': '检查时不超过此数（含正在观看的）。录像机通常可设得比 4 大。',
   'device.listen': '接收设备事件',
   'device.listen_about': '移动侦测、镜头遮挡、报警输入、录像机断开前端（ONVIF），对此设备的所有通道生效：即时通知有权观看者的程序和 Webhook。不留存，不识别人员。',
   'device.events.none': '即将开始。最多接收 400 台设备的事件。',
