@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -22,6 +22,8 @@ POLL_S = 0.5
 RUNS = "/api/v1/inspections"
 CARDS = "/api/v1/channel-inspections"
 MAX_CARDS = 100_000
+MAX_WHOLE_CARDS = 20  # more are a table
+UNKNOWN = "-"
 PROFILES = {"main": ["main"], "sub": ["sub"], "both": ["main", "sub"]}
 
 
@@ -111,24 +113,59 @@ async def _over(api: Api, path: str, *, quiet: bool) -> dict[str, Any]:
 
 
 def _tell(done: Mapping[str, Any], cards: Iterable[Mapping[str, Any]], language: str) -> None:
-    found = [card for card in cards if card["findings"]]
-    found.sort(key=lambda card: (card["verdict"] != "fails", card["code"], card["profile"]))
+    told = sorted(
+        cards, key=lambda card: (card["verdict"] != "fails", card["code"], card["profile"])
+    )
+    if len(told) <= MAX_WHOLE_CARDS:
+        for card in told:
+            _tell_card(card, language)
+    else:
+        _tell_table(told, language)
+    say(f"{done['done']} of {done['total']} inspected: {_counts(done['counts']) or 'none'}.")
+
+
+def _tell_card(card: Mapping[str, Any], language: str) -> None:
+    facts = card["facts"]
+    say(f"{card['code']}  {card['name']}  {card['profile']}  {card['verdict']}")
+    if facts["failed_step"]:
+        say(f"  stopped   at {facts['failed_step']}: {facts['failure']}")
+    for label, words in (
+        ("video", _stream(facts)),
+        ("audio", _audio(facts)),
+        ("clock", _clock(facts)),
+        ("keyframe", _keyframe(facts)),
+    ):
+        if words != UNKNOWN:
+            say(f"  {label:<8}  {words}")
+    for each in card["findings"]:
+        say(f"  {_advice(each, language)}")
+    say("")
+
+
+def _tell_table(cards: Sequence[Mapping[str, Any]], language: str) -> None:
     rows = [
         {
             **card,
-            "stream": _stream(card["facts"]),
+            "video": _stream(card["facts"]),
+            "audio": _audio(card["facts"]),
+            "clock": _clock(card["facts"]),
+            "keyframe": _keyframe(card["facts"]),
             "findings": [each["code"] for each in card["findings"]],
         }
-        for card in found
+        for card in cards
     ]
-    if rows:
-        show_rows(rows, ("code", "name", "profile", "verdict", "stream", "findings"), as_json=False)
+    columns = ("code", "name", "profile", "verdict", "video", "audio", "clock", "keyframe")
+    show_rows(rows, (*columns, "findings"), as_json=False)
+    say("")
+    advice = {each["code"]: each for card in cards for each in card["findings"]}
+    for each in advice.values():
+        say(_advice(each, language))
+    if advice:
         say("")
-        advice = {each["code"]: each for card in found for each in card["findings"]}
-        for code, each in advice.items():
-            say(f"{code} ({each['severity']}): {each[language]}")
-        say("")
-    say(f"{done['done']} of {done['total']} inspected: {_counts(done['counts']) or 'none'}.")
+
+
+def _advice(finding: Mapping[str, Any], language: str) -> str:
+    return f"{finding['code']} ({finding['severity']}): {finding[language]}"
 
 
 def _counts(counts: Mapping[str, int]) -> str:
@@ -139,7 +176,7 @@ def _counts(counts: Mapping[str, int]) -> str:
 def _stream(facts: Mapping[str, Any]) -> str:
     """In one cell: `H264 Main 1920x1080 25 fps 4.0 Mbit/s, GOP 2.0 s`."""
     if facts["codec"] is None:
-        return "-"
+        return UNKNOWN
     words = [facts["codec"], facts["profile"] or ""]
     if facts["width"]:
         words.append(f"{facts['width']}x{facts['height']}")
@@ -147,8 +184,27 @@ def _stream(facts: Mapping[str, Any]) -> str:
         words.append(f"{facts['fps_measured']:g} fps")
     if facts["bit_rate_bps"]:
         words.append(f"{facts['bit_rate_bps'] / 1e6:.1f} Mbit/s")
+    text = " ".join(word for word in words if word)
     if facts["gop_ms"]:
-        words.append(f"GOP {facts['gop_ms'] / 1000:.1f} s")
-    elif facts["gop_at_least_ms"]:
-        words.append(f"GOP over {facts['gop_at_least_ms'] / 1000:.1f} s")
-    return " ".join(word for word in words if word)
+        return f"{text}, GOP {facts['gop_ms'] / 1000:.1f} s"
+    if facts["gop_at_least_ms"]:
+        return f"{text}, GOP over {facts['gop_at_least_ms'] / 1000:.1f} s"
+    return text
+
+
+def _audio(facts: Mapping[str, Any]) -> str:
+    if facts["codec"] is None:
+        return UNKNOWN  # what it offers was not learnt
+    return facts["audio"] or "none"
+
+
+def _clock(facts: Mapping[str, Any]) -> str:
+    skew = facts["clock_skew_ms"]
+    if skew is None:
+        return UNKNOWN
+    return f"{abs(skew) / 1000:.1f} s {'behind' if skew < 0 else 'ahead'}"
+
+
+def _keyframe(facts: Mapping[str, Any]) -> str:
+    after = facts["first_keyframe_ms"]
+    return UNKNOWN if after is None else f"after {after} ms"

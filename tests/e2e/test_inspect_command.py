@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -118,10 +119,20 @@ def test_each_hazard_of_the_farm_gives_its_finding(data_dir: Path) -> None:
 
     one = inspect(data_dir, code(1))
     assert one.returncode == 0
-    assert one.stdout.splitlines()[-1] == "1 of 1 inspected: 1 play."
+    head, video, audio, clock, keyframe, *_, last = one.stdout.splitlines()
+    assert last == "1 of 1 inspected: 1 play."
+    assert head == f"{code(1)}  路口1  main  plays"
+    assert re.fullmatch(
+        r"  video     H264 [A-Z][A-Za-z ]+ 1920x1080 25 fps [0-9.]+ Mbit/s, GOP 2\.0 s", video
+    ), video
+    assert audio == "  audio     none"
+    assert re.fullmatch(r"  clock     [0-9.]+ s (ahead|behind)", clock), clock
+    assert re.fullmatch(r"  keyframe  after \d+ ms", keyframe), keyframe
     told = inspect(data_dir, code(2), "--language", "zh")
     assert told.returncode == 1
-    assert "b_frames (error): 码流含 B 帧" in told.stdout
+    assert "  b_frames (error): 码流含 B 帧" in told.stdout
+    stopped = inspect(data_dir, code(9)).stdout.splitlines()
+    assert stopped[:2] == [f"{code(9)}  路口9  main  fails", "  stopped   at describe: not_found"]
     assert PASSWORD not in told.stdout + told.stderr
 
 
