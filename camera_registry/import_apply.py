@@ -25,6 +25,19 @@ def registry_changed() -> Conflict:
     )
 
 
+async def require_whole(tx: ReadTx, job: ImportJob) -> None:
+    """Raises Conflict("plan_incomplete") where the plan is not what the check counted."""
+    kept = await tx.jobs.count_rows(job.id)
+    if any(kept.get(verdict, 0) != job.counts.get(verdict.value, 0) for verdict in Verdict):
+        planned = sum(job.counts.get(verdict.value, 0) for verdict in Verdict)
+        raise Conflict(
+            "rows",
+            "plan_incomplete",
+            f"Of the {planned} rows that were checked the plan holds {sum(kept.values())}; check "
+            "the import again.",
+        )
+
+
 async def carry_out(unit: Unit, job: ImportJob, denials: Denials | None) -> None:
     """`denials`: what nothing is taken from under, by now. Raises Conflict("registry_changed")."""
     tx = unit.tx

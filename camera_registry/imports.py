@@ -1,7 +1,7 @@
 """Use cases about imports: a file becomes a job, its plan is looked at, then applied or not.
 
-A job's life is in the store: a restart takes up the checks that were under way, and applying is
-one transaction, so there is nothing between "not" and "done".
+A job's life is in the store: a restart takes up the checks that were under way (`import_checks`),
+and applying is one transaction, so there is nothing between "not" and "done".
 """
 
 from __future__ import annotations
@@ -9,11 +9,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import io
-import json
-import logging
-import sys
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -24,7 +21,8 @@ from .domain import Actor, ChangeKind, ChannelVersion, Page, new_id
 from .errors import Conflict, NotFound, ValidationFailed
 from .feed import ChangeFeed
 from .filing_rules import settings_of
-from .import_apply import carry_out, devices_made, registry_changed
+from .import_apply import carry_out, devices_made, registry_changed, require_whole
+from .import_checks import Checker, Checks, WorkerChecker
 from .importers import templates
 from .importers.annotate import annotated
 from .importers.options import FOREIGN, ImportOptions
@@ -33,11 +31,12 @@ from .importers.readers import MAX_FILE_BYTES, open_table
 from .importers.rows import Finding
 from .importers.said import Language
 from .jobs import ImportJob, ImportRow, JobState, Verdict
-from .secret import Secret
 from .store.contract import ReadTx, Store, WriteTx
 from .units import Units, touched_since, utc_now
 from .vault import Vault
 from .versions import put_back
+
+__all__ = ["KEEP_FINISHED", "MAX_OPEN_IN_ALL", "MAX_OPEN_JOBS", "Imports", "WorkerChecker"]
 
 # Jobs that are neither applied nor thrown away; each keeps its file and its rows. Of one subject,
 # so that nobody stands in the others' way, and of all.
@@ -50,50 +49,6 @@ _PLAN_RESTS_ON: Final = frozenset(
 # Refused ones too: their files lie there until they are discarded.
 _OPEN: Final = (JobState.CHECKING, JobState.CHECKED, JobState.REFUSED)
 _FINISHED: Final = (JobState.REFUSED, JobState.APPLIED, JobState.UNDONE)
-
-_log = logging.getLogger(__name__)
-
-Checker = Callable[[str], Awaitable[None]]
-"""Checks the job with this id; it is `check.check_job` in a process of its own."""
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerChecker:
-    """Checks in a process of its own: the interpreter that serves stays free."""
-
-    registry: Path | Secret  # as `open_store` takes it
-    vault_key: Path
-    site_dir: Path | None
-
-    async def __call__(self, job_id: str) -> None:
-        place = self.registry
-        order = {
-            "registry": place.reveal() if isinstance(place, Secret) else str(place),
-            "is_url": isinstance(place, Secret),
-            "vault_key": str(self.vault_key),
-            "site_dir": None if self.site_dir is None else str(self.site_dir),
-            "job_id": job_id,
-        }
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "camera_registry.importers.worker",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        try:
-            _, said = await process.communicate(json.dumps(order).encode())
-        except asyncio.CancelledError:
-            process.kill()
-            await process.wait()
-            raise
-        if process.returncode:
-            # Where it broke, but not the words of the fault: they might repeat a cell.
-            trace = said.decode(errors="replace").strip().splitlines()
-            where = " / ".join(line.strip() for line in trace if line.startswith("  File"))[-600:]
-            fault = trace[-1].partition(":")[0][:80] if trace else "no trace"
-            raise RuntimeError(f"the check ended with {process.returncode}: {fault} in {where}")
 
 
 class Imports:
@@ -114,10 +69,8 @@ class Imports:
         self._store = store
         self._vault = vault
         self._units = Units(store, feed)
-        self._checker = checker
         # owned
-        self._checks: dict[str, asyncio.Task[None]] = {}
-        self._one_at_a_time = asyncio.Lock()  # a check fills a core
+        self._checks = Checks(store, checker)
 
     async def start(self) -> None:
         """Takes up the checks that a restart cut short, and lets go of what is long over."""
@@ -129,12 +82,10 @@ class Imports:
                         await tx.jobs.delete(job.id)
             under_way = await tx.jobs.in_state(JobState.CHECKING)
         for job in under_way:
-            self._check(job.id)
+            self._checks.begin(job.id)
 
     async def stop(self) -> None:
-        for task in self._checks.values():
-            task.cancel()
-        await asyncio.gather(*self._checks.values(), return_exceptions=True)
+        await self._checks.stop()
 
     async def create(
         self, file: bytes, name: str, options: Mapping[str, Any], by: Actor
@@ -179,7 +130,7 @@ class Imports:
             (await settings_of(unit.tx)).allow_import(chosen.filing)
             await unit.tx.jobs.add(job, sealed)
             await unit.record("import_create", job_id=job.id, file=job.file_name, sha256=job.sha256)
-        self._check(job.id)
+        self._checks.begin(job.id)
         return job
 
     async def get(self, job_id: str) -> ImportJob:
@@ -235,10 +186,8 @@ class Imports:
         return await asyncio.to_thread(make)
 
     async def checked(self, job_id: str) -> ImportJob:
-        """Waits for a check that is under way here."""
-        task = self._checks.get(job_id)
-        if task is not None:
-            await asyncio.wait([task])
+        """Waits for a check that is under way."""
+        await self._checks.wait(job_id)
         return await self.get(job_id)
 
     async def check_again(
@@ -266,6 +215,7 @@ class Imports:
                     "keeps_denials": keeps_denials,
                 },
                 state=JobState.CHECKING,
+                attempt=job.attempt + 1,  # of the one before nothing comes any more
                 rows_done=0,
                 counts={},
                 base_seq=None,
@@ -273,7 +223,7 @@ class Imports:
                 sentence=None,
             )
             await unit.tx.jobs.update(job)
-        self._check(job_id)
+        self._checks.begin(job_id)
         return job
 
     async def apply(
@@ -288,7 +238,7 @@ class Imports:
         `keeps_denials`: as of the check, and of those written since.
 
         Raises NotFound; Conflict: "not_checked", "rows_refused" (unless `without_refused`),
-        "registry_changed" (check it again), "second_person_wanted".
+        "registry_changed", "plan_incomplete" (check it again), "second_person_wanted".
         """
         async with self._units.begin(by) as unit:
             job = await _job(unit.tx, job_id)
@@ -305,6 +255,7 @@ class Imports:
                     "apply the others without them.",
                 )
             (await settings_of(unit.tx)).allow_import(ImportOptions.of(job.options).filing)
+            await require_whole(unit.tx, job)
             if await touched_since(self._store, job.base_seq, _PLAN_RESTS_ON):
                 raise registry_changed()
             await carry_out(unit, job, await Denials.read(unit.tx) if keeps_denials else None)
@@ -353,41 +304,9 @@ class Imports:
         """Throw a job away with its file. What it applied stays."""
         async with self._units.begin(by) as unit:
             job = await _job(unit.tx, job_id)
-            task = self._checks.get(job_id)
-            if task is not None:
-                task.cancel()
-                await asyncio.wait([task])
             await unit.tx.jobs.delete(job_id)
             await unit.record("import_discard", job_id=job.id, file=job.file_name)
-
-    # --- inside -----------------------------------------------------------------------------------
-
-    def _check(self, job_id: str) -> None:
-        task = asyncio.create_task(self._checking(job_id), name=f"import-{job_id}")
-        self._checks[job_id] = task
-        task.add_done_callback(lambda done: self._ended(job_id, done))
-
-    def _ended(self, job_id: str, done: asyncio.Task[None]) -> None:
-        # A check anew may have begun while this one was still on its way out.
-        if self._checks.get(job_id) is done:
-            del self._checks[job_id]
-
-    async def _checking(self, job_id: str) -> None:
-        async with self._one_at_a_time:
-            try:
-                await self._checker(job_id)
-            except Exception:
-                _log.exception("the check of import %s failed", job_id)
-            else:
-                return
-        async with self._store.write() as tx:
-            job = await tx.jobs.get(job_id)
-            if job is not None and job.state is JobState.CHECKING:
-                sentence = "The check broke off; the log says why. Check it again."
-                code = "check_broke_off"
-                job = replace(job, state=JobState.REFUSED, code=code, sentence=sentence, counts={})
-                await tx.jobs.delete_rows(job_id)
-                await tx.jobs.update(job)
+        await self._checks.cancel(job_id)  # of what it would write now nothing is taken
 
 
 async def _job(tx: ReadTx | WriteTx, job_id: str) -> ImportJob:

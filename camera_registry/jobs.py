@@ -39,6 +39,19 @@ class ImportRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Attempt:
+    """One check of an import. Of several that were begun the newest alone may write: of another,
+    however late it is, nothing is kept."""
+
+    job_id: str
+    number: int  # from 1
+
+
+class Superseded(Exception):
+    """An attempt is not the job's newest any more, or the job was thrown away."""
+
+
+@dataclass(frozen=True, slots=True)
 class ImportJob:
     """One file on its way into the registry."""
 
@@ -56,6 +69,8 @@ class ImportJob:
     code: str | None = None  # of the sentence, which says why the file as a whole was refused
     sentence: str | None = None
     finished_at: datetime | None = None
+    attempt: int = 0  # the newest check that was begun
+    held_until: datetime | None = None  # until then that check is under way, whoever makes it
 
 
 class SweepState(StrEnum):

@@ -12,7 +12,7 @@ from typing import Final
 
 from ..domain import Area, AreaKind
 from ..errors import RegistryError
-from ..jobs import ImportJob, ImportRow, JobState, Verdict
+from ..jobs import Attempt, ImportJob, ImportRow, JobState, Superseded, Verdict
 from ..store.contract import Store
 from ..vault import Vault
 from . import foreign, templates, texts
@@ -37,32 +37,38 @@ class _Source:
     area_headings: tuple[str, ...] = ()  # that the form knows
 
 
-async def check_job(store: Store, vault: Vault, job_id: str, site_dir: Path | None) -> ImportJob:
-    """Plan a job that is in the state `checking`. Gives it as it is then: checked or refused."""
+async def check_job(
+    store: Store, vault: Vault, attempt: Attempt, site_dir: Path | None
+) -> ImportJob:
+    """Plan a job as its newest check. Gives it as it is then: checked or refused.
+
+    Raises Superseded, with nothing written since it was.
+    """
     async with store.read() as tx:
-        job = await tx.jobs.get(job_id)
-        sealed = await tx.jobs.file(job_id)
-    if job is None or sealed is None or job.state is not JobState.CHECKING:
-        raise LookupError(f"there is nothing to check of {job_id}")
+        job = await tx.jobs.get(attempt.job_id)
+        sealed = await tx.jobs.file(attempt.job_id)
+    under_way = job is not None and job.state is JobState.CHECKING
+    if job is None or sealed is None or not under_way or job.attempt != attempt.number:
+        raise Superseded
     try:
-        async with store.write() as write:
-            await write.jobs.delete_rows(job_id)  # of a check that was cut short
-        job = await _check(store, vault, job, vault.open_bytes(job_id, sealed), site_dir)
+        job = await _check(store, vault, job, vault.open_bytes(job.id, sealed), site_dir)
     except RegistryError as refused:
         job = replace(
             job, state=JobState.REFUSED, code=refused.code, sentence=str(refused), counts={}
         )
     job = replace(job, finished_at=datetime.now(SHANGHAI))
     async with store.write() as write:
+        if not await write.jobs.conclude(job):
+            raise Superseded
         if job.state is JobState.REFUSED:
-            await write.jobs.delete_rows(job_id)
-        await write.jobs.update(job)
+            await write.jobs.delete_rows(job.id)
     return job
 
 
 async def _check(
     store: Store, vault: Vault, job: ImportJob, file: bytes, site_dir: Path | None
 ) -> ImportJob:
+    attempt = Attempt(job.id, job.attempt)
     options = ImportOptions.of(job.options)
     template = templates.find("full" if options.template == FOREIGN else options.template, site_dir)
     source = _source(file, job.file_name, options, template)
@@ -83,14 +89,13 @@ async def _check(
     )
     counts = dict.fromkeys((verdict.value for verdict in Verdict), 0) | {"warnings": 0}
     skipped = [_skipped(finding) for finding in source.skipped]
-    await _keep(store, job.id, skipped, counts)
     done = len(skipped)
+    await _keep(store, attempt, skipped, done, counts)
     while batch := list(islice(checked, BATCH_ROWS)):
         async with store.read() as tx:
             rows = await planner.plan(batch, tx)
         done += len(batch)
-        job = replace(job, rows_done=done, counts=counts)
-        await _keep(store, job.id, rows, counts, job)
+        await _keep(store, attempt, rows, done, counts)
     if done == 0:
         raise FileRefused("no_rows", "The file has headings but no rows.")
     return replace(
@@ -168,17 +173,14 @@ def _skipped(finding: Finding) -> ImportRow:
 
 
 async def _keep(
-    store: Store,
-    job_id: str,
-    rows: Iterable[ImportRow],
-    counts: dict[str, int],
-    job: ImportJob | None = None,
+    store: Store, attempt: Attempt, rows: Iterable[ImportRow], done: int, counts: dict[str, int]
 ) -> None:
+    """Adds what was planned to `counts` and to the job. Raises Superseded."""
     kept = list(rows)
     for row in kept:
         counts[row.verdict.value] += 1
         counts["warnings"] += sum(f["severity"] == "warning" for f in row.payload["findings"])
     async with store.write() as tx:
-        await tx.jobs.add_rows(job_id, kept)
-        if job is not None:
-            await tx.jobs.update(replace(job, counts=dict(counts)))
+        if not await tx.jobs.progress(attempt, done, counts):
+            raise Superseded
+        await tx.jobs.add_rows(attempt.job_id, kept)

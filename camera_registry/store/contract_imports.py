@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from ..domain import Actor, AssignmentRule, Channel, ChannelVersion, Page
-from ..jobs import FoundDevice, ImportJob, ImportRow, JobState, Sweep, SweepState, Verdict
+from ..jobs import Attempt, FoundDevice, ImportJob, ImportRow, JobState, Sweep, SweepState, Verdict
 
 
 class VersionReader(Protocol):
@@ -75,12 +75,29 @@ class JobReader(Protocol):
         """By number, those behind `after`."""
         ...
 
+    async def count_rows(self, job_id: str) -> dict[Verdict, int]:
+        """Of each verdict that a row has."""
+        ...
+
 
 class JobRepo(JobReader, Protocol):
     """Writes no changes rows: nobody caches jobs."""
 
     async def add(self, job: ImportJob, sealed_file: bytes) -> None: ...
     async def update(self, job: ImportJob) -> None: ...
+    async def hold(self, attempt: Attempt, until: datetime | None) -> bool:
+        """Keeps a check that is under way until then; None lets go of it. False: another one was
+        begun, or the job is over or gone. So for the two that follow."""
+        ...
+
+    async def progress(self, attempt: Attempt, rows_done: int, counts: Mapping[str, int]) -> bool:
+        """How far the check is."""
+        ...
+
+    async def conclude(self, job: ImportJob) -> bool:
+        """As `update`, by the check `job.attempt`, which ends."""
+        ...
+
     async def add_rows(self, job_id: str, rows: Sequence[ImportRow]) -> None: ...
     async def delete_rows(self, job_id: str) -> None: ...
     async def delete(self, job_id: str) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import func, select
 
 from ..domain import Actor, Channel, ChannelVersion, Page
-from ..jobs import ImportJob, ImportRow, JobState, Verdict
+from ..jobs import Attempt, ImportJob, ImportRow, JobState, Verdict
 from . import schema
 from .chain import canonical_json
 from .repos_base import Repo, first, newest_first, parts
@@ -137,6 +139,14 @@ class SqlJobs(Repo):
             for row in rows
         ]
 
+    async def count_rows(self, job_id: str) -> dict[Verdict, int]:
+        rows = await self._tx.rows(
+            select(_R.verdict, func.count().label("many"))
+            .where(_R.job_id == job_id)
+            .group_by(_R.verdict)
+        )
+        return {Verdict(row.verdict): row.many for row in rows}
+
     async def add(self, job: ImportJob, sealed_file: bytes) -> None:
         await self._tx.run(schema.import_jobs.insert().values(job_values(job)))
         await self._tx.run(schema.import_files.insert().values(job_id=job.id, sealed=sealed_file))
@@ -144,6 +154,25 @@ class SqlJobs(Repo):
     async def update(self, job: ImportJob) -> None:
         await self._tx.run(
             schema.import_jobs.update().where(_J.id == job.id).values(job_values(job))
+        )
+
+    async def hold(self, attempt: Attempt, until: datetime | None) -> bool:
+        return await self._by(attempt, {"held_until": until})
+
+    async def progress(self, attempt: Attempt, rows_done: int, counts: Mapping[str, int]) -> bool:
+        values = {"rows_done": rows_done, "counts": canonical_json(dict(counts))}
+        return await self._by(attempt, values)
+
+    async def conclude(self, job: ImportJob) -> bool:
+        values = job_values(replace(job, held_until=None))
+        return await self._by(Attempt(job.id, job.attempt), values)
+
+    async def _by(self, attempt: Attempt, values: dict[str, Any]) -> bool:
+        """Whether the check was still the job's, and wrote."""
+        mine = (_J.id == attempt.job_id, _J.attempt == attempt.number)
+        under_way = _J.state == JobState.CHECKING.value
+        return bool(
+            await self._tx.run(schema.import_jobs.update().where(*mine, under_way).values(values))
         )
 
     async def add_rows(self, job_id: str, rows: Sequence[ImportRow]) -> None:

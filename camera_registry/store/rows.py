@@ -232,6 +232,8 @@ def job_from(row: AnyRow) -> ImportJob:
         code=row.code,
         sentence=row.sentence,
         finished_at=row.finished_at,
+        attempt=row.attempt,
+        held_until=row.held_until,
     )
 
 
@@ -251,6 +253,8 @@ def job_values(job: ImportJob) -> dict[str, Any]:
         "code": job.code,
         "sentence": job.sentence,
         "finished_at": job.finished_at,
+        "attempt": job.attempt,
+        "held_until": job.held_until,
     }
 
 

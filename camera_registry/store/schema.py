@@ -227,6 +227,8 @@ import_jobs = Table(
     Column("sentence", Text, nullable=True),  # why it went no further
     Column("finished_at", UtcTime, nullable=True),
     Column("code", String(40), nullable=True),  # of the sentence
+    Column("attempt", Integer, nullable=False),  # the newest check that was begun
+    Column("held_until", UtcTime, nullable=True),  # until then it is under way
     Index(None, "created_at", "id"),
 )
 

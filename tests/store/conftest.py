@@ -20,6 +20,7 @@ from camera_registry.domain import Actor
 from camera_registry.feed import ChangeFeed
 from camera_registry.importers.check import check_job
 from camera_registry.imports import Imports
+from camera_registry.jobs import Attempt
 from camera_registry.people import People
 from camera_registry.secret import Secret
 from camera_registry.service import Registry
@@ -133,8 +134,8 @@ async def registry(store: SqlStore, vault: Vault, feed: ChangeFeed) -> AsyncIter
 
 @pytest.fixture
 async def imports(store: SqlStore, vault: Vault, feed: ChangeFeed) -> AsyncIterator[Imports]:
-    async def checker(job_id: str) -> None:
-        await check_job(store, vault, job_id, None)
+    async def checker(attempt: Attempt) -> None:
+        await check_job(store, vault, attempt, None)
 
     imports = Imports(store, vault, feed, checker)
     await imports.start()

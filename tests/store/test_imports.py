@@ -13,7 +13,7 @@ from camera_registry.errors import Conflict, NotFound
 from camera_registry.feed import ChangeFeed
 from camera_registry.importers.check import check_job
 from camera_registry.imports import Imports, WorkerChecker
-from camera_registry.jobs import JobState, Verdict
+from camera_registry.jobs import Attempt, JobState, Verdict
 from camera_registry.secret import Secret
 from camera_registry.service import Registry
 from camera_registry.store import SqlStore
@@ -128,12 +128,12 @@ async def test_a_check_that_a_restart_cut_short_is_taken_up_again(
     await areas(registry, by)
     stuck = asyncio.Event()
 
-    async def never(_: str) -> None:
+    async def never(_: Attempt) -> None:
         stuck.set()
         await asyncio.Event().wait()
 
-    async def checker(job_id: str) -> None:
-        await check_job(store, vault, job_id, None)
+    async def checker(attempt: Attempt) -> None:
+        await check_job(store, vault, attempt, None)
 
     before = Imports(store, vault, feed, never)
     job = await before.create(csv(row(1)), "cameras.csv", {"template": "full"}, by)

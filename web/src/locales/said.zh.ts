@@ -160,6 +160,7 @@ export const saidZh: Readonly<Record<string, string>> = {
   // Imports; what is said of their files and rows: said.zh.json
   not_checked: '这次导入现在不能这样处理，请先完成检查。',
   not_applied: '只有已应用的导入可以撤销。',
+  plan_incomplete: '检查过的行没有全部留在计划里，请重新检查。',
   rows_refused: '还有行有错误。请改正后重新上传，或勾选不导入这些行。',
   too_many_imports: '未应用也未删除的导入太多，请先处理一个。',
   no_sheet: '其他软件的配置不是表格，没有带标注的表格可下载。',
