@@ -82,6 +82,12 @@ class Command:
     def json(self, *arguments: str, given: str | None = None) -> Any:
         return json.loads(self.ok(*arguments, "--json", given=given))
 
+    def peak_kib(self) -> int:
+        """The most memory that the commands' process has taken so far."""
+        assert self._child is not None
+        status = Path(f"/proc/{self._child.pid}/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0])
+
     def end(self) -> None:
         if self._child is not None:
             self._child.communicate("", PATIENCE_S)
