@@ -89,11 +89,14 @@ def _device(row: ImportRow) -> tuple[Device, bytes | None]:
     return device, row.sealed
 
 
-async def devices_made(tx: ReadTx | WriteTx, job_id: str) -> frozenset[str]:
-    """Ids of the devices that an import added."""
+async def devices_of(tx: ReadTx | WriteTx, job_id: str) -> tuple[frozenset[str], frozenset[str]]:
+    """Ids of the devices that an import added, and of those that it gave other credentials."""
     made: set[str] = set()
+    changed: set[str] = set()
     after = 0
     while rows := await tx.jobs.rows(job_id, after=after, limit=APPLY_ROWS):
         after = rows[-1].number
-        made |= {row.payload["device"]["id"] for row in rows if row.payload.get("device_made")}
-    return frozenset(made)
+        for row in rows:
+            if "device" in row.payload:
+                (made if row.payload["device_made"] else changed).add(row.payload["device"]["id"])
+    return frozenset(made), frozenset(changed)

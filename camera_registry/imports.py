@@ -17,11 +17,11 @@ from typing import Any, Final
 
 from . import validation as check
 from .denials import Denials
-from .domain import Actor, ChangeKind, ChannelVersion, Page, new_id
+from .domain import Actor, ChangeKind, ChannelVersion, Device, Page, new_id
 from .errors import Conflict, NotFound, ValidationFailed
 from .feed import ChangeFeed
 from .filing_rules import settings_of
-from .import_apply import carry_out, devices_made, registry_changed, require_whole
+from .import_apply import carry_out, devices_of, registry_changed, require_whole
 from .import_checks import Checker, Checks, WorkerChecker
 from .importers import templates
 from .importers.annotate import annotated
@@ -278,8 +278,8 @@ class Imports:
         return frozenset(each.channel_id for each in versions if each.before is None)
 
     async def undo(self, job_id: str, by: Actor, *, keeps_denials: bool = False) -> ImportJob:
-        """Take an applied import back: every channel is what it was. Credentials that the import
-        gave to a device that was there before stay.
+        """Take an applied import back: every channel is what it was; not so credentials
+        (`keep_credentials`).
 
         Raises NotFound; Conflict("not_applied", "under_denial" where `keeps_denials`, and what
         `versions.put_back` raises).
@@ -293,12 +293,26 @@ class Imports:
             versions = await unit.tx.versions.of_job(job_id)
             if keeps_denials:
                 _keep_denials(await Denials.read(unit.tx), versions)
-            made = await devices_made(unit.tx, job_id)
+            made, changed = await devices_of(unit.tx, job_id)
             await put_back(unit, versions, act="import_undo", devices_made=made)
             job = replace(job, state=JobState.UNDONE, finished_at=utc_now())
             await unit.tx.jobs.update(job)
-            await unit.record("import_undo", job_id=job.id, channels=len(versions))
+            await unit.record(
+                "import_undo",
+                job_id=job.id,
+                channels=len(versions),
+                devices_with_new_credentials=len(changed),
+            )
         return job
+
+    async def keep_credentials(self, job_id: str) -> list[Device]:
+        """Devices that were there before an import gave them other credentials, by name: undone or
+        not, they keep those, as nothing is kept of the ones before."""
+        async with self._store.read() as tx:
+            await _job(tx, job_id)
+            _, changed = await devices_of(tx, job_id)
+            devices = [each for each in await tx.devices.all() if each.id in changed]
+        return sorted(devices, key=lambda each: (each.name, each.id))
 
     async def discard(self, job_id: str, by: Actor) -> None:
         """Throw a job away with its file. What it applied stays."""

@@ -31,6 +31,7 @@ from .services import Provided, Services
 router = APIRouter(tags=["imports"], route_class=ByNewestRights)
 
 _LIMITS = frozenset({"into", "without", "keeps_denials"})  # of who imports: not chosen
+MAX_NAMES = 100  # that somebody reads
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
@@ -134,6 +135,15 @@ class ImportOut(BaseModel):
     code: str | None = Field(description="Why the file as a whole was refused.")
     sentence: str | None = Field(description="The same for people.")
     finished_at: datetime | None
+
+
+class UndoneOut(ImportOut):
+    keep_credentials: int = Field(
+        description="Devices that were there before and got credentials by it: they keep those."
+    )
+    keep_credentials_names: list[str] = Field(
+        description=f"Their names, {MAX_NAMES} of them at most."
+    )
 
 
 class ImportList(BaseModel):
@@ -331,8 +341,9 @@ async def apply_import(
 
 
 @router.post(f"{IMPORTS_PATH}/{{import_id}}/undo")
-async def undo_import(services: Provided, by: MayImport, import_id: str) -> ImportOut:
-    """Every channel becomes what it was before. One that was added goes: when it is sensitive by
+async def undo_import(services: Provided, by: MayImport, import_id: str) -> UndoneOut:
+    """Every channel becomes what it was before; devices that it gave other credentials keep those,
+    as the ones before are not kept. One that was added goes: when it is sensitive by
     now, or denied to somebody, only for the district; as one that a denial would not cover any
     more."""
     await by.job(services, import_id)
@@ -342,7 +353,12 @@ async def undo_import(services: Provided, by: MayImport, import_id: str) -> Impo
     undone = await services.imports.undo(
         import_id, by.principal.actor(), keeps_denials=by.keeps_denials
     )
-    return job_out(undone)
+    kept = await services.imports.keep_credentials(import_id)
+    return UndoneOut(
+        **job_out(undone).model_dump(),
+        keep_credentials=len(kept),
+        keep_credentials_names=[device.name for device in kept[:MAX_NAMES]],
+    )
 
 
 @router.delete(f"{IMPORTS_PATH}/{{import_id}}", status_code=204)

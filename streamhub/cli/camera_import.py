@@ -289,9 +289,22 @@ def apply_import(
 
 @app.command("undo-import")
 def undo_import(import_id: str, as_json: AsJson = False) -> None:
-    """Take an applied import back: every camera becomes what it was."""
+    """Take an applied import back: every camera becomes what it was.
+
+    But for credentials: devices that were there before keep the user names and passwords that the
+    import gave them; they are named.
+    """
     path = f"{IMPORTS}/{import_id}/undo"
-    show_object(run(lambda api: api.call("POST", path, timeout_s=LONG_S)), as_json=as_json)
+    job = run(lambda api: api.call("POST", path, timeout_s=LONG_S))
+    if as_json:
+        print_json(job)
+        return
+    say(f"Undone. Every camera is what it was before {job['file_name']}.")
+    if many := job["keep_credentials"]:
+        names = ", ".join(job["keep_credentials_names"])
+        more = ", …" if many > len(job["keep_credentials_names"]) else ""
+        say(f"Devices that keep the credentials it gave them: {many} ({names}{more}).")
+        say("To set others: streamhub device rotate-passwords, or an import of them.")
 
 
 @app.command("discard-import")

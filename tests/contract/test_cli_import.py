@@ -200,6 +200,19 @@ def test_a_broken_file_is_a_sentence_and_changes_nothing(
     assert command.json("camera", "list") == []
 
 
+def test_undoing_names_the_devices_that_keep_credentials(command: Commands, tmp_path: Path) -> None:
+    file = tmp_path / "cameras.csv"
+    file.write_text("\n".join((HEADINGS, GOOD)), encoding="utf-8")
+    command.ok("camera", "import", str(file), "--apply")
+    file.write_text("\n".join((HEADINGS, GOOD.replace("s3cret", "other"))), encoding="utf-8")
+    changed = command.json("camera", "import", str(file), "--apply")
+    said = command.ok("camera", "undo-import", changed["id"])
+    assert "Devices that keep the credentials it gave them: 1 (192.0.2.9:554)." in said
+    assert "other-word" not in said
+    again = command.json("camera", "undo-import", changed["id"])
+    assert again["keep_credentials_names"] == ["192.0.2.9:554"]
+
+
 def test_codes_templates_and_versions_are_told(command: Commands) -> None:
     first = command.ok("camera", "new-code", "110112", "--count", "2").split()
     second = command.ok("camera", "new-code", "110112").split()

@@ -191,3 +191,19 @@ async def test_imports_are_listed_newest_first_in_pages(
     rest = await imports.list_jobs(limit=2, cursor=first.next_cursor)
     assert [job.id for job in (*first.items, *rest.items)] == made[::-1]
     assert (first.total, rest.next_cursor) == (3, None)
+
+
+async def test_undoing_an_import_names_the_devices_that_keep_its_credentials(
+    imports: Imports, registry: Registry, by: Actor
+) -> None:
+    await areas(registry, by)
+    job, _ = await plan(imports, by, csv(row(1, user="ops", word="old"), row(2, user="ops")))
+    await imports.apply(job.id, by)
+    assert await imports.keep_credentials(job.id) == []  # all of them are its own
+    job, _ = await plan(imports, by, csv(row(1, user="ops", word="new"), row(2), row(3)))
+    await imports.apply(job.id, by)
+    await imports.undo(job.id, by)
+    [kept] = await imports.keep_credentials(job.id)
+    assert kept.host == "192.0.2.1"
+    [first, _] = (await registry.list_channels()).items
+    assert (await registry.spec_for(first.id, "main")).password == Secret("new")

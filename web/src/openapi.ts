@@ -1088,7 +1088,8 @@ export interface paths {
         readonly put?: never;
         /**
          * Undo Import
-         * @description Every channel becomes what it was before. One that was added goes: when it is sensitive by
+         * @description Every channel becomes what it was before; devices that it gave other credentials keep those,
+         *     as the ones before are not kept. One that was added goes: when it is sensitive by
          *     now, or denied to somebody, only for the district; as one that a denial would not cover any
          *     more.
          */
@@ -5584,6 +5585,61 @@ export interface components {
              */
             readonly token_type?: string;
         };
+        /** UndoneOut */
+        readonly UndoneOut: {
+            /**
+             * Code
+             * @description Why the file as a whole was refused.
+             */
+            readonly code: string | null;
+            /**
+             * Counts
+             * @description add, change, same, refused; warnings.
+             */
+            readonly counts: {
+                readonly [key: string]: number;
+            };
+            /**
+             * Created At
+             * Format: date-time
+             */
+            readonly created_at: string;
+            /** Created By */
+            readonly created_by: string | null;
+            /** File Name */
+            readonly file_name: string;
+            /** Finished At */
+            readonly finished_at: string | null;
+            /** Id */
+            readonly id: string;
+            /**
+             * Keep Credentials
+             * @description Devices that were there before and got credentials by it: they keep those.
+             */
+            readonly keep_credentials: number;
+            /**
+             * Keep Credentials Names
+             * @description Their names, 100 of them at most.
+             */
+            readonly keep_credentials_names: readonly string[];
+            /** Options */
+            readonly options: {
+                readonly [key: string]: unknown;
+            };
+            /**
+             * Rows Done
+             * @description Rows checked so far.
+             */
+            readonly rows_done: number;
+            /**
+             * Sentence
+             * @description The same for people.
+             */
+            readonly sentence: string | null;
+            /** Sha256 */
+            readonly sha256: string;
+            readonly state: components["schemas"]["JobState"];
+        };
         /** VendorOut */
         readonly VendorOut: {
             /** En */
@@ -8367,7 +8423,7 @@ export interface operations {
                     readonly [name: string]: unknown;
                 };
                 content: {
-                    readonly "application/json": components["schemas"]["ImportOut"];
+                    readonly "application/json": components["schemas"]["UndoneOut"];
                 };
             };
             /** @description An error */

@@ -40,6 +40,9 @@ export interface ImportJob {
   readonly code: string | null
   readonly sentence: string | null
   readonly finished_at: string | null
+  /** Told by an undo: how many devices keep the credentials that it gave them, and names of some. */
+  readonly keep_credentials?: number
+  readonly keep_credentials_names?: readonly string[]
 }
 
 export interface Finding {
