@@ -25,6 +25,7 @@ from .import_apply import carry_out, devices_of, registry_changed, require_whole
 from .import_checks import Checker, Checks, WorkerChecker
 from .importers import templates
 from .importers.annotate import annotated
+from .importers.masks import secret_headings
 from .importers.options import FOREIGN, ImportOptions
 from .importers.payloads import finding_of
 from .importers.readers import MAX_FILE_BYTES, open_table
@@ -164,10 +165,11 @@ class Imports:
         return await asyncio.to_thread(self._vault.open_bytes, job_id, sealed)
 
     async def workbook(self, job_id: str, language: Language = "en") -> bytes:
-        """The file as a workbook with what was found beside each row, in that language; it may hold
-        passwords.
+        """The file as a workbook with what was found beside each row, in that language; of its
+        passwords there are marks.
 
-        Raises NotFound, Conflict("no_sheet": it was no sheet), FileRefused (it was none at all).
+        Raises NotFound, Conflict("no_sheet": it was no sheet), FileRefused (it was none at all),
+        TemplateInvalid (the form, which knows where passwords are, is gone).
         """
         job, source = await self.get(job_id), await self.file(job_id)
         if job.options["template"] == FOREIGN:
@@ -180,7 +182,9 @@ class Imports:
 
         def make() -> bytes:
             out = io.BytesIO()
-            annotated(source, open_table(source, job.file_name).kind, findings, out, language)
+            kind = open_table(source, job.file_name).kind
+            form = templates.find(job.options["template"], self._site_dir)
+            annotated(source, kind, findings, out, language, secret_headings(form))
             return out.getvalue()
 
         return await asyncio.to_thread(make)

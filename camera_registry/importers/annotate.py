@@ -7,11 +7,13 @@ import zipfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import BinaryIO, Final, Literal
 
 from openpyxl.cell import Cell
 
 from .grid import FINDING_HEADINGS, SURPLUS, GridRow
+from .masks import Mask, masked
 from .read_csv import csv_rows, read_csv
 from .read_json import read_json
 from .read_xlsx import find, rows
@@ -19,7 +21,8 @@ from .rows import Finding, SourceTable
 from .said import Language, said
 from .sheet_edit import CODE_WIDTH, SENTENCE_WIDTH, Mark, RowMarks, SheetEditor
 from .style_edit import COLOURS, StyleEditor
-from .workbook import Workbook
+from .texts import secret_heading, seems_secret
+from .workbook import Sheet, Workbook
 from .writers import pen, put, text_sheet
 
 # A row with more to say than this is wrong as a whole.
@@ -28,6 +31,7 @@ MAX_SHOWN: Final = 20
 MAX_NOTE_CHARS: Final = 30_000
 _TITLE: Final = "问题 Findings"
 _TEXT_WIDTH: Final = 20
+_TAG: Final = re.compile("<[^>]*>")
 _ENCODING: Final = re.compile(rb"""(?:\xef\xbb\xbf)?<\?xml[^>]*\sencoding\s*=\s*["']([^"']*)""")
 
 
@@ -37,6 +41,7 @@ def annotated(
     findings: Iterable[Finding],
     out: BinaryIO,
     language: Language = "en",
+    secret: Mapping[str, bool] = MappingProxyType({}),
 ) -> None:
     """Write the file as a workbook with two more columns: codes, and sentences in that language,
     one line each.
@@ -45,7 +50,9 @@ def annotated(
     workbook comes back as it is otherwise, formulas and formats and other sheets included; rows of
     CSV keep their numbers; an entry of JSON stands one row further down than its number says.
 
-    What the file held comes back with it, passwords too: it is for whoever handed it in.
+    Passwords do not come back (`masks`; `secret`: as `secret_headings` says it). A workbook that
+    holds one, in any sheet, comes back as the sheet that was read, all of it text: what else is in
+    such a file (caches, other sheets, texts that no cell shows) might repeat it.
 
     Raises `FileRefused` as the readers do.
     """
@@ -54,12 +61,12 @@ def annotated(
         sentence = said(finding.code, finding.sentence, language)
         by_row[finding.row].append(replace(finding, sentence=sentence))
     if kind == "xlsx":
-        _annotate_workbook(source, by_row, out)
+        _annotate_workbook(source, by_row, out, secret)
     elif kind == "csv":
-        _rewrite(lambda: csv_rows(source), read_csv(source).heading_row, by_row, out)
+        _rewrite(lambda: csv_rows(source), read_csv(source).heading_row, by_row, out, secret)
     else:
         below = {number + 1: found for number, found in by_row.items()}
-        _rewrite(lambda: _json_rows(read_json(source)), 1, below, out)
+        _rewrite(lambda: _json_rows(read_json(source)), 1, below, out, secret)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,20 +116,29 @@ def _notes(findings: Sequence[Finding]) -> tuple[str, str]:
     return "\n".join(codes), "\n".join(sentences)[:MAX_NOTE_CHARS]
 
 
-def _annotate_workbook(source: bytes, by_row: Mapping[int, list[Finding]], out: BinaryIO) -> None:
+def _annotate_workbook(
+    source: bytes,
+    by_row: Mapping[int, list[Finding]],
+    out: BinaryIO,
+    secret: Mapping[str, bool],
+) -> None:
     workbook = Workbook(source)
     sheet, table = find(workbook)
 
     def grid() -> Iterator[GridRow]:
         return rows(workbook, sheet)
 
+    layout = _layout(grid, table.heading_row, by_row)
+    mask = Mask(layout.positions, secret)
+    others = (row for row in grid() if row.number != table.heading_row)
+    if any(mask.hides(row) for row in others) or _may_tell(workbook, sheet):
+        return _rewrite(grid, table.heading_row, by_row, out, secret)
     try:
         part = workbook.part_of("styles") or ""
         styles = StyleEditor(workbook.tree(part))
         _check_utf8(next(workbook.pieces(sheet.part), b""))
     except LookupError:  # no styles, or no UTF-8, as no program in use writes it
-        return _rewrite(grid, table.heading_row, by_row, out)
-    layout = _layout(grid, table.heading_row, by_row)
+        return _rewrite(grid, table.heading_row, by_row, out, secret)
     marks = {number: layout.marks(found) for number, found in by_row.items()}
     marks[table.heading_row] = RowMarks(FINDING_HEADINGS, note="heading")
     editor = SheetEditor(marks, layout.width, styles.style, again=layout.again)
@@ -137,6 +153,25 @@ def _annotate_workbook(source: bytes, by_row: Mapping[int, list[Finding]], out: 
             for piece in workbook.events(sheet.part, editor.parser):
                 new.write(editor.take(piece))
         package.writestr(_like(workbook.zip.getinfo(part)), styles.content())
+
+
+def _may_tell(workbook: Workbook, read: Sheet) -> bool:
+    """Whether what is beside the sheet that was read may hold a password: copies of cells, notes,
+    and sheets whose headings nobody knows; there, one that sounds like a password is enough."""
+    for member in workbook.zip.NameToInfo:
+        if "pivotCache" in member:
+            return True
+        if "omment" in member:
+            content = b"".join(workbook.pieces(member)).decode(errors="replace")
+            if seems_secret(_TAG.sub(" ", content)):
+                return True
+    return any(
+        secret_heading(cell) or masked(cell) != cell
+        for other in workbook.sheets
+        if other.part != read.part
+        for row in rows(workbook, other)
+        for cell in row.cells
+    )
 
 
 def _check_utf8(head: bytes) -> None:
@@ -164,9 +199,11 @@ def _rewrite(
     heading_row: int,
     by_row: Mapping[int, list[Finding]],
     out: BinaryIO,
+    secret: Mapping[str, bool],
 ) -> None:
-    """The rows as a new workbook, all of it text."""
+    """The rows as a new workbook, all of it text, its passwords masked."""
     layout = _layout(grid, heading_row, by_row)
+    mask = Mask(layout.positions, secret)
     widths = [_TEXT_WIDTH] * layout.width + [CODE_WIDTH, SENTENCE_WIDTH]
     with text_sheet(_TITLE, widths, heading_row, out) as sheet:
         pens: dict[Mark | None, Cell] = {
@@ -193,4 +230,6 @@ def _rewrite(
             if row.number == heading_row:
                 every: dict[int, Mark] = dict.fromkeys(range(layout.width), "heading")
                 marks = RowMarks(FINDING_HEADINGS, every, "heading")
+            else:
+                row.cells = mask.row(row.cells)
             sheet.append(cells(row.cells, marks))

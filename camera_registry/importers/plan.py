@@ -331,11 +331,40 @@ class Planner:
             reach.require_device(before, main, sub, username, with_password=password is not None)
             if reach.is_limited and not reach.keeps_streams(before, main, sub):
                 before = None  # the password that its device has does not go to another host
+            if row.hidden and password is None:
+                username, password = self._unhidden(each, before, main, username)
             each.chosen = self._devices.choose(row.number, before, main, username, password)
         except ValidationFailed as refused:
             each.say(refused.field, refused.code, refused.sentence)
             return None
         return each.chosen.device
+
+    def _unhidden(
+        self,
+        each: Planned,
+        before: Channel | None,
+        main: check.RtspUrl,
+        username: str | None,
+    ) -> tuple[str | None, Secret]:
+        """The registered pair, for a row that has but the mark of a password. Raises
+        ValidationFailed("password_hidden")."""
+        known = self._devices.registered(before, main, username)
+        if known is None or known.password is None:
+            raise ValidationFailed(
+                "password",
+                "password_hidden",
+                "There is a mark where the password was, and none is registered for this device: "
+                "passwords are not handed out again. Fill it in; or empty the cell, and give it "
+                "to the device afterwards.",
+            )
+        each.say(
+            "password",
+            "password_kept",
+            "There is a mark where the password was: the device keeps the one that is registered. "
+            "Fill it in if the file has another one.",
+            warning=True,
+        )
+        return known.username, known.password
 
     def _steered(
         self,

@@ -63,6 +63,20 @@ class DevicePlan:
         )
         return self._write(number, Chosen(device, True, given.password if given else None))
 
+    def registered(
+        self, before: Channel | None, main: check.RtspUrl, username: str | None
+    ) -> Credentials | None:
+        """What a device has on which the channel hangs, or at that address, under this user name
+        (None: any); None where no password is known."""
+        there = self._at.get((main.host, main.port), [])
+        if before is not None and main.url == before.main_url and before.device_id in self._by_id:
+            there = [self._by_id[before.device_id]]
+        for device in there:
+            password = self._passwords.get(device.id)
+            if password and device.username and username in (None, device.username):
+                return Credentials(device.username, password)
+        return None
+
     def _given(
         self, here: Device | None, username: str | None, password: Secret | None
     ) -> Credentials | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Final, NamedTuple
 
@@ -21,6 +21,7 @@ from .cells import clean
 from .context import Context
 from .duplicates import Duplicates
 from .fields import Field, fields, tables
+from .masks import is_mark
 from .positions import check_position
 from .rows import CameraRow, Finding
 from .tell import Teller
@@ -49,6 +50,7 @@ class CheckedRow:
     number: int
     values: dict[str, str] = field(default_factory=dict)
     secrets: dict[str, Secret] = field(default_factory=dict)
+    hidden: bool = False  # there was a password that the file has a mark for
     unknown: dict[str, str] = field(default_factory=dict, repr=False)  # by heading
     findings: list[Finding] = field(default_factory=list)
 
@@ -147,10 +149,15 @@ class _Rules:
             try:
                 if all_fields[key].kind == "rtsp_url":
                     if text := texts.visible(raw):
-                        url = urls[key] = validation.rtsp_url(key, text)
+                        url = validation.rtsp_url(key, text)
+                        if url.password is not None and is_mark(url.password.reveal()):
+                            url, checked.hidden = replace(url, password=None), True
+                        urls[key] = url
                         values[key] = url.url
                 elif text := clean(all_fields[key], raw, self._tables):
-                    if all_fields[key].kind == "secret":
+                    if all_fields[key].kind == "secret" and is_mark(text):
+                        checked.hidden = True
+                    elif all_fields[key].kind == "secret":
                         checked.secrets[key] = Secret(text)
                     else:
                         values[key] = text

@@ -10,6 +10,7 @@ from typing import Final
 from ..errors import ValidationFailed
 from .fields import Field, Table
 
+MARK: Final = "***"  # stands where a password was, in a file that is handed out again
 SHOWN_CHARS: Final = 40  # of a cell, in a sentence about it
 
 # Left by copying out of a dialog, a web page or a byte order mark; nobody writes them on purpose.
@@ -34,8 +35,8 @@ def secret_heading(heading: str) -> bool:
 
 
 def seems_secret(text: str) -> bool:
-    """Whether a free text seems to hold a password, which nobody would seal there."""
-    return _SECRET_TEXT.search(text) is not None
+    """Whether a free text seems to hold a password, which nobody would seal there; or held one."""
+    return text == MARK or _SECRET_TEXT.search(text) is not None
 
 
 def fault(field: Field, code: str, sentence: str) -> ValidationFailed:
