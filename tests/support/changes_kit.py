@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -38,6 +39,13 @@ CHANGES_NOTHING = {
     ("POST", "/api/v1/assignment/preview"),
     ("POST", "/api/v1/inspections/{inspection_id}/resume"),  # of one that was begun by right
     ("POST", "/api/v1/webhooks/{webhook_id}/test"),
+}
+
+
+_RING = [[116.6, 39.8], [116.7, 39.8], [116.7, 39.9], [116.6, 39.8]]
+BOUNDARY = {
+    "params": {"area_id": "ar_liyuan", "apply": True},
+    "content": json.dumps({"type": "Polygon", "coordinates": [_RING]}),
 }
 
 
@@ -211,6 +219,7 @@ async def all_changes(running: Running, admin: httpx.AsyncClient) -> list[Ask]:
         Ask("POST", "audit/exports", {"params": {"area_id": "ar_liyuan"}, "json": why}),
         ask("POST", f"audit/exports/{exports[0]}/approve"),
         ask("POST", f"audit/exports/{exports[1]}/refuse", reason="不需要"),
+        Ask("POST", "area-boundaries", BOUNDARY),
         ask("PUT", "export-settings", second_person=True),
         ask("DELETE", "channels/ch_off"),
     ]
