@@ -122,14 +122,16 @@ class AreaCases:
         self, rings: Mapping[str, Ring], by: Actor, *, schematic: bool = False
     ) -> None:
         """All or none, by the areas' ids. Raises NotFound, ValidationFailed."""
+        checked = {area_id: check.boundary(ring) for area_id, ring in rings.items()}
+        changed = ["boundary", "schematic"]
         async with self._units.begin(by) as unit:
-            for area_id, ring in rings.items():
-                area = await unit.tx.areas.get(area_id)
-                if area is None:
-                    raise NotFound("area", area_id)
-                area = replace(area, boundary=check.boundary(ring), schematic=schematic)
-                await unit.tx.areas.update(area)
-                await unit.record("area_update", area_id=area_id, changed=["boundary", "schematic"])
+            known = {area.id for area in await unit.tx.areas.all()}
+            missing = next((area_id for area_id in rings if area_id not in known), None)
+            if missing is not None:
+                raise NotFound("area", missing)
+            await unit.tx.areas.set_boundaries(checked, schematic=schematic)
+            rows = [unit.entry("area_update", area_id=each, changed=changed) for each in checked]
+            await unit.tx.audit.append_many(rows)
 
     async def delete_area(self, area_id: str, by: Actor) -> None:
         """Raises Conflict("area_in_use") while areas, channels, grants or people refer to it."""

@@ -16,9 +16,10 @@ import shapely
 from . import geo
 from .domain import Area
 from .importers.rows import FileRefused
+from .importers.texts import unprintable
 from .validation import MAX_BOUNDARY_POINTS
 
-MAX_GEOJSON_BYTES: Final = 8 << 20  # a tenth of a second of the interpreter
+MAX_GEOJSON_BYTES: Final = 2 << 20  # a tenth of a second of the interpreter; 100,000 points
 MAX_FEATURES: Final = 5_000  # as many as there may be areas
 # What files call an area's code and its name; the first that is there counts.
 CODE_PROPERTIES: Final = ("code", "adcode", "区划代码", "行政区划代码", "行政区划编码")
@@ -139,8 +140,11 @@ def _features(file: bytes) -> list[Mapping[str, Any]]:
 def _text(properties: Mapping[str, Any], keys: Iterable[str]) -> str:
     for key in keys:
         value = properties.get(key)
-        if isinstance(value, str | int) and not isinstance(value, bool) and str(value).strip():
-            return str(value).strip()[:80]
+        if not isinstance(value, str | int) or isinstance(value, bool):
+            continue
+        text = value.strip() if isinstance(value, str) else f"{value:.0f}"[:80]
+        if text and not unprintable(text):
+            return text[:80]
     return ""
 
 
@@ -175,17 +179,15 @@ def _line(geometry: Any, datum: geo.Datum) -> FoundBoundary | _Reason:
     """The ring, and what was left out of it; of no area yet."""
     try:
         polygons = list(_polygons(geometry))
-        rings = [
-            [geo.to_wgs84(datum, *_position(point)) for point in polygon[0]] for polygon in polygons
-        ]
+        rings = [[_position(point) for point in polygon[0]] for polygon in polygons]
         shapes = [shapely.Polygon(ring) for ring in rings if len(ring) >= 4]
-    except (TypeError, ValueError, IndexError, KeyError):
+    except (TypeError, ValueError, OverflowError, IndexError, KeyError):
         shapes, polygons = [], []
     if not shapes:
         told = "Its geometry is no polygon of longitudes and latitudes; export it again."
         return _Reason("no_polygon", told)
     largest = max(shapes, key=lambda shape: float(shape.area))
-    points, metres = _thinned(largest)
+    points, metres = _thinned(largest, datum)
     if len(points) > MAX_BOUNDARY_POINTS:
         told = f"Its line has {len(points)} points even when thinned; simplify it."
         return _Reason("too_many_points", told)
@@ -215,8 +217,9 @@ def _position(point: Any) -> geo.Position:
     return lon, lat
 
 
-def _thinned(shape: shapely.Polygon) -> tuple[Ring, float]:
-    """With as many points as an area may have, and by how many metres the line moved."""
+def _thinned(shape: shapely.Polygon, datum: geo.Datum) -> tuple[Ring, float]:
+    """With as many points as an area may have, and by how many metres the line moved. Thinned as it
+    stands: the datums differ by a shift that hardly changes over such distances."""
     metres = 0.0
     thin = shape
     for tolerance in TOLERANCES_M:
@@ -225,6 +228,8 @@ def _thinned(shape: shapely.Polygon) -> tuple[Ring, float]:
         thinner = shape.simplify(tolerance / _METRES_PER_DEGREE)
         if isinstance(thinner, shapely.Polygon):  # which keeping the topology gives
             thin, metres = thinner, tolerance
-    # Seven digits are a centimetre; the last point is the first again (RFC 7946 section 3.1.6).
-    points = [(round(lon, 7), round(lat, 7)) for lon, lat, *_ in thin.exterior.coords]
-    return tuple(points[:-1]), metres
+    # The last point is the first again (RFC 7946 section 3.1.6); seven digits are a centimetre.
+    points = [(lon, lat) for lon, lat, *_ in thin.exterior.coords[:-1]]
+    if len(points) <= MAX_BOUNDARY_POINTS:
+        points = [geo.to_wgs84(datum, *point) for point in points]
+    return tuple((round(lon, 7), round(lat, 7)) for lon, lat in points), metres

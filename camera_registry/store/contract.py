@@ -113,6 +113,12 @@ class AreaReader(Protocol):
 class AreaRepo(AreaReader, Protocol):
     async def add(self, area: Area) -> None: ...
     async def update(self, area: Area) -> None: ...
+    async def set_boundaries(
+        self, rings: Mapping[str, tuple[tuple[float, float], ...] | None], *, schematic: bool
+    ) -> None:
+        """Of many areas at once, by their ids."""
+        ...
+
     async def delete(self, area_id: str) -> None:
         """Raises `Conflict(code="area_in_use")` while areas, channels, grants or people refer to
         it."""

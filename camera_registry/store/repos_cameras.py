@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, bindparam, func, or_, select, tuple_
 
 from ..domain import Area, AreaKind, ChangeKind, ChangeOp, Channel, Device, Page
 from ..errors import Conflict
 from . import schema
+from .chain import canonical_json
 from .contract import ChannelQuery
 from .dialect import contains
 from .repos_base import Repo, first, parts
@@ -64,6 +65,20 @@ class SqlAreas(Repo):
     async def update(self, area: Area) -> None:
         await self._tx.run(schema.areas.update().where(_A.id == area.id).values(area_values(area)))
         await self._tx.changed(ChangeKind.AREA, area.id, ChangeOp.UPDATED)
+
+    async def set_boundaries(
+        self, rings: Mapping[str, tuple[tuple[float, float], ...] | None], *, schematic: bool
+    ) -> None:
+        if not rings:
+            return
+        values = [
+            {"area": area_id, "ring": canonical_json(ring) if ring else None, "drawn": schematic}
+            for area_id, ring in rings.items()
+        ]
+        statement = schema.areas.update().where(_A.id == bindparam("area"))
+        statement = statement.values(boundary=bindparam("ring"), schematic=bindparam("drawn"))
+        await self._tx.run(statement, values)
+        await self._tx.changed_many(ChangeKind.AREA, list(rings), ChangeOp.UPDATED)
 
     async def delete(self, area_id: str) -> None:
         in_use = Conflict(

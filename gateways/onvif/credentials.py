@@ -48,10 +48,11 @@ class _Record:
     served: str | None = None
     locked: bool = False
     at: float = 0.0  # of the last failed try, seconds since 1970
+    saved: bool = False  # as it is
 
 
 class TryLedger:
-    """What was tried on which host. Shared over calls, so that none tries again; `record` and
+    """What was tried on which host. Shared over calls, so that none tries again; `unsaved` and
     `restore` let it outlive the process.
 
     A set is known by a keyed hash of its user name and password, whatever it is called: a password
@@ -76,27 +77,32 @@ class TryLedger:
         record = self._records.get(host)
         if record is None:
             return next(iter(sets), None)
-        if self.spent(host):
+        if record.locked:
             return None
         left = [one for one in sets if self._mark(one) not in record.failed]
-        served = (one for one in left if self._mark(one) == record.served)
-        return next(served, next(iter(left), None))
+        served = next((one for one in left if self._mark(one) == record.served), None)
+        if served is not None:
+            return served  # however many others failed: it is known to be right
+        return None if self.spent(host) else next(iter(left), None)
 
     def failed(self, host: str, one: CredentialSet) -> None:
         """The device refused this set: one failed try."""
         record, mark = self._record(host), self._mark(one)
         record.failed.add(mark)
-        record.at = self._clock()
+        record.at, record.saved = self._clock(), False
         if record.served == mark:
             record.served = None
 
     def served(self, host: str, one: CredentialSet) -> None:
         """The device let this set in: it comes first the next time."""
-        self._record(host).served = self._mark(one)
+        record, mark = self._record(host), self._mark(one)
+        if record.served != mark:
+            record.served, record.saved = mark, False
 
     def locked(self, host: str) -> None:
         """The device listens to nobody for a while: no more tries."""
-        self._record(host).locked = True
+        record = self._record(host)
+        record.locked, record.saved = True, False
 
     def has_failed(self, host: str, one: CredentialSet) -> bool:
         """Whether the device has refused this set."""
@@ -113,17 +119,20 @@ class TryLedger:
         record = self._records.get(host)
         return record is not None and (record.locked or len(record.failed) >= self.max_failed)
 
-    def forget(self, host: str, before: float | None = None) -> None:
+    def forget(self, host: str, before: float | None = None) -> bool:
         """A person says that it may be tried again. `before`: only if its last failed try was
-        before this time, in seconds since 1970."""
+        before this time, in seconds since 1970. Whether there was something to forget."""
         record = self._records.get(host)
-        if record is not None and (before is None or record.at < before):
-            del self._records[host]
+        if record is None or (before is not None and record.at >= before):
+            return False
+        del self._records[host]
+        return True
 
-    def record(self, host: str) -> dict[str, Any] | None:
-        """What is known of it as JSON values, no secret among them; None: nothing."""
+    def unsaved(self, host: str) -> dict[str, Any] | None:
+        """What is known of it as JSON values, no secret among them; None: nothing, or nothing that
+        `saved` was not told of."""
         record = self._records.get(host)
-        if record is None:
+        if record is None or record.saved:
             return None
         return {
             "failed": sorted(record.failed),
@@ -132,9 +141,20 @@ class TryLedger:
             "at": record.at,
         }
 
+    def unsaved_hosts(self) -> list[str]:
+        """Those of which `unsaved` has something to tell."""
+        return [host for host, record in self._records.items() if not record.saved]
+
+    def saved(self, host: str) -> None:
+        """What `unsaved` gave is kept now."""
+        record = self._records.get(host)
+        if record is not None:
+            record.saved = True
+
     def restore(self, host: str, told: Mapping[str, Any]) -> None:
-        """What `record` gave."""
+        """What `unsaved` gave."""
         record = self._record(host)
+        record.saved = True
         record.failed, record.served = set(told["failed"]), told["served"]
         record.locked, record.at = told["locked"], told["at"]
 

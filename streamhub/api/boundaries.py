@@ -71,8 +71,6 @@ async def set_boundaries(
         raise ValidationFailed("area_id", "unknown_area", "There is no such area; choose another.")
     found = await asyncio.to_thread(boundaries.read, file, areas.values(), datum, area_id)
     rings = {each.area_id: each.ring for each in found if each.area_id and each.ring}
-    if apply and rings:
-        await services.registry.set_boundaries(rings, permit.principal.actor(), schematic=schematic)
     items = []
     for each in found:
         area = areas.get(each.area_id or "")
@@ -93,4 +91,6 @@ async def set_boundaries(
                 moved_m=each.moved_m,
             )
         )
+    if apply and rings:
+        await services.registry.set_boundaries(rings, permit.principal.actor(), schematic=schematic)
     return BoundariesOut(items=items, applied=apply and bool(rings))

@@ -87,6 +87,7 @@ class Discovery:
         for task in self._running.values():
             task.cancel()
         await asyncio.gather(*self._running.values(), return_exceptions=True)
+        await self._keep_tries()
         if self._http is not None:
             await self._http.close()
             self._http = None
@@ -146,6 +147,7 @@ class Discovery:
                 job = replace(job, state=SweepState.STOPPED, finished_at=self._now())
                 await unit.tx.sweeps.update(job)
                 await unit.record("sweep_stop", sweep_id=job.id)
+        await self._keep_tries()
         return job
 
     async def go_on(self, sweep_id: str, by: Actor) -> Sweep:
@@ -169,6 +171,7 @@ class Discovery:
             await _sweep(unit.tx, sweep_id)
             await unit.tx.sweeps.delete(sweep_id)
             await unit.record("sweep_discard", sweep_id=sweep_id)
+        await self._keep_tries()
 
     async def ended(self, sweep_id: str) -> Sweep:
         """Waits for a sweep that runs here."""
@@ -281,14 +284,26 @@ class Discovery:
         async with self._store.write() as tx:
             await tx.sweeps.update(replace(job, progress=progress))
 
-    async def keep(
-        self, sweep_id: str, device: FoundDevice, tries: Mapping[str, Any] | None
-    ) -> None:
-        """Write down what a device told, and what was tried on it if that is news."""
+    async def keep(self, sweep_id: str, device: FoundDevice, *, forgotten: bool) -> None:
+        """Write down what a device told, and what was tried on its host if that is news."""
+        tries = self.ledger.unsaved(device.host)
         async with self._store.write() as tx:
             await tx.sweeps.put_found(sweep_id, [device])
             if tries is not None:
                 await tx.sweeps.put_tries(device.host, tries, self._now())
+            elif forgotten:
+                await tx.sweeps.delete_tries([device.host])
+        self.ledger.saved(device.host)
+
+    async def _keep_tries(self) -> None:
+        """Of devices that were being asked when a sweep was stopped: those tries count, too."""
+        told = {host: self.ledger.unsaved(host) for host in self.ledger.unsaved_hosts()}
+        async with self._store.write() as tx:
+            for host, tries in told.items():
+                if tries is not None:
+                    await tx.sweeps.put_tries(host, tries, self._now())
+        for host in told:
+            self.ledger.saved(host)
 
     async def _credentials(self, sweep_id: str) -> list[CredentialSet]:
         async with self._store.read() as tx:
@@ -343,16 +358,14 @@ class _Asking:
         host, ledger = address.host, self._owner.ledger
         registered = host in self._hosts
         async with self._turns.setdefault(host, asyncio.Lock()):
-            if self._job.options.get("try_again"):
-                ledger.forget(host, before=self._job.created_at.timestamp())
-            before = ledger.record(host)
+            begun = self._job.created_at.timestamp()
+            forgotten = self._job.options.get("try_again", False) and ledger.forget(host, begun)
             try:
                 told = await describe(address, self._sets, http=self.http, ledger=ledger)
                 device = found.described(told, registered=registered)
             except OnvifError as error:
                 device = found.refused(address, error, registered=registered)
-            tries = ledger.record(host)
-            await self._owner.keep(self._job.id, device, None if tries == before else tries)
+            await self._owner.keep(self._job.id, device, forgotten=forgotten)
         self.described += 1
 
 

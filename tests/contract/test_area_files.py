@@ -89,5 +89,5 @@ async def test_boundaries_are_for_whoever_manages_the_district(tmp_path: Path) -
         assert problem(await admin.post(path, content=b"x")) == (422, "not_geojson")
         nowhere = await admin.post(f"{path}?area_id=ar_x", content=content)
         assert problem(nowhere) == (422, "unknown_area")
-        large = await admin.post(path, content=b"x" * ((8 << 20) + 1))
+        large = await admin.post(path, content=b"x" * ((2 << 20) + 1))
         assert problem(large)[0] == 413

@@ -155,6 +155,24 @@ async def test_neither_a_restart_nor_a_second_port_is_a_way_to_the_lock(tmp_path
         assert (first.gate.failed_tries, first.gate.lockouts) == (3, 0)
 
 
+async def test_a_stop_in_the_middle_has_cost_tries_that_are_kept(tmp_path: Path) -> None:
+    body = {"networks": ["127.78.8.0/30"], "ports": [PORT]}
+    body["credentials"] = all_wrong("one", "two", "three")
+    async with simulated("127.78.8.0/30", devices=1) as server:
+        gate = server.devices[1].gate
+        async with a_service(tmp_path) as running, running.as_("admin") as client:
+            answer = await client.post("/api/v1/sweeps", json=body)
+            path = f"/api/v1/sweeps/{answer.json()['id']}"
+            async with asyncio.timeout(30):
+                while gate.failed_tries == 0:
+                    await asyncio.sleep(0.001)
+            await client.post(f"{path}/stop")
+        async with a_service(tmp_path) as running, running.as_("admin") as client:
+            for _ in range(2):
+                await swept(running, client, **body)
+        assert gate.failed_tries <= 4  # the one that was under way may have been cut off
+
+
 async def test_passwords_of_a_sweep_are_nowhere_in_the_open(tmp_path: Path) -> None:
     async with (
         simulated("127.78.2.0/29", devices=2) as server,

@@ -94,6 +94,11 @@ def test_positions_of_another_datum_are_converted() -> None:
         assert (lon, lat) == pytest.approx((wanted_lon, wanted_lat), abs=1e-6)
 
 
+def test_a_name_that_no_answer_could_hold_is_none() -> None:
+    [found] = read(file(feature(name="\ud800", code="110112")), AREAS)
+    assert (found.name, found.area_id) == ("", "ar_d")
+
+
 def test_one_boundary_may_be_given_to_an_area_whatever_it_is_called() -> None:
     bare = json.dumps({"type": "Polygon", "coordinates": [SQUARE]}).encode()
     [found] = read(bare, AREAS, only="ar_2")
@@ -111,6 +116,7 @@ def test_one_boundary_may_be_given_to_an_area_whatever_it_is_called() -> None:
         {"type": "Polygon", "coordinates": [[[1, 2], [3, "x"], [5, 6], [1, 2]]]},
         {"type": "Polygon", "coordinates": [[[500, 2], [3, 4], [5, 6], [500, 2]]]},
         {"type": "Polygon", "coordinates": 7},
+        {"type": "Polygon", "coordinates": [[[10**400, 2], [3, 4], [5, 6], [1, 2]]]},
     ],
 )
 def test_a_geometry_that_is_none_costs_only_its_feature(geometry: Any) -> None:

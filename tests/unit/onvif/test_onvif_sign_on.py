@@ -314,6 +314,17 @@ def test_the_set_that_served_comes_first_until_it_is_refused() -> None:
     assert [one and one.name for one in (first, then)] == ["c", "a"]
 
 
+def test_the_set_that_served_is_tried_however_many_others_failed() -> None:
+    ledger = TryLedger()
+    ledger.served(CAMERA, SETS[4])
+    for one in SETS[:3]:
+        ledger.failed(CAMERA, one)
+    assert ledger.next_set(CAMERA, SETS[:4]) is None
+    assert ledger.next_set(CAMERA, SETS) is SETS[4]
+    ledger.failed(CAMERA, SETS[4])
+    assert ledger.next_set(CAMERA, SETS) is None
+
+
 def test_a_locked_device_is_left_alone_until_a_person_says_so() -> None:
     ledger = TryLedger()
     ledger.failed(CAMERA, SETS[0])
@@ -344,12 +355,13 @@ def test_what_was_tried_outlives_the_ledger_and_holds_no_password() -> None:
     kept = TryLedger(key=b"k" * 32)
     for one in SETS[:3]:
         kept.failed(CAMERA, one)
-    told = kept.record(CAMERA)
+    told = kept.unsaved(CAMERA)
     assert told is not None
     assert not any(one.password.reveal() in str(told) for one in SETS)
     ledger = TryLedger(key=b"k" * 32)
     ledger.restore(CAMERA, told)
     assert ledger.next_set(CAMERA, SETS) is None
+    assert ledger.unsaved(CAMERA) is None
     assert ledger.has_failed(CAMERA, SETS[1])
     assert not ledger.has_failed(CAMERA, SETS[3])
 
@@ -358,9 +370,9 @@ def test_only_what_was_tried_before_is_forgotten() -> None:
     now = 100.0
     ledger = TryLedger(clock=lambda: now)
     ledger.failed(CAMERA, SETS[0])
-    ledger.forget(CAMERA, before=100.0)
+    assert not ledger.forget(CAMERA, before=100.0)
     assert ledger.failures(CAMERA) == 1
-    ledger.forget(CAMERA, before=100.5)
+    assert ledger.forget(CAMERA, before=100.5)
     assert ledger.failures(CAMERA) == 0
 
 

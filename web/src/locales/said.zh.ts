@@ -12,7 +12,7 @@ export const saidZh: Readonly<Record<string, string>> = {
   ...saidOfImportsZh,
   // Boundaries out of a file
   not_geojson: '文件不是 UTF-8 的 GeoJSON，或里面没有面要素。请导出为 GeoJSON。',
-  boundaries_too_large: '边界文件超过 8 MiB，请抽稀或分成几份。',
+  boundaries_too_large: '边界文件超过 2 MiB，请抽稀或分成几份。',
   several_features: '给一个区域导入边界时，文件里只能有一个面。',
   too_many_features: '面要素太多，请分成几份。',
   area_twice: '与前面的面是同一个区域，请去掉一个。',
