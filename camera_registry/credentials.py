@@ -9,6 +9,8 @@ from typing import Final
 
 # Of a sign-in that ends when nothing of it is left, however long it is used.
 NO_END: Final = datetime(9999, 12, 31, tzinfo=UTC)
+# What ids of API keys begin with: a ticket names a subject or a key.
+API_KEY_KIND: Final = "ak"
 
 
 class SignInMethod(StrEnum):

@@ -353,6 +353,7 @@ async def _deliver(
             rtsps_advertise=settings.rtsp.tls_advertise,
         ),
         keep_sign_ins=sign_ins.keep,
+        departed=facts.departed,
         note_bad=refusals.note_credential,
     )
     await delivery.start()

@@ -17,7 +17,7 @@ from hashlib import sha256
 import structlog
 
 from camera_registry.credential_cases import Credentials
-from camera_registry.credentials import ApiKey
+from camera_registry.credentials import API_KEY_KIND, ApiKey
 from camera_registry.domain import new_id
 from camera_registry.errors import RegistryError, ValidationFailed
 from camera_registry.feed import ChangeFeed
@@ -87,7 +87,7 @@ class ApiKeys:
         text = PREFIX + secrets.token_urlsafe(KEY_BYTES)
         now = self._now()
         key = ApiKey(
-            id=new_id("ak"),
+            id=new_id(API_KEY_KIND),
             key_hash=self._hash(text),
             prefix=text[:SHOWN_CHARS],
             subject_id=subject_id,

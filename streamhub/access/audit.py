@@ -52,8 +52,8 @@ def entry_for(
     return AuditEntry(
         act=act,
         outcome=outcome,
-        subject_id=actor.subject_id,
-        subject_name=actor.subject_name,
+        subject_id=actor.subject_id or None,
+        subject_name=actor.subject_name or None,
         as_role=actor.as_role,
         remote=actor.remote,
         channel_id=channel_id,
@@ -249,7 +249,8 @@ class RefusalLog:
 def _key(refusal: Refusal) -> Hashable:
     """Each code for itself: a full quota is no missing purpose."""
     resource = refusal.resource
-    asked = refusal.principal.subject_id, refusal.action.value, resource.kind, resource.id
+    who = refusal.principal.subject_id or refusal.principal.credential_id
+    asked = who, refusal.action.value, resource.kind, resource.id
     return *asked, refusal.as_code
 
 
@@ -281,6 +282,8 @@ def _credential_entry(bad: BadCredential) -> AuditEntry:
     if bad.known is not None and bad.known.credential_id is not None:
         name = {"key": "key", "ticket": "ticket_id"}.get(bad.came_with, "sign_in")
         detail[name] = bad.known.credential_id
+    if bad.known is not None and bad.known.key_id is not None:
+        detail["key"] = bad.known.key_id
     if bad.origin is not None:
         detail["origin"] = bad.origin[:MAX_ORIGIN_CHARS]
     return AuditEntry(

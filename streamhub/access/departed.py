@@ -20,10 +20,11 @@ T = TypeVar("T")
 
 
 class Departed:
-    """By hash, the newest `MAX_DEPARTED`. Nobody is let in by them."""
+    """By hash, and keys by id too, the newest `MAX_DEPARTED` each. Nobody is let in by them."""
 
     def __init__(self) -> None:
         self._known: OrderedDict[str, Known] = OrderedDict()
+        self._keys: OrderedDict[str, Known] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._known)
@@ -32,21 +33,28 @@ class Departed:
         """Those that were there before and are not now. A token says itself whose it is."""
         for row in _gone(before, now):
             if row.method is not SignInMethod.TOKEN:
-                self._add(row.id_hash, Known(row.subject_id, row.id))
+                _add(self._known, row.id_hash, Known(row.subject_id, row.id))
 
     def compare_keys(self, before: Mapping[str, ApiKey], now: Mapping[str, ApiKey]) -> None:
         """As `compare_sign_ins`."""
         for row in _gone(before, now):
-            self._add(row.key_hash, Known(row.subject_id, row.id))
+            known = Known(row.subject_id, row.id)
+            _add(self._known, row.key_hash, known)
+            _add(self._keys, row.id, known)
 
     def by_hash(self, shown: str) -> Known | None:
         """Whose it was, where that is known still."""
         return self._known.get(shown)
 
-    def _add(self, gone: str, known: Known) -> None:
-        self._known[gone] = known
-        while len(self._known) > MAX_DEPARTED:
-            self._known.popitem(last=False)
+    def key(self, key_id: str) -> Known | None:
+        """As `by_hash`, of an API key that a ticket names."""
+        return self._keys.get(key_id)
+
+
+def _add(to: OrderedDict[str, Known], gone: str, known: Known) -> None:
+    to[gone] = known
+    while len(to) > MAX_DEPARTED:
+        to.popitem(last=False)
 
 
 def _gone(before: Mapping[str, T], now: Mapping[str, T]) -> list[T]:

@@ -20,8 +20,9 @@ from camera_registry.domain import Purpose
 class Known:
     """Whose a refused credential is, or was."""
 
-    subject_id: str
+    subject_id: str | None  # None: of an API key that nobody remembers any more
     credential_id: str | None = None  # of the sign-in, the API key or the ticket
+    key_id: str | None = None  # the API key that the ticket was asked for with
 
 
 class AccessError(Exception):

@@ -100,8 +100,9 @@ class FactsCache:
                 if changed - _CREDENTIALS:
                     self._current = await self._load_changed(tx, ids, version)
                 self._current = await self._load_credentials(tx, ids, version)
-        self.departed.compare_sign_ins(before.sign_ins, self._current.sign_ins)
-        self.departed.compare_keys(before.api_keys, self._current.api_keys)
+            # Before anything else is awaited: who shows one now finds it here or there.
+            self.departed.compare_sign_ins(before.sign_ins, self._current.sign_ins)
+            self.departed.compare_keys(before.api_keys, self._current.api_keys)
         change = FactsChange(
             version=self._current.version,
             kinds=frozenset(kind.value for kind in ids),

@@ -310,7 +310,7 @@ class SignIns:
         return any(row.remote == remote for row in facts.sign_ins_of(subject.id))
 
     def _present_subject(self, known: Known) -> Subject:
-        subject = self._facts.current.subject(known.subject_id)
+        subject = self._facts.current.subject(known.subject_id or "")
         if subject is None or not subject.enabled:
             raise _ended(known)
         return subject

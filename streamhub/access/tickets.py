@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from camera_registry.credentials import API_KEY_KIND
 from camera_registry.secret import Secret
 
+from .departed import Departed
 from .errors import Forbidden
 from .facts import Facts
 from .permit import Permit
@@ -44,18 +46,22 @@ def holder_of(principal: Principal) -> str:
     return str(principal.credential_id) if by_key else principal.subject_id
 
 
-def shown_by(holder: str, version: int, remote: str, facts: Facts) -> Principal:
-    """Who shows a ticket that names `holder`."""
-    key = facts.api_keys.get(holder)
-    subject_id = holder if key is None else key.subject_id
+def shown_by(holder: str, version: int, remote: str, facts: Facts, departed: Departed) -> Principal:
+    """Who shows a ticket that names `holder`. Of a key that is gone still its subject, who may
+    nothing by it; without one (`subject_id` is "") where nobody remembers it."""
+    by_key = holder.startswith(f"{API_KEY_KIND}_")
+    subject_id = holder
+    if by_key:
+        key = facts.api_keys.get(holder) or departed.key(holder)
+        subject_id = "" if key is None else key.subject_id or ""
     subject = facts.subject(subject_id)
     return Principal(
         subject_id=subject_id,
         username="" if subject is None else subject.username,
         remote=remote,
-        via="ticket" if key is None else "key",
+        via="key" if by_key else "ticket",
         version=version,
-        credential_id=None if key is None else key.id,
+        credential_id=holder if by_key else None,
     )
 
 

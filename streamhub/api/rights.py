@@ -128,7 +128,8 @@ def _refuse_other_origins(request: Request, services: Services, who: Principal) 
 
 def _note(services: Services, bad: BadCredential) -> None:
     """For the audit. Who came with nothing at all is not told of."""
-    subject = None if bad.known is None else services.facts.current.subject(bad.known.subject_id)
+    subject_id = None if bad.known is None else bad.known.subject_id
+    subject = services.facts.current.subject(subject_id or "")
     if subject is not None:
         bad = replace(bad, username=subject.username)
     services.refusals.note_credential(bad)

@@ -39,8 +39,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from camera_registry.store.contract import Store
+    from streamhub.access.departed import Departed
     from streamhub.access.facts import FactsSource
     from streamhub.access.guard import Guard
+    from streamhub.access.principal import Principal
     from streamhub.delivery.view_log import ViewLog
     from streamhub.delivery.views import LiveViews
 
@@ -73,6 +75,7 @@ class RtspDoor:
         guard: Guard,
         facts: FactsSource,
         store: Store,
+        departed: Departed,
         note_bad: Callable[[BadCredential], None] | None = None,
     ) -> None:
         """`note_bad` is told of each ticket that the core found not to be good."""
@@ -83,6 +86,7 @@ class RtspDoor:
         self._guard = guard
         self._facts = facts
         self._store = store
+        self._departed = departed
         self._note_bad = note_bad
         # owned
         self._asking: set[asyncio.Task[None]] = set()
@@ -121,15 +125,17 @@ class RtspDoor:
     def _note_void(self, asked: RtspAsked, code: str) -> None:
         """A genuine ticket whose holder's account, password or key is not what it was."""
         if self._note_bad is not None:
-            who = shown_by(
-                asked.subject_id, asked.subject_version, asked.remote, self._facts.current
-            )
-            known = Known(who.subject_id, asked.ticket_id)
+            who = self._shown_by(asked)
+            known = Known(who.subject_id or None, asked.ticket_id, who.credential_id)
             bad = BadCredential("ticket", asked.remote, code, known, who.username or None)
             self._note_bad(bad)
 
+    def _shown_by(self, asked: RtspAsked) -> Principal:
+        facts, version = self._facts.current, asked.subject_version
+        return shown_by(asked.subject_id, version, asked.remote, facts, self._departed)
+
     async def _open(self, asked: RtspAsked) -> None:
-        who = shown_by(asked.subject_id, asked.subject_version, asked.remote, self._facts.current)
+        who = self._shown_by(asked)
         # What was said when the ticket was asked for: a player has no words of its own.
         async with self._store.read() as tx:
             stated = await tx.ticket_purposes.get(asked.ticket_id, asked.channel_id)

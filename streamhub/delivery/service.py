@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from streamhub.access.departed import Departed
 from streamhub.delivery.limits import SERVICE
 from streamhub.delivery.rtsp import RtspDoor, split_place
 from streamhub.delivery.settings import DeliverySettings
@@ -53,10 +54,12 @@ class Delivery:
         settings: DeliverySettings | None = None,
         now: Callable[[], datetime] = utc_now,
         keep_sign_ins: Callable[[Collection[str]], Awaitable[None]] | None = None,
+        departed: Departed | None = None,
         note_bad: Callable[[BadCredential], None] | None = None,
     ) -> None:
         """`keep_sign_ins` is told regularly, by their ids, which views' tokens would run out;
-        `note_bad` of tickets at the RTSP door that are not good."""
+        `note_bad` of tickets at the RTSP door that are not good; `departed` names whose they were.
+        """
         # given
         self._keep_sign_ins = keep_sign_ins
         self._core = core
@@ -77,7 +80,10 @@ class Delivery:
             now=now,
         )
         self.whep = WhepDoor(self.views, self._view_log, facts)
-        self.rtsp = RtspDoor(core, self.views, self._view_log, guard, facts, store, note_bad)
+        departed = Departed() if departed is None else departed
+        self.rtsp = RtspDoor(
+            core, self.views, self._view_log, guard, facts, store, departed, note_bad
+        )
         self.snapshot = SnapshotDoor(
             core=core,
             router=router,

@@ -95,6 +95,31 @@ async def test_a_ticket_that_is_not_good_is_a_row_of_the_audit(tmp_path: Path) -
     assert out["password"] not in str(rows)
 
 
+@pytest.mark.parametrize("remembered", [True, False])
+async def test_a_ticket_of_a_revoked_key_is_a_row_of_whose_it_was(
+    tmp_path: Path, remembered: bool
+) -> None:
+    async with a_service(tmp_path) as running, running.as_("yongshun") as client:
+        running.core.rtsp_port = PORT
+        wanted = {"name": "recorder", "expires_in_days": 1}
+        key = (await client.post("/api/v1/keys", json=wanted)).json()
+        async with running.client(Authorization=f"Bearer {key['key']}") as recorder:
+            out = (await issue(recorder, profiles=["sub"])).json()
+        assert (await client.delete(f"/api/v1/keys/{key['id']}")).status_code == 204
+        if not remembered:  # as after a restart
+            running.services.facts.departed._keys.clear()
+        await show(running, out["password"])
+        assert running.core.rtsp_answers[-1][:2] == ("rtsp-1", 401)
+        await running.services.refusals.stop()
+        [void] = await running.audit_rows("credential_refused")
+        [refused] = await running.audit_rows("refused")
+    whose = ("su_yongshun", "yongshun") if remembered else (None, None)
+    for row in (void, refused):
+        assert (row["subject_id"], row["subject_name"]) == whose
+    assert void["detail"].items() >= {"key": key["id"], "ticket_id": out["id"]}.items()
+    assert refused["as_role"] == f"key {key['id']}"
+
+
 async def test_it_is_asked_for_with_a_purpose_which_its_views_are_written_with(
     tmp_path: Path,
 ) -> None:

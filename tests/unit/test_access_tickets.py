@@ -9,6 +9,7 @@ import pytest
 from camera_registry.credentials import ApiKey
 from camera_registry.domain import Subject, SubjectKind
 from streamhub.access import tickets
+from streamhub.access.departed import Departed
 from streamhub.access.errors import Forbidden
 from streamhub.access.facts import Facts
 from streamhub.access.holding import subject_refusal
@@ -89,13 +90,19 @@ def test_one_asked_for_with_an_api_key_is_that_key_s() -> None:
     with_key = Principal("su_p", "platform", "192.0.2.1", "key", 3, key.id)
     assert holder_of(with_key) == key.id
     facts = Facts.build(subjects=[subject], api_keys=[key])
-    shown = shown_by(key.id, 3, "192.0.2.9", facts)
+    departed = Departed()
+    shown = shown_by(key.id, 3, "192.0.2.9", facts, departed)
     assert (shown.subject_id, shown.via, shown.credential_id) == ("su_p", "key", key.id)
     assert subject_refusal(shown, facts, NOW) is None
     assert subject_refusal(shown, facts, NOW + timedelta(days=2)) == "key_ended"
     revoked = Facts.build(subjects=[subject])
-    nobody = shown_by(key.id, 3, "192.0.2.9", revoked)
+    nobody = shown_by(key.id, 3, "192.0.2.9", revoked, departed)
+    assert (nobody.subject_id, nobody.credential_id) == ("", key.id)
     assert subject_refusal(nobody, revoked, NOW) == "unknown_subject"
+    departed.compare_keys(facts.api_keys, revoked.api_keys)
+    once = shown_by(key.id, 3, "192.0.2.9", revoked, departed)
+    assert (once.subject_id, once.username, once.credential_id) == ("su_p", "platform", key.id)
+    assert subject_refusal(once, revoked, NOW) == "key_ended"
 
 
 def test_its_key_is_kept_and_signs_no_tokens() -> None:
