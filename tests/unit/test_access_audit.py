@@ -160,6 +160,38 @@ async def test_strangers_neither_fill_the_log_nor_crowd_out_who_is_known() -> No
     assert rows.entries[-1].remote is None
 
 
+async def test_what_is_not_counted_singly_is_one_number_in_a_window() -> None:
+    log, rows, clock = a_log()
+    for number in range(MAX_COUNTED_CREDENTIALS):
+        log.note_credential(BadCredential("cookie", f"2001:db8::{number:x}", "sign_in_ended"))
+    others = 0
+
+    async def turns(until_s: float) -> list[int]:
+        """Of the loop, each with one more address; the numbers that were told of them."""
+        nonlocal others
+        before = len(rows.entries)
+        while clock.now_s < until_s:
+            others += 1
+            bad = BadCredential("cookie", f"2001:db8:1::{others:x}", "sign_in_ended")
+            log.note_credential(bad)
+            clock.now_s += 15
+            log.close_windows(at=clock())
+            await log.flush()
+        return [row.detail["more"] for row in rows.entries[before:] if row.remote is None]
+
+    assert await turns(CREDENTIAL_COALESCE_S - 15) == []
+    assert await turns(CREDENTIAL_COALESCE_S) == [CREDENTIAL_COALESCE_S / 15]
+    # The windows of the first addresses are over: others are counted singly now.
+    for number in range(MAX_COUNTED_CREDENTIALS):
+        log.note_credential(BadCredential("cookie", f"2001:db8:2::{number:x}", "sign_in_ended"))
+    assert await turns(CREDENTIAL_COALESCE_S * 2 - 15) == []
+    await log.stop()
+    told = [row.detail["more"] for row in rows.entries if row.remote is None]
+    assert len(told) == 2, "at the end, whatever was left"
+    written = sum(row.detail.get("more", 1) for row in rows.entries)
+    assert written == 2 * MAX_COUNTED_CREDENTIALS + others
+
+
 async def test_an_origin_is_clipped() -> None:
     log, rows, _ = a_log()
     odd = BadCredential("cookie", "192.0.2.7", "cross_origin", origin="http://" + "x" * 5_000)
