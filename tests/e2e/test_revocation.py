@@ -198,12 +198,13 @@ def in_a_while() -> tuple[datetime, dict[str, Any]]:
 
 
 def with_the_hours() -> tuple[datetime, dict[str, Any]]:
-    """Today's hours, from midnight to the first full minute that leaves the time to set it up."""
+    """An hour that ends with the first full minute that leaves the time to set it up; of the day it
+    begins on, also where midnight is within it."""
     after = datetime.now(SHANGHAI) + timedelta(minutes=1, seconds=SETTING_UP_S)
     end = after.replace(second=0, microsecond=0)
-    last = end - timedelta(minutes=1)  # of today, also where the end is midnight
-    hour, minute = divmod(last.hour * 60 + last.minute + 1, 60)
-    hours = {"days": [f"{last:%a}".lower()], "start": "00:00", "end": f"{hour:02d}:{minute:02d}"}
+    start = end - timedelta(hours=1)
+    until = f"{end:%H:%M}" if end.hour or end.minute else "24:00"
+    hours = {"days": [f"{start:%a}".lower()], "start": f"{start:%H:%M}", "end": until}
     return end, {"windows": [hours]}
 
 
