@@ -9,7 +9,7 @@ from pathlib import Path
 import jwt
 import pytest
 
-from camera_registry.credentials import SignIn
+from camera_registry.credentials import ApiKey, SignIn
 from streamhub.access.departed import MAX_DEPARTED, Departed
 from streamhub.access.errors import Known, TooManyAttempts, Unauthenticated
 from streamhub.access.password_rules import PasswordTooWeak
@@ -365,3 +365,12 @@ def test_what_ended_is_remembered_so_far() -> None:
     assert len(departed) == MAX_DEPARTED
     assert departed.by_hash(f"{4:064}") is None
     assert departed.by_hash(f"{5:064}") == Known("su_1", "si_5")
+
+
+def test_keys_that_ended_are_remembered_by_id_so_far() -> None:
+    departed, at = Departed(), datetime(2026, 1, 1, tzinfo=UTC)
+    for number in range(MAX_DEPARTED + 5):
+        row = ApiKey(f"ak_{number}", f"{number:064}", "shk_", "su_1", "k", None, None, at, at)
+        departed.compare_keys({row.id: row}, {})
+    assert departed.key("ak_4") is None
+    assert departed.key("ak_5") == departed.by_hash(f"{5:064}") == Known("su_1", "ak_5")
