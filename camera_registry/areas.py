@@ -51,7 +51,7 @@ class AreaCases:
 
     @property
     def tree(self) -> AreaTree:
-        """The tree as last loaded; no SQL."""
+        """The tree as last loaded, without boundaries; no SQL."""
         return self._tree
 
     async def area_tree(self) -> AreaTree:
@@ -63,6 +63,14 @@ class AreaCases:
         ):
             await self._load_tree()
         return self._tree
+
+    async def area(self, area_id: str) -> Area:
+        """With its boundary, which those of the tree lack. Raises NotFound."""
+        async with self._store.read() as tx:
+            area = await tx.areas.get(area_id)
+        if area is None:
+            raise NotFound("area", area_id)
+        return area
 
     async def area_path(self, area_id: str) -> list[Area]:
         """From the district down to the area. Raises NotFound."""

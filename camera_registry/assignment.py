@@ -21,7 +21,7 @@ from .errors import Conflict, NotFound, ValidationFailed
 from .feed import ChangeFeed
 from .filing import Manages, Selection, select, write
 from .filing_rules import sent_back, settings_of
-from .placing import Placement, Placer
+from .placing import Placement, Placer, asks_boundaries
 from .store.contract import ReadTx, Store, WriteTx
 from .units import Units, touched_since
 
@@ -181,8 +181,9 @@ class Assignment:
 
 
 async def _planned(tx: ReadTx | WriteTx, asked: Assignees, seq: int) -> AssignmentPlan:
-    tree = AreaTree(await tx.areas.all())
-    placer = Placer(tree, await tx.rules.all(), boundaries=asked.boundaries)
+    rules = await tx.rules.all()
+    tree = AreaTree(await tx.areas.all(boundaries=asks_boundaries(rules, asked.boundaries)))
+    placer = await asyncio.to_thread(Placer, tree, rules, boundaries=asked.boundaries)
     if asked.which is None:
         channels = await tx.channels.all()
         if asked.manages is not None:

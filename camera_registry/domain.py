@@ -106,6 +106,12 @@ class Area:
     name: str
     boundary: tuple[tuple[float, float], ...] | None = None  # (lon, lat) WGS-84, not closed
     schematic: bool = False  # True: the boundary is a drawing, not a survey
+    unread_points: int = 0  # of a boundary that was left in the store, `boundary` being None
+
+    @property
+    def boundary_points(self) -> int:
+        """How many its boundary has, read or not; 0: it has none."""
+        return len(self.boundary) if self.boundary else self.unread_points
 
 
 @dataclass(frozen=True, slots=True)

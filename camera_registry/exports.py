@@ -74,7 +74,7 @@ class ExportCases(CodeCases):
         """Those channels that a rule of the import has something to say about, by code, and how
         many were looked at. Raises Conflict("no_district")."""
         channels, areas, users = await self._channels(area_id, [scope])
-        against = self._context()
+        against = await self._context()
         form = templates.shipped(LINT_TEMPLATE)
         headings = {key: field.zh for key, field in fields().items()}
 
@@ -100,10 +100,11 @@ class ExportCases(CodeCases):
 
         return await asyncio.to_thread(lambda: list(look())), len(channels)
 
-    def _context(self) -> Context:
+    async def _context(self) -> Context:
         for area in self.tree:
             if area.kind is AreaKind.DISTRICT:
-                return context(area, self.tree, datetime.now(SHANGHAI).date())
+                district = await self.area(area.id)
+                return context(district, self.tree, datetime.now(SHANGHAI).date())
         raise Conflict("area", "no_district", "The registry has no district yet; add one first.")
 
     async def _channels(

@@ -69,6 +69,11 @@ class Places:
         ]
 
 
+def asks_boundaries(rules: Iterable[AssignmentRule], boundaries: bool) -> bool:
+    """Whether a `Placer` of these needs a tree that was read with boundaries."""
+    return boundaries or any(rule.kind is RuleKind.POLYGON for rule in rules)
+
+
 class Placer:
     """Places channels by these rules in this tree; `boundaries`: ask them where no rule fits."""
 
@@ -78,8 +83,7 @@ class Placer:
         self._tree = tree
         self._rules = sorted(rules, key=lambda rule: (rule.priority, rule.id))
         self._boundaries = boundaries
-        asked = boundaries or any(rule.kind is RuleKind.POLYGON for rule in self._rules)
-        self._places = Places(tree if asked else AreaTree(()))
+        self._places = Places(tree if asks_boundaries(self._rules, boundaries) else AreaTree(()))
         self._beneath = {rule.area_id: tree.descendants(rule.area_id) for rule in self._rules}
 
     def place(self, channels: Sequence[Channel]) -> list[Placement | None]:

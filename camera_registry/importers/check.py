@@ -13,7 +13,7 @@ from typing import Final
 from ..domain import Area, AreaKind
 from ..errors import RegistryError
 from ..jobs import Attempt, ImportJob, ImportRow, JobState, Superseded, Verdict
-from ..store.contract import Store
+from ..store.contract import ReadTx, Store
 from ..vault import Vault
 from . import foreign, templates, texts
 from .context import context
@@ -83,10 +83,9 @@ async def _check(
             area_headings=source.area_headings,
             site_dir=site_dir,
         )
+        district = await _district(tx, areas)
     today = datetime.now(SHANGHAI).date()
-    checked = validate(
-        source.rows, context(_district(areas), areas, today, options.datum), template
-    )
+    checked = validate(source.rows, context(district, areas, today, options.datum), template)
     counts = dict.fromkeys((verdict.value for verdict in Verdict), 0) | {"warnings": 0}
     skipped = [_skipped(finding) for finding in source.skipped]
     done = len(skipped)
@@ -158,10 +157,11 @@ def _bounded(rows: Iterable[CameraRow]) -> Iterator[CameraRow]:
         yield row
 
 
-def _district(areas: Iterable[Area]) -> Area:
+async def _district(tx: ReadTx, areas: Iterable[Area]) -> Area:
+    """With its boundary."""
     for area in areas:
         if area.kind is AreaKind.DISTRICT:
-            return area
+            return await tx.areas.get(area.id) or area
     raise FileRefused(
         "no_district", "The registry has no district yet; add one (streamhub area add) first."
     )

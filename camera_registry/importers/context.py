@@ -73,6 +73,7 @@ class Context:
 def context(
     district: Area, areas: Iterable[Area], today: date, datum: geo.Datum = "wgs84"
 ) -> Context:
-    """`areas` are all that a channel may lie in, the district itself among them."""
+    """`areas` are all that a channel may lie in, the district itself among them; only `district`
+    need have its boundary read."""
     boundary = geo.polygon(district.boundary) if district.boundary else None
     return Context(district, Areas(areas), boundary, today, datum)

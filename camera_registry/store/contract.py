@@ -105,8 +105,9 @@ class ChannelQuery:
 class AreaReader(Protocol):
     async def get(self, area_id: str) -> Area | None: ...
     async def by_code(self, code: str) -> Area | None: ...
-    async def all(self) -> list[Area]:
-        """Every area, parents before children, siblings by code."""
+    async def all(self, *, boundaries: bool = False) -> list[Area]:
+        """Every area, parents before children, siblings by code. Boundaries are large and few
+        ask for them: without `boundaries` they stay in the store (`Area.unread_points`)."""
         ...
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -19,6 +20,7 @@ from .repos_search import CodeSearch
 from .rows import (
     area_from,
     area_values,
+    area_without_boundary,
     channel_from,
     channel_values,
     cursor_of,
@@ -29,6 +31,13 @@ from .rows import (
 )
 
 _A, _D, _C = schema.areas.c, schema.devices.c, schema.channels.c
+# All but the boundary; its points are counted where it lies, by the brackets that open them.
+_AREA_COLUMNS = (
+    *(column for column in _A if column is not _A.boundary),
+    func.coalesce(
+        func.length(_A.boundary) - func.length(func.replace(_A.boundary, "[", "")) - 1, 0
+    ).label("points"),
+)
 _DEVICE_COLUMNS = (
     _D.id,
     _D.name,
@@ -51,9 +60,15 @@ class SqlAreas(Repo):
         row = await self._tx.one(select(schema.areas).where(_A.code == code))
         return area_from(row) if row else None
 
-    async def all(self) -> list[Area]:
-        rows = await self._tx.rows(select(schema.areas).order_by(_A.code))
-        return sorted((area_from(row) for row in rows), key=lambda area: _STOREY[area.kind])
+    async def all(self, *, boundaries: bool = False) -> list[Area]:
+        if boundaries:
+            rows = await self._tx.rows(select(schema.areas).order_by(_A.code))
+            # A district's may be tens of megabytes of JSON: not on the event loop.
+            found = await asyncio.to_thread(lambda: [area_from(row) for row in rows])
+        else:
+            rows = await self._tx.rows(select(*_AREA_COLUMNS).order_by(_A.code))
+            found = [area_without_boundary(row, row.points) for row in rows]
+        return sorted(found, key=lambda area: _STOREY[area.kind])
 
     async def add(self, area: Area) -> None:
         await self._tx.run_or(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -46,18 +47,28 @@ MAX_INTEGER = 2**31 - 1  # what a column of integers holds on PostgreSQL
 
 def area_from(row: AnyRow) -> Area:
     boundary = json.loads(row.boundary) if row.boundary else None
+    return replace(
+        area_without_boundary(row, 0),
+        boundary=tuple((lon, lat) for lon, lat in boundary) if boundary else None,
+    )
+
+
+def area_without_boundary(row: AnyRow, points: int) -> Area:
     return Area(
-        row.id,
-        row.parent_id,
-        AreaKind(row.kind),
-        row.code,
-        row.name,
-        tuple((lon, lat) for lon, lat in boundary) if boundary else None,
-        row.schematic,
+        id=row.id,
+        parent_id=row.parent_id,
+        kind=AreaKind(row.kind),
+        code=row.code,
+        name=row.name,
+        schematic=row.schematic,
+        unread_points=points,
     )
 
 
 def area_values(area: Area) -> dict[str, Any]:
+    """Raises ValueError for an area read without its boundary: writing it would erase that."""
+    if area.unread_points and area.boundary is None:
+        raise ValueError(f"Area {area.id} was read without its boundary; read it with `get`.")
     return {
         "id": area.id,
         "parent_id": area.parent_id,

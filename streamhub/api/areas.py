@@ -1,7 +1,7 @@
 """Areas: the tree district, street or township, community or village, grid."""
 
 from collections import Counter
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Response
 from pydantic import BaseModel, Field
@@ -26,19 +26,23 @@ MAX_AREAS = 5_000
 Boundary = list[tuple[float, float]]
 
 
-class AreaOut(BaseModel):
+class AreaRow(BaseModel):
     id: str
     parent_id: str | None
     kind: AreaKind
     code: str
     name: str
-    boundary: Boundary | None = Field(description="(lon, lat) WGS-84, not closed.")
+    boundary_points: int = Field(description="Points of its boundary; 0: it has none.")
     schematic: bool = Field(description="The boundary is a drawing, not a survey.")
     channel_count: int = Field(description="Channels here and below that you may list.")
 
 
+class AreaOut(AreaRow):
+    boundary: Boundary | None = Field(description="(lon, lat) WGS-84, not closed.")
+
+
 class AreaList(BaseModel):
-    items: list[AreaOut]
+    items: list[AreaRow]
     next_cursor: str | None
     total: int
 
@@ -70,7 +74,8 @@ async def list_areas(
     limit: Annotated[int, Query(ge=1, le=MAX_AREAS)] = MAX_AREAS,
     cursor: Cursor = None,
 ) -> AreaList:
-    """The areas one can list channels in, with the areas above them; parents first."""
+    """The areas one can list channels in, with the areas above them; parents first. Boundaries
+    are large: each area tells its own."""
     facts = services.facts.current
     scope = services.guard.scope(who, Action.LIST)
     counts = _counts(facts, scope)
@@ -78,7 +83,7 @@ async def list_areas(
     # Codes grow longer further down, so this is parents before children.
     rows = sorted(shown, key=_sort_key)
     page, next_cursor = page_in_memory(rows, _sort_key, limit=limit, cursor=cursor)
-    items = [_out(each, counts[each.id]) for each in page]
+    items = [AreaRow(**_told(each, counts[each.id])) for each in page]
     return AreaList(items=items, next_cursor=next_cursor, total=len(rows))
 
 
@@ -99,7 +104,8 @@ async def create_area(
     )
 
     async def create() -> AreaOut:
-        return _out(await services.registry.create_area(draft, permit.principal.actor()), 0)
+        made = await services.registry.create_area(draft, permit.principal.actor())
+        return _with_boundary(made, 0)
 
     return await services.idempotency.once(
         idempotency_key, subject_id=permit.subject_id, route="areas", body=body, create=create
@@ -110,7 +116,7 @@ async def create_area(
 async def get_area(
     services: Provided, permit: Annotated[Permit, requires(Action.LIST, area_in_path)]
 ) -> AreaOut:
-    return _shown_area(services, permit)
+    return _out(services, permit, await services.registry.area(permit.resource.id))
 
 
 @router.patch("/{area_id}")
@@ -126,8 +132,10 @@ async def update_area(
         changes["boundary"] = None if body.boundary is None else tuple(body.boundary)
     if body.schematic is not None:
         changes["schematic"] = body.schematic
-    await services.registry.update_area(permit.resource.id, changes, permit.principal.actor())
-    return _shown_area(services, permit)
+    by = permit.principal.actor()
+    return _out(
+        services, permit, await services.registry.update_area(permit.resource.id, changes, by)
+    )
 
 
 @router.delete("/{area_id}", status_code=204)
@@ -138,12 +146,9 @@ async def delete_area(
     return Response(status_code=204)
 
 
-def _shown_area(services: Provided, permit: Permit) -> AreaOut:
-    facts = services.facts.current
-    row = services.registry.tree.get(permit.resource.id)
-    assert row is not None  # noqa: S101 - the guard found it
+def _out(services: Provided, permit: Permit, row: Area) -> AreaOut:
     scope = services.guard.scope(permit.principal, Action.LIST)
-    return _out(row, _counts(facts, scope)[row.id])
+    return _with_boundary(row, _counts(services.facts.current, scope)[row.id])
 
 
 def _sort_key(row: Area) -> str:
@@ -175,14 +180,19 @@ def _counts(facts: Facts, scope: Scope) -> Counter[str]:
     return counts
 
 
-def _out(row: Area, channel_count: int) -> AreaOut:
-    return AreaOut(
-        id=row.id,
-        parent_id=row.parent_id,
-        kind=row.kind,
-        code=row.code,
-        name=row.name,
-        boundary=None if row.boundary is None else list(row.boundary),
-        schematic=row.schematic,
-        channel_count=channel_count,
-    )
+def _told(row: Area, channel_count: int) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "parent_id": row.parent_id,
+        "kind": row.kind,
+        "code": row.code,
+        "name": row.name,
+        "boundary_points": row.boundary_points,
+        "schematic": row.schematic,
+        "channel_count": channel_count,
+    }
+
+
+def _with_boundary(row: Area, channel_count: int) -> AreaOut:
+    boundary = None if row.boundary is None else list(row.boundary)
+    return AreaOut(**_told(row, channel_count), boundary=boundary)

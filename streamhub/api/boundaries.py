@@ -82,7 +82,7 @@ async def set_boundaries(
                 area_id=each.area_id,
                 area_name=None if area is None else area.name,
                 points=len(each.ring or ()),
-                had=0 if area is None else len(area.boundary or ()),
+                had=0 if area is None else area.boundary_points,
                 reason=each.reason,
                 sentence=each.sentence,
                 parts=each.parts,

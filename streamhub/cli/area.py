@@ -41,8 +41,8 @@ def list_areas(as_json: AsJson = False) -> None:
     rows = run(areas_of)
     if not as_json:
         for row in rows:
-            row["boundary"] = len(row["boundary"] or ()) or "-"
-    columns = ("id", "kind", "code", "name", "channel_count", "boundary")
+            row["boundary_points"] = row["boundary_points"] or "-"
+    columns = ("id", "kind", "code", "name", "channel_count", "boundary_points")
     show_rows(rows, columns, as_json=as_json)
 
 
@@ -77,7 +77,7 @@ def edit(
         return await api.call("PATCH", f"/api/v1/areas/{found['id']}", body={"name": name})
 
     told = run(work)
-    told["boundary"] = len(told["boundary"] or ()) or None
+    del told["boundary"]  # its points are counted
     show_object(told, as_json=as_json)
 
 

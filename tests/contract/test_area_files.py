@@ -55,10 +55,10 @@ def test_a_tree_and_its_boundaries_come_out_of_files(command: Command, tmp_path:
     look = command.ok("area", "boundaries", str(lines))
     assert "There is no area with the code 999" in look
     assert "1 can be taken, 1 not" in look
-    assert all(each["boundary"] is None for each in command.json("area", "list"))
+    assert all(each["boundary_points"] == 0 for each in command.json("area", "list"))
     assert "1 given" in command.ok("area", "boundaries", str(lines), "--apply", "--drawing")
     [district, *_] = command.json("area", "list")
-    assert (district["boundary"], district["schematic"]) == (RING[:-1], True)
+    assert (district["boundary_points"], district["schematic"]) == (4, True)
 
     lines.write_bytes(json.dumps({"type": "Polygon", "coordinates": [RING]}).encode())
     command.ok("area", "boundaries", str(lines), "--area", "永顺镇", "--apply")
@@ -81,10 +81,16 @@ async def test_boundaries_are_for_whoever_manages_the_district(tmp_path: Path) -
         assert (await admin.get("/api/v1/areas")).json()["items"] == before
         done: dict[str, Any] = (await admin.post(f"{path}?apply=true", content=content)).json()
         assert (done["applied"], done["items"][0]["points"]) == (True, 4)
-        after = (await admin.get("/api/v1/areas")).json()["items"][0]
-        assert (after["boundary"], after["schematic"]) == (RING[:-1], False)
+        assert (await admin.post(path, content=content)).json()["items"][0]["had"] == 4
+        listed = (await admin.get("/api/v1/areas")).json()["items"][0]
+        assert (listed["boundary_points"], listed["schematic"]) == (4, False)
+        assert "boundary" not in listed
+        after = (await admin.get(f"/api/v1/areas/{listed['id']}")).json()
+        assert after == {**listed, "boundary": RING[:-1]}
         acts = (await admin.get("/api/v1/audit", params={"act": "area_update"})).json()["items"]
         assert acts[0]["detail"]["changed"] == ["boundary", "schematic"]
+        renamed = await admin.patch(f"/api/v1/areas/{listed['id']}", json={"name": "新名"})
+        assert renamed.json() == {**after, "name": "新名"}
         assert problem(await admin.post(path)) == (422, "file_empty")
         assert problem(await admin.post(path, content=b"x")) == (422, "not_geojson")
         nowhere = await admin.post(f"{path}?area_id=ar_x", content=content)

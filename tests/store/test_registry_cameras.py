@@ -63,6 +63,30 @@ async def test_the_tree_shows_a_change_as_soon_as_it_is_answered(
     assert await acts(store) == [*["area_create"] * 4, "area_update", "area_delete"]
 
 
+async def test_the_tree_leaves_boundaries_in_the_store(
+    registry: Registry, by: Actor, store: SqlStore
+) -> None:
+    district, one, *_ = await areas(registry, by)
+    ring = ((116.0, 39.0), (116.5, 39.0), (116.5, -4e-05), (116.0, 40.0))
+    await registry.update_area(one.id, {"boundary": ring}, by)
+    held = registry.tree.get(one.id)
+    assert held is not None
+    assert (held.boundary, held.boundary_points) == (None, 4)
+    assert [area.boundary_points for area in registry.tree] == [0, 4, 0, 0]
+    assert (await registry.area(one.id)).boundary == ring
+    async with store.read() as tx:
+        read = {area.id: area for area in await tx.areas.all(boundaries=True)}
+    assert (read[one.id].boundary, read[one.id].boundary_points) == (ring, 4)
+    assert read[district.id].boundary is None
+    with pytest.raises(ValueError, match="without its boundary"):
+        async with store.write() as write:
+            await write.areas.update(held)
+    await registry.update_area(one.id, {"name": "西营"}, by)
+    assert (await registry.area(one.id)).boundary == ring
+    with pytest.raises(NotFound):
+        await registry.area("ar_nowhere")
+
+
 async def test_an_area_lies_where_it_may(registry: Registry, by: Actor) -> None:
     district, one, _, _ = await areas(registry, by)
     for bad, error_code in (

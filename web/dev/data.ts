@@ -12,7 +12,7 @@ const places = ['新华大街路口', '运河文化广场东门', '地铁站 A �
 const classes: DeviceClass[] = ['police_hd', 'police_hd', 'police_hd', 'police_hd', 'high_altitude', 'civil_defence', 'alley']
 
 function area(id: string, parent: string | null, kind: AreaKind, code: string, name: string): Area {
-  const made = { id, parent_id: parent, kind, code, name, boundary: null, schematic: false, channel_count: 0 }
+  const made = { id, parent_id: parent, kind, code, name, boundary_points: 0, schematic: false, channel_count: 0 }
   areas.push(made)
   return made
 }

@@ -37,7 +37,7 @@ export type Filing = Schemas['Filing']
 export type DeviceClass = Schemas['DeviceClass']
 export type Me = Schemas['Me']
 export type Due = NonNullable<Me['due']>
-export type Area = Schemas['AreaOut']
+export type Area = Schemas['AreaRow']
 /** Those that one does not manage are filed, or not there. */
 export type Channel = Schemas['ChannelOut']
 export type ChannelPage = Schemas['ChannelList']

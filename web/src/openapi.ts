@@ -34,7 +34,8 @@ export interface paths {
         };
         /**
          * List Areas
-         * @description The areas one can list channels in, with the areas above them; parents first.
+         * @description The areas one can list channels in, with the areas above them; parents first. Boundaries
+         *     are large: each area tells its own.
          */
         readonly get: operations["list_areas_api_v1_areas_get"];
         readonly put?: never;
@@ -2545,7 +2546,7 @@ export interface components {
         /** AreaList */
         readonly AreaList: {
             /** Items */
-            readonly items: readonly components["schemas"]["AreaOut"][];
+            readonly items: readonly components["schemas"]["AreaRow"][];
             /** Next Cursor */
             readonly next_cursor: string | null;
             /** Total */
@@ -2561,6 +2562,11 @@ export interface components {
                 number,
                 number
             ])[] | null;
+            /**
+             * Boundary Points
+             * @description Points of its boundary; 0: it has none.
+             */
+            readonly boundary_points: number;
             /**
              * Channel Count
              * @description Channels here and below that you may list.
@@ -2592,6 +2598,33 @@ export interface components {
             readonly name?: string | null;
             /** Schematic */
             readonly schematic?: boolean | null;
+        };
+        /** AreaRow */
+        readonly AreaRow: {
+            /**
+             * Boundary Points
+             * @description Points of its boundary; 0: it has none.
+             */
+            readonly boundary_points: number;
+            /**
+             * Channel Count
+             * @description Channels here and below that you may list.
+             */
+            readonly channel_count: number;
+            /** Code */
+            readonly code: string;
+            /** Id */
+            readonly id: string;
+            readonly kind: components["schemas"]["AreaKind"];
+            /** Name */
+            readonly name: string;
+            /** Parent Id */
+            readonly parent_id: string | null;
+            /**
+             * Schematic
+             * @description The boundary is a drawing, not a survey.
+             */
+            readonly schematic: boolean;
         };
         /**
          * AssignIn

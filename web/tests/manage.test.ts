@@ -262,7 +262,7 @@ describe('fields as words', () => {
   async function book(): Promise<FieldBook> {
     const fields = await mocked().fields()
     if (fields.kind !== 'success') throw new Error('no fields')
-    return new FieldBook(fields.value, [{ id: 'ar_1', parent_id: null, kind: 'grid', code: '110112', name: '通州区', boundary: null, schematic: false, channel_count: 0 }])
+    return new FieldBook(fields.value, [{ id: 'ar_1', parent_id: null, kind: 'grid', code: '110112', name: '通州区', boundary_points: 0, schematic: false, channel_count: 0 }])
   }
 
   it('names fields, codes and areas in the language of the page', async () => {

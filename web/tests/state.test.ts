@@ -7,7 +7,7 @@ import { AreaIndex, treeMove } from '../src/state/tree'
 import { chosenFrom, claimWall, emptyWall, place, profileFor, readWall } from '../src/state/wall'
 
 function area(id: string, parent: string | null): Area {
-  return { id, parent_id: parent, kind: 'grid', code: id, name: id, boundary: null, schematic: false, channel_count: 1 }
+  return { id, parent_id: parent, kind: 'grid', code: id, name: id, boundary_points: 0, schematic: false, channel_count: 1 }
 }
 
 function channel(id: string): Channel {
