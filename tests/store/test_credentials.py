@@ -286,7 +286,7 @@ async def test_who_comes_from_a_provider_is_in_the_roles_that_it_says(
     ]
 
 
-async def test_an_older_schema_does_not_keep_who_followed_the_provider(
+async def test_an_older_schema_keeps_neither_who_followed_the_provider_nor_scripts_sign_ins(
     people: People, by: Actor, store: SqlStore
 ) -> None:
     role = await people.create_role(RoleDraft("night", "夜班"), by)
@@ -295,9 +295,14 @@ async def test_an_older_schema_does_not_keep_who_followed_the_provider(
     await people.add_member(role.id, bob.id, by)
     async with store.write() as tx:
         assert await tx.roles.add_member(role.id, ada.id, of_provider=True)
+        page = SignIn("si_page", "a" * 64, bob.id, NOW, LATER, LATER)
+        await tx.sign_ins.add(page)
+        script = replace(page, id="si_1", id_hash="token si_1", method=SignInMethod.TOKEN)
+        await tx.sign_ins.add(script)
     assert await people.role_members(role.id) == [ada, bob]
     await store.migrate_down("0017")
     await store.migrate()
     assert await people.role_members(role.id) == [bob]
+    assert await Credentials(store).sign_ins_of(bob.id) == [page]
     async with store.read() as tx:
         assert await tx.identities.roles(bob.id) == []

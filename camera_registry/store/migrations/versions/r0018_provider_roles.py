@@ -21,3 +21,6 @@ def downgrade() -> None:
     members = sa.table("role_members", sa.column("of_provider", sa.Boolean))
     op.execute(members.delete().where(members.c.of_provider))
     op.drop_column("role_members", "of_provider")
+    # Nor can one read what a script's sign-in is; its tokens end with it.
+    sign_ins = sa.table("sign_ins", sa.column("method", sa.String))
+    op.execute(sign_ins.delete().where(sign_ins.c.method == "token"))
