@@ -61,15 +61,15 @@ class Identities:
     async def arrive(
         self,
         identity: Identity,
-        wanted: Wanted | None,
+        wanted: Wanted,
         *,
         draft: SubjectDraft | None,
         remote: str,
     ) -> Subject | None:
         """Who it is here, with the grants and roles that are `wanted` and no more of those that
-        followed the provider before (None: they are not the provider's business). Somebody new is
-        made by `draft`; without one, None. Raises ValidationFailed, Conflict("username_taken"): an
-        account that is there already is never taken over by its name."""
+        followed the provider before; those by hand are left alone. Somebody new is made by
+        `draft`; without one, None. Raises ValidationFailed, Conflict("username_taken"): an account
+        that is there already is never taken over by its name."""
         by = Actor(None, "oidc", remote)
         async with self._units.begin(by) as unit:
             subject_id = await unit.tx.identities.subject_id(identity)
@@ -79,7 +79,7 @@ class Identities:
                 if draft is None or await nobody(unit.tx.subjects):
                     return None
                 subject = await self._make(unit, identity, draft)
-            if subject.enabled and wanted is not None:
+            if subject.enabled:
                 await self._give(unit, subject, wanted)
         return subject
 

@@ -13,10 +13,8 @@ from .settings import ClaimGrant, OidcSettings
 MAX_VALUES = 1_000
 
 
-def wanted(settings: OidcSettings, claims: Mapping[str, Any]) -> Wanted | None:
-    """None: what somebody may is not the provider's business."""
-    if not settings.grants and not settings.roles:
-        return None
+def wanted(settings: OidcSettings, claims: Mapping[str, Any]) -> Wanted:
+    """Without rules nothing: what rules gave that are gone is taken back, too."""
     return Wanted(
         frozenset(
             WantedGrant(frozenset(rule.actions), code)

@@ -125,6 +125,31 @@ async def test_grants_follow_the_provider_and_those_by_hand_stay(
         assert [g["channel_id"] for g in me["grants"]] == ["ch_l1"]
 
 
+async def test_what_the_last_rules_gave_is_taken_back_when_they_are_gone(
+    provider: OidcProvider, tmp_path: Path
+) -> None:
+    rules = [{"claim": "groups", "value": "y", "role": "night"}]
+    async with a_site(tmp_path, provider, roles=rules) as (running, page):
+        night = await a_role(running, "night")
+        async with running.as_("admin") as admin:
+            await made(admin, role_id=night, actions=["list"], area_id="ar_liyuan")
+            await sign_in(page, "ada")
+            me = (await page.get("/api/v1/me")).json()
+            await made(admin, subject_id=me["id"], actions=["list"], channel_id="ch_l1")
+        assert (await watch(page, "ch_y1")).status_code == 201
+        assert {(g["area_name"], g["channel_id"]) for g in me["grants"]} == {
+            ("永顺镇", None),
+            ("梨园镇", None),
+        }
+        flow = running.services.oidc
+        assert flow is not None
+        flow.settings = flow.settings.model_copy(update={"grants": [], "roles": []})
+        await sign_in(page, "ada")
+        me = (await page.get("/api/v1/me")).json()
+        assert [(g["area_name"], g["channel_id"]) for g in me["grants"]] == [(None, "ch_l1")]
+        assert running.core.viewers == {}
+
+
 async def test_roles_follow_the_provider_and_views_end_with_them(
     provider: OidcProvider, tmp_path: Path
 ) -> None:

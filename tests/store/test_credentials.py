@@ -195,10 +195,8 @@ async def test_who_comes_from_a_provider_is_granted_what_it_says(
     await people.create_grant(by_hand, by)
     assert await arrive(*wanted) == ada
     assert len(await granted(ada.id)) == 2
-    assert await identities.arrive(identity, None, draft=None, remote="") == ada
-    assert len(await granted(ada.id)) == 2
     assert await arrive() == ada
-    assert await granted(ada.id) == [(area.id, frozenset({"list"}))]
+    assert await granted(ada.id) == [(area.id, frozenset({"list"}))]  # by hand
     bob = await people.create_subject(SubjectDraft("bob", "B"), by)
     with pytest.raises(Conflict):
         await identities.link(bob.id, identity, by)
@@ -251,8 +249,6 @@ async def test_who_comes_from_a_provider_is_in_the_roles_that_it_says(
     assert await roles_now() == set()
     assert await arrive("day") == {day.id}
 
-    assert await identities.arrive(identity, None, draft=None, remote="") is not None
-    assert await roles_now() == {day.id}  # roles are not the provider's business
     monkeypatch.setattr("camera_registry.identity_cases.MAX_MEMBERS", 0)
     assert await arrive("day", "night") == {day.id}  # it has no place left
     monkeypatch.undo()
