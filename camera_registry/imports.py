@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import io
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -29,7 +29,7 @@ from .importers.masks import secret_headings
 from .importers.options import FOREIGN, ImportOptions
 from .importers.payloads import finding_of
 from .importers.readers import MAX_FILE_BYTES, open_table
-from .importers.rows import Finding
+from .importers.rows import FileRefused, Finding
 from .importers.said import Language
 from .jobs import ImportJob, ImportRow, JobState, Verdict
 from .store.contract import ReadTx, Store, WriteTx
@@ -168,8 +168,9 @@ class Imports:
         """The file as a workbook with what was found beside each row, in that language; of its
         passwords there are marks.
 
-        Raises NotFound, Conflict("no_sheet": it was no sheet), FileRefused (it was none at all),
-        TemplateInvalid (the form, which knows where passwords are, is gone).
+        Raises NotFound, Conflict("no_sheet": it was no sheet; "headings_unfit": what is in its
+        columns is not known), FileRefused (it was none at all), TemplateInvalid (the form, which
+        knows where passwords are, is gone).
         """
         job, source = await self.get(job_id), await self.file(job_id)
         if job.options["template"] == FOREIGN:
@@ -182,9 +183,12 @@ class Imports:
 
         def make() -> bytes:
             out = io.BytesIO()
-            kind = open_table(source, job.file_name).kind
+            table = open_table(source, job.file_name)
             form = templates.find(job.options["template"], self._site_dir)
-            annotated(source, kind, findings, out, language, secret_headings(form))
+            if job.options.get("mint") is not None:
+                form = form.optional("code")
+            _require_fit(form, table.headings)
+            annotated(source, table.kind, findings, out, language, secret_headings(form))
             return out.getvalue()
 
         return await asyncio.to_thread(make)
@@ -325,6 +329,24 @@ class Imports:
             await unit.tx.jobs.delete(job_id)
             await unit.record("import_discard", job_id=job.id, file=job.file_name)
         await self._checks.cancel(job_id)  # of what it would write now nothing is taken
+
+
+def _require_fit(form: templates.Template, headings: Sequence[str]) -> None:
+    """Where the form does not lie on them they may be no headings but the first camera, and
+    nothing says below which of them passwords are. Raises Conflict."""
+    unfit = Conflict(
+        "file",
+        "headings_unfit",
+        f"The file's headings are not those of the form {form.name}, so which of its cells are "
+        "passwords is not known, and there is no workbook of it. Correct your own file: put the "
+        "form's headings above the cameras, and import it again.",
+    )
+    try:
+        if form.bind(headings).columns:
+            return
+    except FileRefused:
+        raise unfit from None
+    raise unfit
 
 
 async def _job(tx: ReadTx | WriteTx, job_id: str) -> ImportJob:

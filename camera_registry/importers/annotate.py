@@ -108,8 +108,11 @@ def _notes(findings: Sequence[Finding]) -> tuple[str, str]:
     codes, sentences = [], []
     for finding in findings[:MAX_SHOWN]:
         codes.append(finding.code)
-        named = not finding.column or finding.sentence.startswith(finding.column)
-        sentences.append(finding.sentence if named else f"{finding.column}: {finding.sentence}")
+        column, sentence = masked(finding.column), finding.sentence
+        if column != finding.column:
+            sentence = sentence.replace(finding.column, column)
+        named = not column or sentence.startswith(column)
+        sentences.append(sentence if named else f"{column}: {sentence}")
     if len(findings) > MAX_SHOWN:
         codes.append("…")
         sentences.append(f"… (+{len(findings) - MAX_SHOWN})")
@@ -129,9 +132,8 @@ def _annotate_workbook(
         return rows(workbook, sheet)
 
     layout = _layout(grid, table.heading_row, by_row)
-    mask = Mask(layout.positions, secret)
-    others = (row for row in grid() if row.number != table.heading_row)
-    if any(mask.hides(row) for row in others) or _may_tell(workbook, sheet):
+    mask = Mask(layout.positions, secret, table.heading_row)
+    if any(map(mask.hides, grid())) or _may_tell(workbook, sheet):
         return _rewrite(grid, table.heading_row, by_row, out, secret)
     try:
         part = workbook.part_of("styles") or ""
@@ -203,7 +205,7 @@ def _rewrite(
 ) -> None:
     """The rows as a new workbook, all of it text, its passwords masked."""
     layout = _layout(grid, heading_row, by_row)
-    mask = Mask(layout.positions, secret)
+    mask = Mask(layout.positions, secret, heading_row)
     widths = [_TEXT_WIDTH] * layout.width + [CODE_WIDTH, SENTENCE_WIDTH]
     with text_sheet(_TITLE, widths, heading_row, out) as sheet:
         pens: dict[Mark | None, Cell] = {
@@ -230,6 +232,4 @@ def _rewrite(
             if row.number == heading_row:
                 every: dict[int, Mark] = dict.fromkeys(range(layout.width), "heading")
                 marks = RowMarks(FINDING_HEADINGS, every, "heading")
-            else:
-                row.cells = mask.row(row.cells)
-            sheet.append(cells(row.cells, marks))
+            sheet.append(cells(mask.row(row), marks))

@@ -4,7 +4,7 @@ when the file comes back."""
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 
 from .. import validation
@@ -39,8 +39,12 @@ def secret_headings(template: Template) -> dict[str, bool]:
 class Mask:
     """Of one sheet. `secret` is what `secret_headings` says; headings that sound so are, too."""
 
-    def __init__(self, positions: Mapping[str, int], secret: Mapping[str, bool]) -> None:
-        """`positions` of the headings, from 0."""
+    def __init__(
+        self, positions: Mapping[str, int], secret: Mapping[str, bool], heading_row: int
+    ) -> None:
+        """`positions` of the headings, from 0; `heading_row`: the number of the row they are in."""
+        self._heading_row = heading_row
+        self._known = secret
         self._columns = {
             at
             for heading, at in positions.items()
@@ -53,13 +57,16 @@ class Mask:
     def hides(self, row: GridRow) -> bool:
         """Whether it is not to be handed out as it is. What a cell holds that has a fault, such as
         a formula, is not in its text."""
-        return not self._watched.isdisjoint(row.faults) or self.row(row.cells) != list(row.cells)
+        return not self._watched.isdisjoint(row.faults) or self.row(row) != list(row.cells)
 
-    def row(self, cells: Sequence[str]) -> list[str]:
-        """A row, but that of the headings, as it may be handed out."""
+    def row(self, row: GridRow) -> list[str]:
+        """A row as it may be handed out."""
+        if row.number == self._heading_row:
+            # Of a file without headings it is a camera. What the form itself says hides nothing.
+            return [text if same(text) in self._known else masked(text) for text in row.cells]
         return [
             (MARK if text.strip() else text) if at in self._columns else masked(text)
-            for at, text in enumerate(cells)
+            for at, text in enumerate(row.cells)
         ]
 
 

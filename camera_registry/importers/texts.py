@@ -21,7 +21,12 @@ _SEPARATORS = re.compile(r"[\s._-]+")
 
 
 # A heading that announces a password, and a text that has one beside a user, in a URL or by name.
-_SECRET_HEADING = re.compile(r"密码|口令|passw|pwd|secret|token|credential", re.IGNORECASE)
+# Short ones are words by themselves, or behind whose it is: bypass, overpass and upward are none.
+_SECRET_HEADING = re.compile(
+    r"密码|口令|passw|pwd|secret|token|credential"
+    r"|(?:(?<![a-z])|user|login|admin|device|rtsp|onvif)(?:pass|psw|pw)(?![a-z])",
+    re.IGNORECASE,
+)
 _SECRET_TEXT = re.compile(
     r"[^\s/:@]+:(?!//)[^\s@]+@[\w.\[]|://[^\s/:@]+:[^\s@]*@|://[^\s/@]+@"
     r"|(?:密码|口令|password|passwd|pwd)\s*[=:：]\s*\S",

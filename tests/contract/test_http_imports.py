@@ -228,6 +228,42 @@ async def test_what_the_site_or_the_caller_named_wrong_is_said_in_a_sentence(
         assert "vendors.yaml" in answer.json()["detail"]
 
 
+@pytest.mark.parametrize("mint", [None, "001311"])
+async def test_of_a_file_without_the_forms_headings_there_is_no_workbook(
+    tmp_path: Path, mint: str | None
+) -> None:
+    """Its first camera would be the headings, and nothing says where its passwords are."""
+    word = "S3cret-word"
+    cameras = [f"cam {n},rtsp://ops:{word}@192.0.2.{n}/s1,ops,{word}" for n in ("one", "two")]
+    async with a_service(tmp_path) as running, running.as_("admin") as client:
+        params = {} if mint is None else {"mint": mint}
+        refused = await send(client, "\n".join(cameras), **params)
+        assert (refused["state"], refused["code"]) == ("refused", "column_missing")
+        answer = await client.get(f"/api/v1/imports/{refused['id']}/workbook")
+        assert problem(answer) == (409, "headings_unfit")
+        assert "Correct your own file" in answer.json()["detail"]
+        assert word not in answer.text + str(refused)
+        assert "import_workbook" not in [
+            row["act"] for row in (await client.get("/api/v1/audit")).json()["items"]
+        ]
+
+
+async def test_a_form_that_requires_nothing_fits_no_file_without_headings_either(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "forms").mkdir()
+    form = "title: {en: Loose}\ncolumns: [{field: name}, {field: password}]\n"
+    (tmp_path / "forms" / "loose.yaml").write_text(form)
+    async with a_service(tmp_path) as running, running.as_("admin") as client:
+        for file, status in (
+            ("cam one,S3cret\ncam two,S3cret", 409),
+            ("设备名称,设备口令\nx,y", 200),
+        ):
+            job = await send(client, file, template="loose")
+            answer = await client.get(f"/api/v1/imports/{job['id']}/workbook")
+            assert answer.status_code == status, answer.text
+
+
 async def test_whoever_manages_a_part_exports_and_checks_that_part(tmp_path: Path) -> None:
     async with a_service(tmp_path) as running:
         async with running.as_("warden") as client:

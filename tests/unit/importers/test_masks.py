@@ -15,6 +15,7 @@ from camera_registry.importers.masks import MARK, is_mark, masked, secret_headin
 from camera_registry.importers.readers import open_table
 from camera_registry.importers.rows import Finding
 from camera_registry.importers.templates import shipped
+from camera_registry.importers.texts import secret_heading
 from support.workbooks import parts, saved, workbook
 
 WORD = "s3cret-word"
@@ -76,6 +77,51 @@ def test_no_kind_of_file_comes_back_with_a_password(kind: Literal["csv", "xlsx",
     [row] = open_table(made, "x").rows
     shown = ("1", "东门", "rtsp://ops:***@192.0.2.9:8554/a?b=1", "ops", MARK, MARK)
     assert tuple(row.cells[heading] for heading in HEADINGS) == shown
+
+
+@pytest.mark.parametrize("kind", ["csv", "xlsx"])
+def test_a_camera_that_is_taken_for_the_headings_is_masked_too(
+    kind: Literal["csv", "xlsx"],
+) -> None:
+    first = ("东门", f"rtsp://ops:{WORD}@192.0.2.9/a", f"口令：{WORD}", "ops:x")
+    rows = (first, ("西门", "", "", ""))
+    lines = "\n".join(",".join(row) for row in rows)
+    content = lines.encode() if kind == "csv" else workbook(*rows)
+    out = io.BytesIO()
+    of_heading = Finding(2, first[1], "bad", f"{first[1]} is bad.")
+    annotated(content, kind, [of_heading, Finding(2, first[2], "bad", "It is bad.")], out)
+    made = out.getvalue()
+    assert WORD.encode() not in told(made)
+    sheet = openpyxl.load_workbook(io.BytesIO(made)).worksheets[0]
+    shown = "rtsp://ops:***@192.0.2.9/a"
+    assert [cell.value for cell in sheet[1]][:4] == ["东门", shown, MARK, "ops:x"]
+    assert sheet["F2"].value == f"{shown} is bad.\n***: It is bad."
+
+
+def test_a_heading_of_the_form_stands_whatever_it_sounds_like() -> None:
+    made = back(
+        "\n".join(("设备名称,密码:8位", f"东门,{WORD}")).encode(), "csv", **{"密码:8位": True}
+    )
+    sheet = openpyxl.load_workbook(io.BytesIO(made)).worksheets[0]
+    assert [cell.value for cell in sheet[1]][:2] == ["设备名称", "密码:8位"]
+    assert sheet["B2"].value == MARK
+
+
+@pytest.mark.parametrize(
+    ("heading", "secret"),
+    [
+        *((each, True) for each in ("pw", "PW", "psw", "Pass", "登录pw", "user_pass", "userPass")),
+        *((each, True) for each in ("rtsp-psw", "pass 1", "pass（必填）", "loginpw", "passwd")),
+        *(
+            (each, False)
+            for each in ("bypass", "Overpass", "upward", "passage", "upswing", "Compass")
+        ),
+    ],
+)
+def test_headings_that_announce_passwords_are_known(heading: str, secret: bool) -> None:
+    assert secret_heading(heading) is secret
+    shown = back("\n".join((f"设备名称,{heading}", f"东门,{WORD}")).encode(), "csv")
+    assert (WORD.encode() not in told(shown)) is secret
 
 
 def test_a_form_says_which_of_its_columns_are_passwords() -> None:

@@ -164,6 +164,7 @@ export const saidZh: Readonly<Record<string, string>> = {
   rows_refused: '还有行有错误。请改正后重新上传，或勾选不导入这些行。',
   too_many_imports: '未应用也未删除的导入太多，请先处理一个。',
   no_sheet: '其他软件的配置不是表格，没有带标注的表格可下载。',
+  headings_unfit: '文件的表头与所选表格模板对不上，无法判断哪些单元格是密码，因此没有带标注的表格。请修改您自己的文件：在摄像机各行之上写上模板的表头，再重新导入。',
   import_beyond: '这次检查所依据的区域，您已不再全部管理。请重新检查。',
   // Webhooks
   url_not_http: '推送地址须以 https:// 或 http:// 开头。',
