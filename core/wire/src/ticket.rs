@@ -41,6 +41,9 @@ pub enum TicketError {
 }
 
 impl TicketError {
+    /// In the order in which they are declared.
+    pub const ALL: [Self; 3] = [Self::Malformed, Self::Forged, Self::Expired];
+
     /// Stable, for whoever writes it down.
     #[must_use]
     pub fn code(self) -> &'static str {

@@ -26,7 +26,7 @@ const CONNECTION_PREFIX: &str = "rtsp-";
 pub(super) const HANDSHAKES_PER_S: u32 = 100;
 /// ...and so many at once: a district's recorders after their switch was started anew.
 pub(super) const HANDSHAKE_BURST: u32 = 32;
-/// Wrong tickets that are told of: who tries many fills no queue, and is told of all the same.
+/// Wrong tickets that are told of, of each cause: who tries many fills no queue, and hides no other.
 const TOLD_PER_S: u32 = 20;
 const TOLD_BURST: u32 = 20;
 
@@ -35,12 +35,12 @@ pub(crate) struct RtspPorts {
     pub plain: Option<TcpListener>,
     pub tls: Option<TlsPort>,
     pub key: Arc<TicketKey>,
-    told: Pace,
+    told: [Pace; TicketError::ALL.len()],
 }
 
 impl RtspPorts {
     pub fn new(plain: Option<TcpListener>, tls: Option<TlsPort>, key: Arc<TicketKey>) -> Self {
-        let told = Pace::new(TOLD_PER_S, TOLD_BURST);
+        let told = TicketError::ALL.map(|_| Pace::new(TOLD_PER_S, TOLD_BURST));
         Self {
             plain,
             tls,
@@ -241,7 +241,7 @@ impl Shard {
     }
 
     fn tell_refused_ticket(&mut self, now: Instant, remote: SocketAddr, error: TicketError) {
-        let told = self.rtsp.as_mut().map(|ports| &mut ports.told);
+        let told = (self.rtsp.as_mut()).map(|ports| &mut ports.told[error as usize]);
         if let Some(told) = told.filter(|told| told.has_room(now)) {
             told.take(now);
             let (remote, cause) = (remote.ip(), error.code());
