@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from streamhub.app import say_goodbye
 from support.http_kit import OFFER, SDP, Running, a_service, problem
+from support.patience import PATIENCE_S
 
 from .test_http_imports import send
 from .test_http_registry import CAMERA
@@ -117,6 +119,9 @@ async def test_a_view_ends_when_its_channel_is_a_draft_again(tmp_path: Path) -> 
         async with running.as_("admin") as admin:
             answer = await step(admin, "reopen", channel_ids=["ch_y1"], reason="转了方向")
             assert answer.json() == {"changed": 1, "left_out": 0}
+            async with asyncio.timeout(PATIENCE_S):  # it ends behind the answer
+                while (await admin.get("/api/v1/views")).json()["total"] > 1:
+                    await asyncio.sleep(0.01)
         async with running.as_("yongshun") as client:
             assert (await client.delete(views["yongshun"])).status_code == 404
         async with running.as_("warden") as client:
