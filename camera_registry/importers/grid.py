@@ -109,16 +109,18 @@ def too_many_columns() -> FileRefused:
 
 
 def check_headings(headings: Iterable[str], where: str) -> None:
-    """Raises `FileRefused` if there are too many, or one comes twice."""
-    seen: set[str] = set()
-    for heading in headings:
-        if heading in seen:
+    """Raises `FileRefused` if there are too many, or one comes twice; empty ones are none. It is
+    not repeated: in a file without headings it may be a password."""
+    seen: dict[str, int] = {}
+    for number, heading in enumerate(headings, 1):
+        first = seen.setdefault(heading, number)
+        if heading and first != number:
             raise FileRefused(
                 "heading_twice",
-                f"{where}: the heading {heading!r} stands over two columns; rename one or take "
+                f"{where}: columns {first} and {number} have the same heading; rename one or take "
                 "it out.",
             )
-        seen.add(heading)
+    seen.pop("", None)
     if len(seen) > MAX_COLUMNS:
         raise too_many_columns()
 
@@ -132,7 +134,7 @@ def _headings(row: GridRow) -> list[str]:
     headings = [cell.strip() for cell in row.cells]
     while headings and not headings[-1]:
         headings.pop()
-    check_headings(filter(None, headings), f"Row {row.number}")
+    check_headings(headings, f"Row {row.number}")
     return headings
 
 

@@ -144,7 +144,7 @@ def test_bytes_of_no_encoding_are_named_by_row() -> None:
         ("only\n1\n", "heading_missing", "first 10 rows"),
         ("1,2\n3,4\n", "heading_missing", "names of the columns"),
         ("\n" * 10 + "code,name\n1,2\n", "heading_missing", "first 10 rows"),
-        ("code,name,code\n1,2,3\n", "heading_twice", "'code'"),
+        ("code,name,code\n1,2,3\n", "heading_twice", "columns 1 and 3"),
         ('code,name\n1,2\n2,"never closed\n3,4\n', "csv_broken", "Row 3"),
         ('code,name\n1,"a"b\n', "csv_broken", "Row 2"),
         ("code,name\n1,\x00\n", "not_a_table", "neither CSV nor XLSX"),
