@@ -26,7 +26,6 @@ CODE_PROPERTIES: Final = ("code", "adcode", "区划代码", "行政区划代码"
 NAME_PROPERTIES: Final = ("name", "名称", "区划名称")
 # Metres that thinning may move the line by, tried in turn.
 TOLERANCES_M: Final = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
-_METRES_PER_DEGREE: Final = 111_195.0
 
 Ring = tuple[geo.Position, ...]
 
@@ -142,7 +141,7 @@ def _text(properties: Mapping[str, Any], keys: Iterable[str]) -> str:
         value = properties.get(key)
         if not isinstance(value, str | int) or isinstance(value, bool):
             continue
-        text = value.strip() if isinstance(value, str) else f"{value:.0f}"[:80]
+        text = str(value).strip()
         if text and not unprintable(text):
             return text[:80]
     return ""
@@ -225,7 +224,7 @@ def _thinned(shape: shapely.Polygon, datum: geo.Datum) -> tuple[Ring, float]:
     for tolerance in TOLERANCES_M:
         if len(thin.exterior.coords) - 1 <= MAX_BOUNDARY_POINTS:
             break
-        thinner = shape.simplify(tolerance / _METRES_PER_DEGREE)
+        thinner = shape.simplify(tolerance / geo.METRES_PER_DEGREE)
         if isinstance(thinner, shapely.Polygon):  # which keeping the topology gives
             thin, metres = thinner, tolerance
     # The last point is the first again (RFC 7946 section 3.1.6); seven digits are a centimetre.

@@ -28,7 +28,7 @@ _BAIDU: Final = math.pi * 3000 / 180
 _BAIDU_SHIFT: Final = (0.0065, 0.006)
 _CLOSE_DEG: Final = 1e-9  # 0.1 mm
 _MAX_STEPS: Final = 10  # each takes the error to some 0.3%; three or four are enough
-_METRES_PER_DEGREE: Final = 6_371_008.8 * math.pi / 180  # of the mean sphere
+METRES_PER_DEGREE: Final = 6_371_008.8 * math.pi / 180  # of the mean sphere
 
 
 def wgs84_to_gcj02(lon: float, lat: float) -> Position:
@@ -83,8 +83,8 @@ def polygon(points: Sequence[Position]) -> Polygon:
     if len(points) < 3:
         raise ValueError("a polygon has at least three points")
     middle = (min(lat for _, lat in points) + max(lat for _, lat in points)) / 2
-    east_m = _METRES_PER_DEGREE * math.cos(math.radians(middle))
-    ring = [(lon * east_m, lat * _METRES_PER_DEGREE) for lon, lat in points]
+    east_m = METRES_PER_DEGREE * math.cos(math.radians(middle))
+    ring = [(lon * east_m, lat * METRES_PER_DEGREE) for lon, lat in points]
     shape = shapely.make_valid(shapely.Polygon(ring))
     shapely.prepare(shape)
     return Polygon(shape, east_m)
@@ -94,16 +94,14 @@ def inside(polygon: Polygon, lon: float, lat: float) -> bool:
     """Whether a WGS-84 position lies within the boundary or on it."""
     if not on_earth(lon, lat):
         return False
-    return bool(
-        shapely.intersects_xy(polygon.shape, lon * polygon.east_m, lat * _METRES_PER_DEGREE)
-    )
+    return bool(shapely.intersects_xy(polygon.shape, lon * polygon.east_m, lat * METRES_PER_DEGREE))
 
 
 def distance_m(polygon: Polygon, lon: float, lat: float) -> float:
     """Metres from a WGS-84 position to the boundary's nearest point; 0 inside, inf for no place."""
     if not on_earth(lon, lat):
         return math.inf
-    point = shapely.Point(lon * polygon.east_m, lat * _METRES_PER_DEGREE)
+    point = shapely.Point(lon * polygon.east_m, lat * METRES_PER_DEGREE)
     return float(shapely.distance(polygon.shape, point))
 
 

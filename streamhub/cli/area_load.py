@@ -11,6 +11,7 @@ import typer
 from .area import area_by, areas_of
 from .area_assign import app
 from .control import Api, AsJson, CliError, run
+from .files import read_file
 from .output import print_json, say, show_rows
 
 __all__ = ["app"]  # all commands of `area`: those of the files above, and these
@@ -70,7 +71,9 @@ def boundaries(
 ) -> None:
     """Boundaries out of a file: cameras' positions are checked against the district's, and cameras
     are assigned by them. Shows what it would do; --apply does it."""
-    content = _read(file)
+    from camera_registry.boundaries import MAX_GEOJSON_BYTES
+
+    content = read_file(file, MAX_GEOJSON_BYTES)
 
     async def work(api: Api) -> Any:
         params: dict[str, Any] = {"datum": datum, "schematic": drawing, "apply": apply}
@@ -113,20 +116,13 @@ def _left_out(found: Mapping[str, Any]) -> str:
     return "; ".join(notes)
 
 
-def _read(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise CliError(f"{file} can't be read: {error.strerror}.", exit_code=2) from None
-
-
 def _rows(file: Path) -> list[tuple[int, str, str]]:
     """(row, code, name) of each row that has either."""
-    from camera_registry.importers.readers import open_table
+    from camera_registry.importers.readers import MAX_FILE_BYTES, open_table
     from camera_registry.importers.rows import FileRefused
 
     try:
-        table = open_table(_read(file), file.name)
+        table = open_table(read_file(file, MAX_FILE_BYTES), file.name)
         code = next((each for each in CODE_HEADINGS if each in table.headings), None)
         name = next((each for each in NAME_HEADINGS if each in table.headings), None)
         if code is None or name is None:

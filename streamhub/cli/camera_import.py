@@ -4,7 +4,6 @@ new-code|versions|undo`: cameras by the thousand."""
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from .area import area_by
 from .camera import app, channel_by
 from .control import LONG_S, Api, AsJson, CliError, run, settings_or_fail
+from .files import read_file
 from .output import print_json, say, show_object, show_rows
 
 __all__ = ["app"]  # the commands of `camera` and these
@@ -74,8 +74,10 @@ def import_cameras(
     """
     if dry_run and apply:
         raise CliError("Choose --dry-run or --apply, not both.", exit_code=2)
+    from camera_registry.importers.readers import MAX_FILE_BYTES
+
     said = _said_in(language)
-    content = _content(file)
+    content = read_file(file, MAX_FILE_BYTES)
     params = {
         "name": file.name,
         "template": template,
@@ -112,25 +114,6 @@ def import_cameras(
         _tell(job, rows, said, kept=not dry_run, report=report, max_added=MAX_ADDED)
     if refused and not (job["state"] == "applied" and without_refused):
         raise typer.Exit(1)
-
-
-def _content(file: Path) -> bytes:
-    """All of a file within the limit. Of a larger one nothing is read, nor of what has no end more
-    than the limit."""
-    from camera_registry.importers.readers import MAX_FILE_BYTES
-
-    try:
-        with file.open("rb") as source:
-            size = os.fstat(source.fileno()).st_size
-            content = b"" if size > MAX_FILE_BYTES else source.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise CliError(f"{file} can't be read ({error.strerror}).", exit_code=2) from None
-    if max(size, len(content)) > MAX_FILE_BYTES:
-        raise CliError(
-            f"{file} is larger than {MAX_FILE_BYTES >> 20} MiB; divide it into several files.",
-            exit_code=2,
-        )
-    return content
 
 
 async def _checked(api: Api, path: str, *, quiet: bool) -> dict[str, Any]:

@@ -164,13 +164,14 @@ async def test_a_stop_in_the_middle_has_cost_tries_that_are_kept(tmp_path: Path)
             answer = await client.post("/api/v1/sweeps", json=body)
             path = f"/api/v1/sweeps/{answer.json()['id']}"
             async with asyncio.timeout(30):
-                while gate.failed_tries == 0:
+                while gate.failed_tries < 2:
                     await asyncio.sleep(0.001)
             await client.post(f"{path}/stop")
         async with a_service(tmp_path) as running, running.as_("admin") as client:
             for _ in range(2):
                 await swept(running, client, **body)
-        assert gate.failed_tries <= 4  # the one that was under way may have been cut off
+        # The second may have been cut off before its answer; forgotten, there would be five or six.
+        assert gate.failed_tries <= 4
 
 
 async def test_passwords_of_a_sweep_are_nowhere_in_the_open(tmp_path: Path) -> None:

@@ -94,6 +94,12 @@ def test_positions_of_another_datum_are_converted() -> None:
         assert (lon, lat) == pytest.approx((wanted_lon, wanted_lat), abs=1e-6)
 
 
+@pytest.mark.parametrize("code", [10**400, 110112001001000000001])
+def test_a_code_that_is_a_long_number_is_taken_digit_by_digit(code: int) -> None:
+    [found] = read(file(feature(code=code)), AREAS)
+    assert (found.code, found.ring) == (str(code)[:80], None)
+
+
 def test_a_name_that_no_answer_could_hold_is_none() -> None:
     [found] = read(file(feature(name="\ud800", code="110112")), AREAS)
     assert (found.name, found.area_id) == ("", "ar_d")
