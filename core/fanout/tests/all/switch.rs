@@ -68,7 +68,8 @@ fn is_keyframe(unit: &[Vec<u8>]) -> bool {
     unit.first().is_some_and(|nal| nal == SPS)
 }
 
-/// Every unit's RTP time is later than the one before, and one sent live is where its time is.
+/// Every unit's RTP time is later than the one before, and where its time is: those of a replay are
+/// pressed in before the next live one, so may be up to a picture ahead, and the last one is live.
 fn check_times(viewer: &Viewer, from: Instant, joined: Instant) {
     let mut before = None;
     let first = viewer.sent[0].1.rtp_ts;
@@ -87,10 +88,17 @@ fn check_times(viewer: &Viewer, from: Instant, joined: Instant) {
         let gone = i64::from(rtp_ts.wrapping_sub(first));
         let lead = (joined - from).as_millis() as i64 * 90;
         assert!(
-            gone <= live && gone >= live - lead - 90 * 400,
+            gone < live + i64::from(PICTURE) && gone >= live - lead - 90 * 400,
             "{gone} of {live}"
         );
     }
+    let (at, last, _) = viewer.sent.last().unwrap();
+    let gone = last.rtp_ts.wrapping_sub(first);
+    assert_eq!(gone % PICTURE, 0, "pressed in for good");
+    assert!(
+        i64::from(gone) <= (*at - from).as_millis() as i64 * 90,
+        "stays ahead"
+    );
 }
 
 #[test]
@@ -130,6 +138,22 @@ fn a_cached_gop_is_pressed_in_between_where_the_next_keyframe_is_far() {
     assert_eq!(units.len(), 30 + 31 + 89, "the cached GOP, then live");
     let live = units.last().unwrap().0.wrapping_sub(units[0].0);
     assert_eq!(live, 119 * PICTURE, "nothing stays behind");
+}
+
+#[test]
+fn two_pictures_pressed_in_are_ahead_of_their_time_by_less_than_one() {
+    let from = start();
+    let mut feeds = [Feed::new(25, 0, 0, 3_000), Feed::new(100, 29, 0, 20_000)];
+    let (mut viewer, mut on) = (Viewer::new(), 0);
+    let went_over = follow(&mut viewer, &mut feeds, &mut on, from, 0..60, 30);
+    assert_eq!(went_over, Some(30), "at once");
+    viewer.check_seq();
+    check_times(&viewer, from, from);
+    let units = viewer.units();
+    assert_eq!(units.len(), 30 + 2 + 29, "the cached GOP, then live");
+    let gone = |unit: usize| units[unit].0.wrapping_sub(units[0].0);
+    assert_eq!(gone(31), 29 * PICTURE + 2 * (2 * PICTURE / 3));
+    assert_eq!(gone(32), 31 * PICTURE, "nothing stays ahead");
 }
 
 #[test]
