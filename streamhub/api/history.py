@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Header, Path
 from pydantic import BaseModel, Field
 
 from camera_registry.domain import ChannelVersion
@@ -88,17 +88,24 @@ async def mint_codes(
     services: Provided,
     permit: Annotated[Permit, requires(Action.MANAGE, the_district)],
     body: CodesIn,
+    idempotency_key: Annotated[str | None, Header()] = None,
 ) -> CodesOut:
     """The next free 20-digit codes; nobody else is given them."""
-    codes = await services.registry.mint_codes(
-        division=body.division,
-        industry=body.industry,
-        type_=body.type,
-        network=body.network,
-        count=body.count,
-        by=permit.principal.actor(),
+
+    async def create() -> CodesOut:
+        codes = await services.registry.mint_codes(
+            division=body.division,
+            industry=body.industry,
+            type_=body.type,
+            network=body.network,
+            count=body.count,
+            by=permit.principal.actor(),
+        )
+        return CodesOut(codes=codes)
+
+    return await services.idempotency.once(
+        idempotency_key, subject_id=permit.subject_id, route="codes", body=body, create=create
     )
-    return CodesOut(codes=codes)
 
 
 def _version(services: Services, version: ChannelVersion) -> VersionOut:

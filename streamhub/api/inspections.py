@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Header, Query, Response
 from pydantic import BaseModel, Field
 
 from camera_registry.domain import Filing
@@ -121,17 +121,26 @@ MayManage = Annotated[Permit, requires(Action.MANAGE, channel_in_path)]
 
 @router.post(RUNS_PATH, status_code=202)
 async def create_inspection(
-    services: Provided, who: Annotated[Principal, Depends(_what_is_named)], body: InspectionIn
+    services: Provided,
+    who: Annotated[Principal, Depends(_what_is_named)],
+    body: InspectionIn,
+    idempotency_key: Annotated[str | None, Header()] = None,
 ) -> RunOut:
     """Has the cameras looked at, each for some seconds; one inspection at a time."""
-    run = await services.inspector.begin(
-        who.actor(),
-        area_id=body.area_id,
-        channel_ids=body.channel_ids,
-        profiles=body.profiles,
-        manages=services.guard.scope(who, Action.MANAGE).has,
+
+    async def create() -> RunOut:
+        run = await services.inspector.begin(
+            who.actor(),
+            area_id=body.area_id,
+            channel_ids=body.channel_ids,
+            profiles=body.profiles,
+            manages=services.guard.scope(who, Action.MANAGE).has,
+        )
+        return _run(run)
+
+    return await services.idempotency.once(
+        idempotency_key, subject_id=who.subject_id, route="inspections", body=body, create=create
     )
-    return _run(run)
 
 
 @router.get(RUNS_PATH)

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Header, Query, Response
 from pydantic import BaseModel, Field, SecretStr
 
 from camera_registry.jobs import FoundDevice, Sweep, SweepState
@@ -134,7 +134,12 @@ class ImportFoundIn(BaseModel):
 
 
 @router.post("", status_code=202)
-async def create_sweep(services: Provided, permit: MaySweep, body: SweepIn) -> SweepOut:
+async def create_sweep(
+    services: Provided,
+    permit: MaySweep,
+    body: SweepIn,
+    idempotency_key: Annotated[str | None, Header()] = None,
+) -> SweepOut:
     """Asks every address of the networks, at a gentle pace; each user name is tried once per
     device, and three at most."""
     networks, interfaces = tuple(body.networks), tuple(body.interfaces)
@@ -145,7 +150,13 @@ async def create_sweep(services: Provided, permit: MaySweep, body: SweepIn) -> S
         )
         for number, each in enumerate(body.credentials, 1)
     ]
-    return _out(await services.finder().create(order, sets, permit.principal.actor()))
+
+    async def create() -> SweepOut:
+        return _out(await services.finder().create(order, sets, permit.principal.actor()))
+
+    return await services.idempotency.once(
+        idempotency_key, subject_id=permit.subject_id, route="sweeps", body=body, create=create
+    )
 
 
 @router.get("")
@@ -208,7 +219,11 @@ async def go_on_with_sweep(services: Provided, permit: MaySweep, sweep_id: str) 
 
 @router.post("/{sweep_id}/import", status_code=202)
 async def import_found(
-    services: Provided, permit: MaySweep, sweep_id: str, body: ImportFoundIn
+    services: Provided,
+    permit: MaySweep,
+    sweep_id: str,
+    body: ImportFoundIn,
+    idempotency_key: Annotated[str | None, Header()] = None,
 ) -> ImportOut:
     """An import of what was found, with the user names that served; still to be applied."""
     options: dict[str, Any] = {
@@ -217,10 +232,20 @@ async def import_found(
         "mint": body.mint,
         **importing(services, permit.principal).limits(),
     }
-    job = await services.finder().import_found(
-        sweep_id, options, permit.principal.actor(), registered_too=body.registered_too
+
+    async def create() -> ImportOut:
+        job = await services.finder().import_found(
+            sweep_id, options, permit.principal.actor(), registered_too=body.registered_too
+        )
+        return job_out(job)
+
+    return await services.idempotency.once(
+        idempotency_key,
+        subject_id=permit.subject_id,
+        route=f"import of sweep {sweep_id}",
+        body=body,
+        create=create,
     )
-    return job_out(job)
 
 
 @router.delete("/{sweep_id}", status_code=204)

@@ -79,6 +79,35 @@ def test_what_changes_something_does_so_by_the_newest_rights() -> None:
     assert without == NOT_BY_NEWEST_RIGHTS.keys()
 
 
+# Creating routes without an `Idempotency-Key`, and why a second call does no harm.
+CREATING_WITHOUT_A_KEY = {
+    "/api/v1/setup": "it is over with the first",
+    "/api/v1/me/second-factor": "an enrolment takes the place of the one before",
+    "/api/v1/keys": "the answer is a secret, which is not kept to be given again",
+    "/api/v1/subjects/{subject_id}/keys": "the answer is a secret",
+    "/api/v1/channels/{channel_id}/rtsp-tickets": "the answer is a secret, and expires",
+    "/api/v1/audit/exports": "a request is for somebody else to look at, and can be taken back",
+    "/api/v1/imports": "a file is sent and checked; nothing is changed before it is applied, once",
+    "/api/v1/imports/{import_id}/check": "the same job is planned anew",
+    "/api/v1/inspections/{inspection_id}/resume": "one that goes on stays as it is",
+    "/whep/{channel_id}": "each offer has its own answer",
+}
+
+
+def test_what_creates_may_be_sent_again() -> None:
+    creating = [
+        route
+        for route in routes_of(_app())
+        if "POST" in route.methods and route.status_code in (201, 202)
+    ]
+    without = {
+        route.path
+        for route in creating
+        if "idempotency-key" not in {each.alias for each in route.dependant.header_params}
+    }
+    assert without == CREATING_WITHOUT_A_KEY.keys()
+
+
 def test_nobody_acts_in_a_name_but_that_of_who_asks() -> None:
     """`Principal.actor` alone knows by which rights a request was decided."""
     found = [

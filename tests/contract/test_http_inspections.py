@@ -164,6 +164,17 @@ async def test_one_that_broke_off_goes_on_and_is_stopped(running: Running) -> No
     assert len(await running.audit_rows("inspection_stop")) == 1
 
 
+async def test_an_inspection_that_is_asked_for_again_is_the_same_one(running: Running) -> None:
+    async with running.as_("admin") as client:
+        key = {"Idempotency-Key": "round-1"}
+        runs = [await client.post(RUNS, json={"channel_ids": ["ch_l1"]}, headers=key)]
+        await over(client, runs[0].json())
+        runs += [await client.post(RUNS, json={"channel_ids": ["ch_l1"]}, headers=key)]
+        assert [each.status_code for each in runs] == [202, 202]
+        assert runs[0].json()["id"] == runs[1].json()["id"]
+        assert len((await client.get(RUNS)).json()["items"]) == 1
+
+
 async def test_wrong_input_is_said(running: Running) -> None:
     async with running.as_("admin") as client:
         both = await client.post(RUNS, json={"area_id": "ar_liyuan", "channel_ids": ["ch_l1"]})

@@ -222,6 +222,32 @@ async def test_a_sweep_goes_on_after_a_restart_where_it_was(tmp_path: Path) -> N
             assert len(found) == 5
 
 
+async def test_a_call_that_is_sent_again_makes_no_second_sweep_and_no_second_import(
+    tmp_path: Path,
+) -> None:
+    async with (
+        simulated("127.82.0.0/30", devices=2),
+        a_service(tmp_path) as running,
+        running.as_("admin") as client,
+    ):
+        key = {"Idempotency-Key": "night-1"}
+        body = {"networks": ["127.82.0.0/30"], "ports": [PORT], "credentials": [a_set(*ONE)]}
+        first, again = [
+            (await client.post("/api/v1/sweeps", json=body, headers=key)).json() for _ in range(2)
+        ]
+        assert first["id"] == again["id"]
+        other = {**body, "credentials": [a_set(*TWO)]}
+        reused = await client.post("/api/v1/sweeps", json=other, headers=key)
+        assert problem(reused) == (422, "idempotency_key_reused"), "other passwords, another sweep"
+        assert (await client.get("/api/v1/sweeps")).json()["total"] == 1
+        await running.services.finder().ended(first["id"])
+        path = f"/api/v1/sweeps/{first['id']}/import"
+        order = {"area": "110112001"}
+        jobs = [(await client.post(path, json=order, headers=key)).json() for _ in range(2)]
+        assert jobs[0]["id"] == jobs[1]["id"]
+        assert (await client.get("/api/v1/imports")).json()["total"] == 1
+
+
 async def test_a_sweep_is_stopped_taken_up_and_forgotten(tmp_path: Path) -> None:
     async with a_service(tmp_path) as running, running.as_("admin") as client:
         body = {"networks": ["127.80.0.0/24"], "ports": [PORT]}

@@ -7580,7 +7580,9 @@ export interface operations {
     readonly mint_codes_api_v1_codes_post: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                readonly "idempotency-key"?: string | null;
+            };
             readonly path?: never;
             readonly cookie?: never;
         };
@@ -8541,7 +8543,9 @@ export interface operations {
     readonly create_inspection_api_v1_inspections_post: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                readonly "idempotency-key"?: string | null;
+            };
             readonly path?: never;
             readonly cookie?: never;
         };
@@ -10479,7 +10483,9 @@ export interface operations {
     readonly create_sweep_api_v1_sweeps_post: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                readonly "idempotency-key"?: string | null;
+            };
             readonly path?: never;
             readonly cookie?: never;
         };
@@ -10638,7 +10644,9 @@ export interface operations {
     readonly import_found_api_v1_sweeps__sweep_id__import_post: {
         readonly parameters: {
             readonly query?: never;
-            readonly header?: never;
+            readonly header?: {
+                readonly "idempotency-key"?: string | null;
+            };
             readonly path: {
                 readonly sweep_id: string;
             };
