@@ -259,6 +259,7 @@ async def _build(
         registry,
         make_tools=lambda: Tools(LookPool(), DecodePool()),
         live_dials=dict if delivery is None else delivery.dials_by_device,
+        on_card=events.inspected,
     )
     # Without a service a command dials only what it was asked to.
     await inspector.start(resume=with_media)

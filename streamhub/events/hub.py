@@ -1,10 +1,10 @@
 """Gathers what is told outward of channels, and hands it to listeners and to the webhooks.
 
-Changes of channels come from their versions in the store, online and offline from the routes of
-this process, and what devices say from those that are listened to. A place in the stream (`Place`)
-is the last version told, and the number of the last of the others told by this process: what came
-after it can be found again, the versions in the store, online and offline among the newest RECENT
-of this process; what devices said is told once.
+Changes of channels come from their versions in the store, online and offline from the routes and
+the inspections of this process, and what devices say from those that are listened to. A place in
+the stream (`Place`) is the last version told, and the number of the last of the others told by this
+process: what came after it can be found again, the versions in the store, online and offline among
+the newest RECENT of this process; what devices said is told once.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from camera_registry.channel_events import (
     of_version,
 )
 from camera_registry.domain import EventKind
+from camera_registry.inspection.card import Card
 from camera_registry.store.contract import Store
 from streamhub.access.facts import FactsSource
 from streamhub.access.facts_cache import FactsChange
@@ -190,6 +191,18 @@ class EventHub:
     def route_changed(self, route: RouteView) -> None:
         """How it stands with a stream now."""
         self._presence.route_changed(self._clock(), route)
+        self._tell_states()
+
+    def inspected(self, card: Card) -> None:
+        """A channel was looked at: it sent pictures, or did not even answer. What is between the
+        two (another password, no such stream) is for the card to tell."""
+        channel = self._facts.current.channel(card.channel_id)
+        unanswered = card.facts.failed_step == "connect"
+        if channel is None or not channel.enabled or not (card.facts.packets or unanswered):
+            return
+        self._presence.looked_at(
+            channel.id, online=not unanswered, cause=card.facts.failure if unanswered else None
+        )
         self._tell_states()
 
     def device_said(self, channel_id: str, said: DeviceEvent, at: datetime) -> None:

@@ -1,10 +1,12 @@
-"""Whether a channel is online, as far as that is known: from the states of its routes. Sans-IO.
+"""Whether a channel is online, as far as that is known: from the states of its routes, and from
+inspections. Sans-IO.
 
 A channel is online while one of its streams is live, offline while one is wanted and can't be had.
-**A channel that nobody pulls has no state**: nothing is told of it, and nothing is found out.
-A state is told when it has lasted a while, and only when it is another than what was told last.
-States come in with `now` (monotonic seconds); out come tellings (`poll`) and the next time it
-wants to be woken (`poll_timeout`).
+**Of a channel that nobody pulls only an inspection knows**: it has looked, so what it found is told
+at once. Else nothing is told of it, and nothing is found out. A route's state is told when it has
+lasted a while, and only when it is another than what was told last. States come in with `now`
+(monotonic seconds); out come tellings (`poll`) and the next time it wants to be woken
+(`poll_timeout`).
 """
 
 from __future__ import annotations
@@ -46,7 +48,7 @@ class _Channel:
 
 
 class Presence:
-    """All channels that were ever pulled, since the start of this process."""
+    """All channels that were ever pulled or looked at, since the start of this process."""
 
     def __init__(self, debounce: Debounce | None = None) -> None:
         self._debounce = debounce or Debounce()
@@ -68,6 +70,13 @@ class Presence:
         ):
             channel.lost[profile] = route.cause
         self._turn(now, channel_id, channel)
+
+    def looked_at(self, channel_id: str, *, online: bool, cause: str | None) -> None:
+        """An inspection has seen it, or not. Of a channel that is being pulled its routes tell."""
+        channel = self._channels.setdefault(channel_id, _Channel())
+        if not channel.live and not channel.lost and channel.told != online:
+            channel.told = online
+            self._tellings.append(Telling(channel_id, online, None if online else cause))
 
     def keep(self, channel_ids: Container[str]) -> None:
         """Forgets all channels but these: the others are no more."""

@@ -97,7 +97,8 @@ class _Seen:
 class Inspector:
     """One run at a time. `start()` once before use, `stop()` at the end.
 
-    `live_dials` gives how many streams are pulled from each device for others.
+    `live_dials` gives how many streams are pulled from each device for others; `on_card` is told
+    of each card that was kept.
     """
 
     def __init__(
@@ -107,11 +108,13 @@ class Inspector:
         *,
         make_tools: Callable[[], Tools],
         live_dials: Callable[[], Mapping[str, int]] = dict,
+        on_card: Callable[[Card], None] = lambda _: None,
         settings: PaceSettings | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         # given
         self._cases = cases
+        self._on_card = on_card
         self._addresses = addresses
         self._make_tools = make_tools
         self._live_dials = live_dials
@@ -190,6 +193,7 @@ class Inspector:
             self._addresses,
             tools=self._make_tools(),
             live_dials=self._live_dials,
+            on_card=self._on_card,
             pace=Pace(self._settings),
             clock=self._clock,
         )
@@ -214,6 +218,7 @@ class _Drive:
         *,
         tools: Tools,
         live_dials: Callable[[], Mapping[str, int]],
+        on_card: Callable[[Card], None],
         pace: Pace,
         clock: Callable[[], float],
     ) -> None:
@@ -223,6 +228,7 @@ class _Drive:
         self._addresses = addresses
         self._tools = tools
         self._live_dials = live_dials
+        self._on_card = on_card
         self._pace = pace
         self._clock = clock
         # owned
@@ -291,6 +297,9 @@ class _Drive:
         self._flushed_at = self._clock()
         if results:
             await self._cases.record(self._run_id, results)
+            for each in results:
+                if each.card is not None:
+                    self._on_card(each.card)
 
     def _dials(self) -> Mapping[str, int]:
         now = self._clock()

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from camera_registry.domain import Actor
+from camera_registry.domain import Actor, EventKind
 from camera_registry.inspection.card import Card, Facts, Verdict
 from camera_registry.inspection.cases import Result
 from support.http_kit import OFFER, SDP, Running, a_service, problem
@@ -60,7 +60,9 @@ async def cards_made(running: Running) -> None:
 async def test_cameras_that_are_not_there_are_inspected_and_said_to_be_so(
     running: Running,
 ) -> None:
-    """Nothing listens at the seeded address: the real process that looks finds that out."""
+    """Nothing listens at the seeded address: the real process that looks finds that out, and who
+    listens to events is told."""
+    listener = running.services.events.listen("test")
     async with running.as_("admin") as client:
         answer = await client.post(RUNS, json={"profiles": ["main", "sub"]})
         assert answer.status_code == 202, answer.text
@@ -78,6 +80,11 @@ async def test_cameras_that_are_not_there_are_inspected_and_said_to_be_so(
         assert "menu" in finding["en"]
         assert card["facts"]["connected"] is False
         assert [each["id"] for each in (await client.get(RUNS)).json()["items"]] == [run["id"]]
+    told = [each.event for each in await listener.take(PATIENCE_S)]
+    assert {each.kind for each in told} == {EventKind.OFFLINE}
+    assert {each.cause for each in told} == {"connect_refused"}
+    filed_and_on = ["ch_l1", "ch_l2", "ch_y1", "ch_y2"]
+    assert sorted(each.channel.id for each in told) == filed_and_on, "once each, both streams gone"
     [row] = await running.audit_rows("inspection_begin")
     assert row["detail"] == {"run_id": run["id"], "targets": 10, "profiles": ["main", "sub"]}
     assert len(await running.audit_rows("inspection_end")) == 1

@@ -10,7 +10,10 @@ import pytest
 
 from camera_registry.area_tree import AreaTree
 from camera_registry.channel_events import ChannelEvent, DeviceEvent, Said
+from camera_registry.domain import EventKind
 from camera_registry.errors import StoreError
+from camera_registry.inspection.card import Card, Verdict
+from camera_registry.inspection.card import Facts as InspectionFacts
 from camera_registry.store import open_store
 from camera_registry.units import utc_now
 from streamhub.access.facts import Facts, StaticFacts
@@ -45,6 +48,29 @@ class Follower:
             if self._fails:
                 raise StoreError("The registry could not be written.")
         self.told += [each.said.topic for each in events if each.said is not None]
+
+
+async def test_a_camera_that_sent_pictures_to_an_inspection_is_online(tmp_path: Path) -> None:
+    by_id = {each.id: each for each in channels()}
+    facts = Facts(version=1, tree=AreaTree(areas()), channels=by_id, subjects={}, grants={})
+    store = await open_store(tmp_path / "registry.db")
+    hub = EventHub(store, StaticFacts(facts))
+    listener = hub.listen("su_1")
+    looks = {
+        "ch_y1": InspectionFacts(connected=True, packets=900),
+        "ch_y2": InspectionFacts(failed_step="connect", failure="connect_timeout"),
+        "ch_l1": InspectionFacts(connected=True, failed_step="describe", failure="auth_failed"),
+        "ch_off": InspectionFacts(connected=True, packets=900),
+        "ch_gone": InspectionFacts(connected=True, packets=900),
+    }
+    for channel_id, seen in looks.items():
+        hub.inspected(Card(channel_id, "main", utc_now(), None, Verdict.PLAYS, (), seen))
+    told = [each.event for each in await listener.take(PATIENCE_S)]
+    assert [(each.kind, each.channel.id, each.cause) for each in told] == [
+        (EventKind.ONLINE, "ch_y1", None),
+        (EventKind.OFFLINE, "ch_y2", "connect_timeout"),
+    ]
+    await store.close()
 
 
 @pytest.mark.parametrize(("fails", "told"), [(False, range(1, 8)), (True, range(4, 8))])

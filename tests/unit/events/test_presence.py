@@ -23,6 +23,9 @@ class Jar:
         view = RouteView(f"ch_1/{profile}", state, cause, "", None, 1, False, ())
         self.presence.route_changed(self.now, view)
 
+    def look(self, *, online: bool, cause: str | None = None) -> None:
+        self.presence.looked_at("ch_1", online=online, cause=cause)
+
     def after(self, seconds: float) -> list[Telling]:
         """What is told in the time that passes."""
         told: list[Telling] = []
@@ -97,6 +100,24 @@ def test_a_channel_that_nobody_pulls_has_no_state_and_keeps_what_was_told() -> N
     jar.route(IDLE)  # given up before it was told
     assert jar.after(1000) == []
     assert jar.presence.poll_timeout() is None
+
+
+def test_an_inspection_tells_of_a_channel_that_nobody_pulls() -> None:
+    jar = Jar()
+    jar.look(online=False, cause="connect_timeout")
+    jar.look(online=False, cause="connect_refused")
+    assert jar.after(60) == [offline("connect_timeout")], "once, and without waiting"
+    jar.look(online=True)
+    assert jar.after(0) == [ONLINE]
+    jar.route(LOST, "read_timeout")
+    assert jar.after(10) == [offline("read_timeout")], "after what an inspection told"
+
+
+def test_of_a_channel_that_is_pulled_its_routes_tell() -> None:
+    jar = Jar()
+    jar.route(LIVE)
+    jar.look(online=False, cause="connect_timeout")
+    assert jar.after(60) == [ONLINE]
 
 
 def test_a_channel_that_is_gone_is_forgotten_with_what_was_about_to_be_told() -> None:
