@@ -7,7 +7,6 @@ import { AssignApi, effects } from '../src/manage/assign'
 import { asksReason, FilingApi, stepsFrom, wants } from '../src/manage/filing'
 import { Follower, FOLLOW_MS, type Job } from '../src/manage/follow'
 import { factRows, InspectionApi, type CardFacts } from '../src/manage/inspections'
-import { BoundaryApi } from '../src/manage/boundaries'
 import { draftOf, RuleApi } from '../src/manage/rules'
 import { byAddress, duration, orderOf, SweepApi, SweepDesk, USUAL_PORTS, type FoundDevice } from '../src/manage/sweeps'
 import { adviceOf, CameraTable } from '../src/manage/table'
@@ -194,21 +193,6 @@ describe('assignment', () => {
     expect(await api.apply({ channel_ids: ['ch_21'] }, looked.value.plan)).toMatchObject({ error: { code: 'registry_changed' } })
     expect(await api.apply(chosen, looked.value.plan)).toMatchObject({ value: { moved: 2 } })
     expect(await api.preview(null)).toMatchObject({ kind: 'success' })
-  })
-})
-
-describe('boundaries out of a file', () => {
-  it('are sent as they are, looked at or applied, for one area or as each says', async () => {
-    const asked: [string, RequestInit][] = []
-    const api = new BoundaryApi({ request: (path: string, init?: RequestInit) => (asked.push([path, init ?? {}]), Promise.resolve({ kind: 'aborted' as const })) })
-    const file = new Blob(['{}'])
-    await api.send(file, { datum: 'gcj02', schematic: true, areaId: null }, false)
-    await api.send(file, { datum: 'wgs84', schematic: false, areaId: 'ar_1' }, true)
-    expect(asked.map(([path]) => path)).toEqual([
-      '/api/v1/area-boundaries?datum=gcj02&schematic=true&apply=false',
-      '/api/v1/area-boundaries?datum=wgs84&schematic=false&apply=true&area_id=ar_1',
-    ])
-    expect(asked.map(([, init]) => [init.method, init.body])).toEqual([['POST', file], ['POST', file]])
   })
 })
 

@@ -1,5 +1,6 @@
 /** Boundaries of areas out of a GeoJSON file: looked at first, then given to their areas. The shapes are those of docs/api.md. */
-import type { Api, Result } from '../api'
+import { shallowReactive } from 'vue'
+import type { Api, ApiError, Result } from '../api'
 
 export const DATUMS = ['wgs84', 'gcj02', 'bd09'] as const
 export type Datum = (typeof DATUMS)[number]
@@ -33,6 +34,10 @@ export interface BoundaryOptions {
   readonly areaId: string | null
 }
 
+export interface BoundaryOrder extends BoundaryOptions {
+  readonly file: Blob
+}
+
 export class BoundaryApi {
   constructor(private readonly door: Pick<Api, 'request'>) {}
 
@@ -41,5 +46,40 @@ export class BoundaryApi {
     if (options.areaId !== null) query.set('area_id', options.areaId)
     const headers = { 'Content-Type': 'application/geo+json', Accept: 'application/json' }
     return this.door.request(`/api/v1/area-boundaries?${query.toString()}`, { method: 'POST', body: file, headers })
+  }
+}
+
+/** One file on the desk: what was looked at is what is applied. */
+export class BoundaryDesk {
+  readonly view = shallowReactive<{ found: FoundBoundaries | null; applying: boolean; error: ApiError | null }>({
+    found: null, applying: false, error: null,
+  })
+  /** What `found` answers. */
+  private order: BoundaryOrder | null = null
+  private asked = 0
+
+  constructor(private readonly api: Pick<BoundaryApi, 'send'>) {}
+
+  /** In place of any look before it; null: there is nothing to look at. */
+  async look(order: BoundaryOrder | null): Promise<void> {
+    if (this.view.applying) return
+    const mine = (this.asked += 1)
+    this.order = order
+    Object.assign(this.view, { found: null, error: null })
+    if (order === null) return
+    const result = await this.api.send(order.file, order, false)
+    if (mine !== this.asked) return
+    if (result.kind === 'success') this.view.found = result.value
+    else if (result.kind === 'error') this.view.error = result.error
+  }
+
+  /** Where it fails, what was found stands and can be applied again. */
+  async apply(): Promise<void> {
+    if (this.order === null || this.view.found === null || this.view.applying) return
+    Object.assign(this.view, { applying: true, error: null })
+    const result = await this.api.send(this.order.file, this.order, true)
+    this.view.applying = false
+    if (result.kind === 'success') this.view.found = result.value
+    else if (result.kind === 'error') this.view.error = result.error
   }
 }
