@@ -157,16 +157,56 @@ describe('exports by two people', () => {
   const waits = { id: 'ex_1', state: 'pending', is_open: true }
 
   it('are asked for with the log’s own narrowing and what for, and then listed', async () => {
-    const { api, asked } = door(waits, { items: [waits], second_person: true })
+    const { api, asked } = door(waits, { items: [waits], next_cursor: null, second_person: true })
     const desk = new ExportDesk(new LogApi(api))
-    expect(await desk.ask({ ...ALL, person: 'wang' }, 'csv', { purpose: 'inquiry', note: '' })).toBe(true)
+    desk.turnAsking()
+    await desk.ask({ ...ALL, person: 'wang' }, 'csv')
+    desk.view.stated = { purpose: 'inquiry', note: '' }
+    await desk.ask({ ...ALL, person: 'wang' }, 'csv')
     expect(asked).toEqual(['/api/v1/audit/exports?subject=wang', '/api/v1/audit/exports?limit=50'])
-    expect(desk.view).toMatchObject({ secondPerson: true, busy: false, error: null })
+    expect(desk.view).toMatchObject({ secondPerson: true, busy: false, error: null, asking: false })
     expect(desk.view.items).toHaveLength(1)
   })
 
+  it('begin with empty forms: what was said for another one is not meant', () => {
+    const desk = new ExportDesk(new LogApi(door().api))
+    desk.turnAsking()
+    desk.view.stated = { purpose: 'inquiry', note: '' }
+    desk.turnAsking()
+    desk.turnAsking()
+    expect(desk.view).toMatchObject({ asking: true, stated: null })
+    desk.turnRefusing('ex_1')
+    desk.view.reason = 'too wide'
+    desk.turnRefusing('ex_2')
+    expect(desk.view).toMatchObject({ refusing: 'ex_2', reason: '' })
+    desk.turnRefusing('ex_2')
+    expect(desk.view.refusing).toBeNull()
+  })
+
+  it('are all reached, page by page, and stay listed when one is decided on', async () => {
+    const page = (id: string, next: string | null) => ({ items: [{ ...waits, id }], next_cursor: next, second_person: true })
+    const { api, asked } = door(page('ex_1', 'c1'), page('ex_1', 'c1'), page('ex_2', null), waits, page('ex_1', 'c1'), page('ex_2', null))
+    const desk = new ExportDesk(new LogApi(api))
+    await desk.load()
+    expect(desk.view.cursor).toBe('c1')
+    await desk.more()
+    expect([desk.view.items.map((each) => each.id), desk.view.cursor]).toEqual([['ex_1', 'ex_2'], null])
+    await desk.approve('ex_2')
+    expect(desk.view.items.map((each) => each.id)).toEqual(['ex_1', 'ex_2'])
+    expect(asked.at(-1)).toBe('/api/v1/audit/exports?limit=50&cursor=c1')
+  })
+
+  it('are listed once the service answers again', async () => {
+    const answers = [new Response('', { status: 502 }), Response.json({ items: [], next_cursor: null, second_person: false })]
+    const desk = new ExportDesk(new LogApi(new Api({ fetch: () => Promise.resolve(answers.shift() ?? new Response('{}')) })))
+    await desk.load()
+    expect([desk.view.secondPerson, desk.view.error?.code]).toEqual([null, 'http_502'])
+    await desk.load()
+    expect([desk.view.secondPerson, desk.view.error]).toEqual([false, null])
+  })
+
   it('that somebody else has decided on say so, and stand as they are now', async () => {
-    const answers = [new Response('{"code":"export_decided","detail":"b has decided."}', { status: 409 }), new Response(JSON.stringify({ items: [{ ...waits, state: 'refused' }], second_person: true }))]
+    const answers = [new Response('{"code":"export_decided","detail":"b has decided."}', { status: 409 }), new Response(JSON.stringify({ items: [{ ...waits, state: 'refused' }], next_cursor: null, second_person: true }))]
     const desk = new ExportDesk(new LogApi(new Api({ fetch: () => Promise.resolve(answers.shift() ?? new Response('{}')) })))
     expect(await desk.approve('ex_1')).toBe(false)
     expect(desk.view.error?.code).toBe('export_decided')
@@ -175,7 +215,7 @@ describe('exports by two people', () => {
 
   it('are fetched as a file, and a refusal is said in the page', async () => {
     const changed = new Response('{"code":"export_changed","detail":"Other cameras."}', { status: 409 })
-    const list = () => Response.json({ items: [waits], second_person: true })
+    const list = () => Response.json({ items: [waits], next_cursor: null, second_person: true })
     const answers = [new Response('zip'), list(), changed, list()]
     const asked: string[] = []
     const fetch = (path: string) => (asked.push(path), Promise.resolve(answers.shift() ?? list()))

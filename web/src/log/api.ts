@@ -93,8 +93,8 @@ export class LogApi {
     return this.door.get(`${AUDIT}${query.mine ? '/mine' : ''}/views?${search(query, cursor)}`, signal)
   }
 
-  exports(signal: AbortSignal): Promise<Result<ExportList>> {
-    return this.door.get(`${AUDIT}/exports?limit=50`, signal)
+  exports(cursor: string | null, signal: AbortSignal): Promise<Result<ExportList>> {
+    return this.door.get(`${AUDIT}/exports?${paged(new URLSearchParams(), cursor)}`, signal)
   }
 
   /** The rows that fit and were written until now. */
@@ -129,7 +129,10 @@ function exportPath(id: string): string {
 }
 
 function search(query: LogQuery, cursor: string | null): string {
-  const given = narrowed(query)
+  return paged(narrowed(query), cursor)
+}
+
+function paged(given: URLSearchParams, cursor: string | null): string {
   given.set('limit', '50')
   if (cursor !== null) given.set('cursor', cursor)
   return given.toString()
