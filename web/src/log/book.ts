@@ -2,8 +2,8 @@
  * What the log's view shows: the pages of one question so far. A newer question cancels the older.
  */
 import { reactive } from 'vue'
-import type { ApiError } from '../api'
-import type { LogApi, LogQuery, LogRow, Look } from './api'
+import type { ApiError, Result } from '../api'
+import type { LogApi, LogQuery, LogRow, Look, LookPage, RowPage } from './api'
 
 export interface BookView {
   /** Null before the first answer to the question. */
@@ -25,8 +25,8 @@ export class LogBook {
 
   constructor(private readonly api: Pick<LogApi, 'rows' | 'looks'>) {}
 
-  /** Asks anew; `all`: every act, else views and stills alone. */
-  async ask(query: LogQuery, all: boolean): Promise<void> {
+  /** Asks anew; `all`: every act, else views and stills alone. Null: no question, and no rows of the one before. */
+  async ask(query: LogQuery | null, all: boolean): Promise<void> {
     this.query = query
     this.all = all
     Object.assign(this.view, { rows: null, looks: null, open: [], cursor: null, error: null })
@@ -36,7 +36,6 @@ export class LogBook {
 
   async more(): Promise<void> {
     if (this.view.cursor === null || this.view.loading) return
-    this.grown = true
     await this.load(this.view.cursor)
   }
 
@@ -50,16 +49,16 @@ export class LogBook {
   }
 
   private async load(cursor: string | null): Promise<void> {
-    if (this.query === null) return
     this.abort.abort()
     this.abort = new AbortController()
     const { signal } = this.abort
-    this.view.loading = true
+    this.view.loading = this.query !== null
+    if (this.query === null) return
     if (this.all) {
       const result = await this.api.rows(this.query, cursor, signal)
       if (signal.aborted) return
       if (result.kind === 'success') this.view.rows = added(cursor, this.view.rows, result.value.items)
-      this.took(result.kind === 'success' ? result.value.next_cursor : null, result.kind === 'error' ? result.error : null)
+      this.took(cursor, result)
     } else {
       const result = await this.api.looks(this.query, cursor, signal)
       if (signal.aborted) return
@@ -67,12 +66,16 @@ export class LogBook {
         this.view.looks = added(cursor, this.view.looks, result.value.items)
         if (cursor === null) this.view.open = result.value.open
       }
-      this.took(result.kind === 'success' ? result.value.next_cursor : null, result.kind === 'error' ? result.error : null)
+      this.took(cursor, result)
     }
   }
 
-  private took(cursor: string | null, error: ApiError | null): void {
-    Object.assign(this.view, { cursor, error, loading: false })
+  /** After an error the same page can be asked for again. */
+  private took(cursor: string | null, result: Result<RowPage | LookPage>): void {
+    Object.assign(this.view, { error: result.kind === 'error' ? result.error : null, loading: false })
+    if (result.kind !== 'success') return
+    this.view.cursor = result.value.next_cursor
+    if (cursor !== null) this.grown = true
   }
 }
 

@@ -27,15 +27,29 @@ export interface LogForm {
 export const ANY_CAMERA: CameraPick = { typed: '', id: null }
 export const ANY: LogForm = { person: '', camera: ANY_CAMERA, area: '', acts: [], outcome: null, purpose: '', since: '', until: '' }
 
+/** Of the inputs of time. A request for an export may have its seconds; a year has four digits. */
+export const TIME_INPUT = { type: 'datetime-local', step: 1, max: '9999-12-31T23:59:59' } as const
+
+/** A time, or none. */
+export function isTime(text: string): boolean {
+  return text === '' || !Number.isNaN(Date.parse(text))
+}
+
+/** An auditor who may list no areas has no cameras to choose from; one that was clicked, or is typed, stays. */
+export function asksForCamera({ camera }: LogForm, hasAreas: boolean): boolean {
+  return hasAreas || camera.id !== null || camera.typed !== ''
+}
+
 /**
- * Null while a camera or an area stands there that is not known: without it the answer would be wider than it looks.
+ * Null while a camera, an area or a time stands there that is none: without it the answer would be wider than it looks.
  * Views have no acts to choose from.
  */
 export function queryOf(form: LogForm, mine: boolean, everyAct: boolean, areaId: (code: string) => string | null): LogQuery | null {
   const { person, camera, outcome, purpose, since, until } = form
   const code = form.area.trim()
   const area = code === '' ? null : areaId(code)
-  if (!mine && ((camera.typed.trim() !== '' && camera.id === null) || (code !== '' && area === null))) return null
+  const isWhole = (camera.typed.trim() === '' || camera.id !== null) && (code === '' || area !== null) && isTime(since) && isTime(until)
+  if (!mine && !isWhole) return null
   return { mine, person, channelId: camera.id, areaId: area, acts: everyAct ? form.acts : [], outcome, purpose, since, until }
 }
 
