@@ -9,7 +9,7 @@ import { Follower, FOLLOW_MS, type Job } from '../src/manage/follow'
 import { factRows, InspectionApi, type CardFacts } from '../src/manage/inspections'
 import { draftOf, RuleApi } from '../src/manage/rules'
 import { byAddress, duration, orderOf, SweepApi, SweepDesk, USUAL_PORTS, type FoundDevice } from '../src/manage/sweeps'
-import { adviceOf, CameraTable } from '../src/manage/table'
+import { adviceOf, CameraTable, questionOf, scopeOf } from '../src/manage/table'
 import { fragmentOf, readRoute, type Route } from '../src/state/route'
 
 /** The page's door to the mocked service of `dev/`. */
@@ -250,6 +250,27 @@ describe('the table of cameras', () => {
     await Promise.all([table.ask(everything), table.ask({ ...everything, verdict: 'limited' })])
     expect(table.view.rows.map((row) => row.id)).toEqual(['ch_3', 'ch_7', 'ch_11'])
     expect(table.view.loading).toBe(false)
+  })
+
+  it('is empty where there is no question', async () => {
+    const { table } = await inspected()
+    await table.ask({ ...everything, verdict: 'fails' })
+    const late = table.ask({ ...everything, verdict: 'limited' })
+    await table.ask(null)
+    await late
+    expect(table.view).toMatchObject({ rows: [], total: null, cursor: null, loading: false })
+  })
+})
+
+describe('an area that is not known, as one of an old link', () => {
+  const [gone, known, all] = [{ code: '1', id: null }, { code: '110112', id: 'ar_1' }, { code: '', id: null }]
+
+  it('is no question and no scope; it does not stand for all', () => {
+    const asked = { filing: null, verdict: null, profile: 'main' } as const
+    expect([gone, known, all].map((area) => questionOf(area, '', asked)?.areaId)).toEqual([undefined, 'ar_1', null])
+    expect([gone, known, all].map((area) => scopeOf([], area, true))).toEqual([null, { area_id: 'ar_1' }, {}])
+    expect([gone, known, all].map((area) => scopeOf([], area, false))).toEqual([null, { area_id: 'ar_1' }, null])
+    expect(scopeOf(['ch_1'], gone, false)).toEqual({ channel_ids: ['ch_1'] })
   })
 })
 

@@ -14,6 +14,7 @@ export const logEn: Record<keyof typeof logZh, string> = {
   'log.person_hint': 'User name',
   'log.since': 'From',
   'log.until': 'Until',
+  'log.words_failed': 'Areas or purposes are missing from the search: {sentence}',
   'log.bad_time': 'This is no time; give a year of four digits',
   'log.search': 'Search',
   'log.area': 'Area',

@@ -12,6 +12,7 @@ export const logZh = {
   'log.person_hint': '用户名',
   'log.since': '开始时间',
   'log.until': '结束时间',
+  'log.words_failed': '查询条件中缺少区域或事由：{sentence}',
   'log.bad_time': '时间无效，年份请填四位数字',
   'log.search': '查询',
   'log.area': '区域',

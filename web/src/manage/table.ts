@@ -5,7 +5,7 @@
 import { shallowReactive } from 'vue'
 import type { Api, ApiError, Profile, Result } from '../api'
 import type { Filing } from './filing'
-import type { Advice, InspectionApi, Judgement, VerdictCard } from './inspections'
+import type { Advice, InspectionApi, InspectionScope, Judgement, VerdictCard } from './inspections'
 
 /** Twice as many cards at most, which one question may name. */
 export const PAGE_ROWS = 50
@@ -29,6 +29,29 @@ export interface TableRow {
   readonly cards: Readonly<Partial<Record<Profile, VerdictCard>>>
 }
 
+/** The area that the address names: its code ('' for all), and its id where the code is one's. */
+export interface NamedArea {
+  readonly code: string
+  readonly id: string | null
+}
+
+/** Null where the area is not known: without it the table would be wider than it says. */
+export function questionOf(area: NamedArea, q: string, { filing, verdict, profile }: Pick<TableQuestion, 'filing' | 'verdict' | 'profile'>): TableQuestion | null {
+  return area.code !== '' && area.id === null ? null : { areaId: area.id, q, filing, verdict, profile }
+}
+
+/** What is ticked; else the area. */
+export function namedOf(ticked: Iterable<string>, area: NamedArea): { readonly channel_ids: readonly string[] } | { readonly area_id: string } | null {
+  const ids = [...ticked]
+  if (ids.length > 0) return { channel_ids: ids }
+  return area.id === null ? null : { area_id: area.id }
+}
+
+/** Where no area is named, all, for whoever manages all. */
+export function scopeOf(ticked: Iterable<string>, area: NamedArea, managesAll: boolean): InspectionScope | null {
+  return namedOf(ticked, area) ?? (area.code === '' && managesAll ? {} : null)
+}
+
 interface Rows {
   readonly rows: readonly TableRow[]
   readonly total: number | null
@@ -44,8 +67,10 @@ export class CameraTable {
 
   constructor(private readonly door: Pick<Api, 'channels'>, private readonly inspections: Pick<InspectionApi, 'cards'>) {}
 
-  async ask(question: TableQuestion): Promise<void> {
+  /** Null: no question, and no rows. */
+  async ask(question: TableQuestion | null): Promise<void> {
     this.question = question
+    if (question === null) Object.assign(this.view, { rows: [], total: null, cursor: null, loading: false, error: null })
     await this.load(null)
   }
 
@@ -63,9 +88,9 @@ export class CameraTable {
   }
 
   private async load(cursor: string | null): Promise<void> {
-    if (this.question === null) return
     this.abort.abort()
     this.abort = new AbortController()
+    if (this.question === null) return
     const { signal } = this.abort
     Object.assign(this.view, { loading: true, error: null })
     const result = await this.page(this.question, cursor, signal)

@@ -15,6 +15,7 @@ import { PeopleApi } from '../manage/people'
 import { QuotaApi } from '../manage/quotas'
 import { RuleApi } from '../manage/rules'
 import { SweepApi } from '../manage/sweeps'
+import { purposes } from './purpose'
 import { said } from './said'
 import { api } from './signin'
 
@@ -42,25 +43,63 @@ export const importOptions = reactive<{ -readonly [K in keyof ImportOptions]: Im
 })
 
 export async function loadWords(): Promise<void> {
-  wordsError.value = null
-  // Who signed in before may have seen other areas.
-  fields.value = null
-  areas.value = []
-  const keep = <T>(result: Result<T>, take: (value: T) => void) => {
-    if (result.kind === 'success') take(result.value)
-    else if (result.kind === 'error') wordsError.value ??= result.error
-  }
-  await Promise.all([
-    api.areas().then((result) => keep(result, (value) => (areas.value = value.items))),
-    manageApi.fields().then((result) => keep(result, (value) => (fields.value = value))),
-    manageApi.templates().then((result) => keep(result, (value) => (templates.value = value))),
-    manageApi.vendors().then((result) => keep(result, (value) => (vendors.value = value))),
+  forgetWords()
+  await askWords()
+}
+
+/** Leaves what is there as it is until its answer comes: somebody may be at work with it. */
+export async function askWords(): Promise<void> {
+  await keepAll([
+    askAreas(),
+    manageApi.fields().then(keep((value) => (fields.value = value))),
+    manageApi.templates().then(keep((value) => (templates.value = value))),
+    manageApi.vendors().then(keep((value) => (vendors.value = value))),
   ])
 }
 
+/** What the log's view has for words: areas, and what for. */
+export async function loadLogWords(): Promise<void> {
+  forgetWords()
+  await askLogWords()
+}
+
+export async function askLogWords(): Promise<void> {
+  await keepAll([askAreas(), api.purposes().then(keep((value) => (purposes.value = value.items)))])
+}
+
+/** Who signed in before may have seen other areas. */
+function forgetWords(): void {
+  fields.value = null
+  areas.value = []
+}
+
+function askAreas(): Promise<ApiError | null> {
+  return api.areas().then(keep((value) => (areas.value = value.items)))
+}
+
+let asks = 0
+
+async function keepAll(asked: readonly Promise<ApiError | null>[]): Promise<void> {
+  const mine = (asks += 1)
+  wordsError.value = null
+  const errors = await Promise.all(asked)
+  // What another view lacked is not said in this one.
+  if (mine === asks) wordsError.value = errors.find((each) => each !== null) ?? null
+}
+
+function keep<T>(take: (value: T) => void): (result: Result<T>) => ApiError | null {
+  return (result) => {
+    if (result.kind === 'success') take(result.value)
+    return result.kind === 'error' ? result.error : null
+  }
+}
+
+/** The code of an answer without a problem body: a proxy's, before a service that is away. */
+const PROXY_ALONE = /^http_5\d\d$/
+
 /** An error as a sentence in the page's language. */
 export function sentenceOf(error: ApiError): string {
-  if (error.status === 0) return t('manage.no_answer')
+  if (error.status === 0 || error.code === 'bad_body' || PROXY_ALONE.test(error.code)) return t('manage.no_answer')
   return said(error.code, error.detail)
 }
 
