@@ -43,6 +43,7 @@ export const en: Record<Key, string> = {
   'signin.slow_down': 'Too many tries. Try again in {seconds} s.',
   'signin.expired': 'You were signed out; please sign in again. Your chosen cameras are kept.',
   'signin.out': 'Sign out',
+  'signin.out_failed': 'You are still signed in. {sentence}',
 
   'tree.areas': 'Areas',
   'tree.all': 'All cameras granted to me',

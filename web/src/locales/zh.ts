@@ -42,6 +42,7 @@ const pageZh = {
   'signin.slow_down': '尝试次数过多。请在 {seconds} 秒后再试。',
   'signin.expired': '登录已失效，请重新登录。已选的通道会保留。',
   'signin.out': '退出登录',
+  'signin.out_failed': '尚未退出登录。{sentence}',
 
   'tree.areas': '区域',
   'tree.all': '全部授权通道',

@@ -66,10 +66,13 @@ export async function submitSignIn(username: string, password: string, code: str
   return null
 }
 
-export async function signOut(): Promise<void> {
+/** Null when signed out, else why one is still signed in: the cookie holds until the service has ended it. */
+export async function signOut(): Promise<ApiError | null> {
   const result = await api.signOut()
+  if (result.kind === 'error' && result.error.status !== 401) return result.error
   signIn.value = { kind: 'signed-out', expiredUsername: null }
   if (result.kind === 'success' && result.value !== null) location.assign(result.value.continue_at)
+  return null
 }
 
 /** Why signing in by the provider came to nothing; said once, and out of the address. */
