@@ -157,16 +157,18 @@ export function byAddress(one: FoundDevice, other: FoundDevice): number {
 
 export class SweepDesk {
   readonly follower: Follower<Sweep>
-  readonly found = shallowReactive<{ items: readonly FoundDevice[]; nextAfter: string | null; error: ApiError | null }>({
-    items: [], nextAfter: null, error: null,
+  readonly found = shallowReactive<{ items: readonly FoundDevice[]; nextAfter: string | null; loading: boolean; error: ApiError | null }>({
+    items: [], nextAfter: null, loading: false, error: null,
   })
+  private asked = 0
 
   constructor(private readonly api: Pick<SweepApi, 'sweep' | 'found' | 'stop' | 'goOn'>) {
     this.follower = new Follower((id, signal) => api.sweep(id, signal), (sweep, signal) => this.load(sweep.id, '', signal))
   }
 
   async open(id: string): Promise<void> {
-    Object.assign(this.found, { items: [], nextAfter: null, error: null })
+    this.asked += 1
+    Object.assign(this.found, { items: [], nextAfter: null, loading: false, error: null })
     await this.follower.open(id)
   }
 
@@ -176,11 +178,17 @@ export class SweepDesk {
   /** Those behind what is shown, once it has ended. */
   async more(): Promise<void> {
     const { job } = this.follower.view
-    if (job !== null && job.state !== 'running' && this.found.nextAfter !== null) await this.load(job.id, this.found.nextAfter)
+    const { nextAfter, loading } = this.found
+    if (job !== null && job.state !== 'running' && nextAfter !== null && !loading) await this.load(job.id, nextAfter)
   }
 
+  /** An answer behind a newer question's, or for another sweep, is let go. */
   private async load(id: string, after: string, signal?: AbortSignal): Promise<void> {
+    const mine = (this.asked += 1)
+    this.found.loading = true
     const result = await this.api.found(id, after, signal)
+    if (mine !== this.asked) return
+    this.found.loading = false
     if (signal?.aborted || result.kind === 'aborted') return
     if (result.kind === 'error') this.found.error = result.error
     else {

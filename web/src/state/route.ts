@@ -165,6 +165,19 @@ export function go(to: Route, replace = false): void {
   route.value = to
 }
 
+/** `go` for what takes a while, as it begins: who has left its view by the end stays where they are. */
+export function onward(): typeof go {
+  const begun = placeOf(route.value)
+  return (to, replace) => {
+    if (placeOf(route.value) === begun) go(to, replace)
+  }
+}
+
+/** The view and what it is of; not how that is narrowed. */
+function placeOf(of: Route): string {
+  return `${of.view}/${'id' in of ? of.id : ''}`
+}
+
 export function startRoute(): void {
   route.value = readRoute(location.hash)
   // Back, forward, links, and a fragment typed by hand.
