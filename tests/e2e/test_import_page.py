@@ -113,7 +113,7 @@ async def test_a_list_with_errors_is_corrected_applied_and_undone(
     await page.get_by_test_id("tab-cameras").click()
     await page.get_by_test_id("search").fill(NEW_CODE)
     await expect(page.get_by_test_id("channel-count")).to_have_text("1 of 1")
-    await page.get_by_test_id("tree").get_by_role("option").click()
+    await page.get_by_role("listbox").get_by_role("option").click()
     await expect(page.get_by_test_id("card-name")).to_have_text(NEW_NAME)
     await fits(page)
     await page.get_by_test_id("version-0").get_by_role("link", name="Import").click()

@@ -139,9 +139,9 @@ describe('channel finder', () => {
 
   it('asks once for a name typed quickly', async () => {
     const { made, asked } = finder()
-    for (const text of ['x', 'xi', 'xin']) made.search(text, null)
+    for (const text of ['x', 'xi', 'xin']) made.search(text, null, 'reviewed')
     await vi.advanceTimersByTimeAsync(DEBOUNCE_MS)
-    expect(asked.map((query) => query.q)).toEqual(['xin'])
+    expect(asked.map(({ q, filing }) => [q, filing])).toEqual([['xin', 'reviewed']])
   })
 
   it('a newer question cancels the older, whose answer changes nothing', async () => {
@@ -157,11 +157,11 @@ describe('channel finder', () => {
 
   it('adds further pages under the same question', async () => {
     const { made, asked, answer } = finder()
-    void made.ask('q', 'ar')
+    void made.ask('q', 'ar', 'draft')
     await answer(page(['a'], 'c1'))
     void made.more()
     await answer(page(['b']))
-    expect(asked[1]).toMatchObject({ q: 'q', areaId: 'ar', cursor: 'c1' })
+    expect(asked[1]).toMatchObject({ q: 'q', areaId: 'ar', filing: 'draft', cursor: 'c1' })
     expect(made.list.items.map((item) => item.id)).toEqual(['a', 'b'])
     await made.more()
     expect(asked).toHaveLength(2)

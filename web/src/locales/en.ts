@@ -58,6 +58,7 @@ export const en: Record<Key, string> = {
   'tree.error': 'Loading failed ({code}).',
   'tree.retry': 'Try again',
   'tree.none': 'No camera is granted to you. Ask the platform above you for a grant.',
+  'tree.none_filed': 'No camera here is: {state}. Choose another state, or widen the search.',
   'tree.no_match': 'No camera matches “{q}”. Check the last digits of the code, or widen the area.',
   'tree.empty_area': 'No camera of this area is granted to you.',
   'tree.cannot_watch': 'Live viewing is not granted; click to ask for a loan',

@@ -57,6 +57,7 @@ const pageZh = {
   'tree.error': '加载失败（{code}）。',
   'tree.retry': '重试',
   'tree.none': '没有授权给您的通道。请向上级平台申请授权。',
+  'tree.none_filed': '这里没有{state}的摄像机。请选择其他状态，或放宽查找条件。',
   'tree.no_match': '没有匹配「{q}」的通道。可检查编码尾号，或扩大区域范围。',
   'tree.empty_area': '该区域没有授权给您的通道。',
   'tree.cannot_watch': '未授权实时观看，点击可申请借用',

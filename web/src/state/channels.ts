@@ -1,9 +1,9 @@
 /**
- * The list of channels under an area and a search text, page by page (keyset cursors).
+ * The list of channels under an area, a search text and a filing state, page by page (keyset cursors).
  * A newer question cancels the older one: answers can never arrive out of order.
  */
 import { reactive } from 'vue'
-import type { Api, ApiError, Channel } from '../api'
+import type { Api, ApiError, Channel, Filing } from '../api'
 
 export const PAGE_SIZE = 50
 /** Long enough that a name typed quickly is one request, short enough not to be felt. */
@@ -20,22 +20,22 @@ export interface ChannelList {
 
 export class ChannelFinder {
   readonly list = reactive<ChannelList>({ items: [], total: null, totalCapped: false, cursor: null, loading: true, error: null })
-  private question = { q: '', areaId: null as string | null }
+  private question = { q: '', areaId: null as string | null, filing: null as Filing | null }
   private abort: AbortController | null = null
   private timer: ReturnType<typeof setTimeout> | null = null
 
   constructor(private readonly api: Pick<Api, 'channels'>) {}
 
   /** Asks after the typing has paused. */
-  search(q: string, areaId: string | null): void {
+  search(q: string, areaId: string | null, filing: Filing | null = null): void {
     this.stop()
     this.list.loading = true
-    this.timer = setTimeout(() => void this.ask(q, areaId), DEBOUNCE_MS)
+    this.timer = setTimeout(() => void this.ask(q, areaId, filing), DEBOUNCE_MS)
   }
 
-  async ask(q: string, areaId: string | null): Promise<void> {
+  async ask(q: string, areaId: string | null, filing: Filing | null = null): Promise<void> {
     this.stop()
-    this.question = { q: q.trim(), areaId }
+    this.question = { q: q.trim(), areaId, filing }
     await this.load(null)
   }
 
@@ -61,8 +61,7 @@ export class ChannelFinder {
     this.abort = abort
     this.list.loading = true
     this.list.error = null
-    const { q, areaId } = this.question
-    const result = await this.api.channels({ q, areaId, cursor, limit: PAGE_SIZE }, abort.signal)
+    const result = await this.api.channels({ ...this.question, cursor, limit: PAGE_SIZE }, abort.signal)
     if (abort.signal.aborted || result.kind === 'aborted') return
     this.list.loading = false
     if (result.kind === 'error') {
