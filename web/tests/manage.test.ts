@@ -3,7 +3,7 @@ import { manageAnswer } from '../dev/manage'
 import { Api } from '../src/api'
 import { lang } from '../src/i18n'
 import { ManageApi, type Camera, type ImportJob, type ImportOptions } from '../src/manage/api'
-import { cardKey, changedKeys, draft, valuesOf } from '../src/manage/card'
+import { cardKey, changedKeys, draft, rebased, valuesOf } from '../src/manage/card'
 import { applyHindrance, countOf, ImportDesk, POLL_MS, stateKey } from '../src/manage/desk'
 import { FieldBook, joined, split } from '../src/manage/fields'
 import { workbookName } from '../src/manage/save'
@@ -240,6 +240,15 @@ describe('a camera’s card', () => {
 
   it('takes blanks around a value, and an empty one that never was, for no change', () => {
     expect(changedKeys(before, { ...before, name: ' 东门 ', direction: '' })).toEqual([])
+  })
+
+  it('keeps what was typed while it was saved, or before a version was undone', () => {
+    const sent = { ...before, name: ' 西门 ', lat: '39.9' }
+    const saved = { ...before, name: '西门', lat: '39.9' }
+    const now = rebased(sent, { ...sent, lat: '40.1', address: '' }, saved)
+    expect(now).toEqual({ ...saved, lat: '40.1', address: '' })
+    expect(changedKeys(saved, now)).toEqual(['address', 'lat'])
+    expect(rebased(before, { ...before, direction: '2' }, { ...before, name: '北门' })).toEqual({ ...before, name: '北门', direction: '2' })
   })
 
   it('is saved, refused with the field’s name, and taken back', async () => {

@@ -33,6 +33,11 @@ export function changedKeys(before: Values, now: Values): string[] {
   )
 }
 
+/** What the form shows when the camera is `now`: what was typed over `before` stays, all else is as it is now. */
+export function rebased(before: Values, typed: Values, now: Values): Values {
+  return { ...now, ...Object.fromEntries(Object.entries(typed).filter(([key, text]) => text !== (before[key] ?? ''))) }
+}
+
 export type Drafted =
   | { readonly kind: 'patch'; readonly patch: CameraPatch }
   /** A field that can't even be sent; `key` is its own, `reason` a key of the catalogue. */
