@@ -1,17 +1,18 @@
 /** A camera that the address names by its id, as the field for cameras has it: by its code. */
 import { ref, shallowRef, watch, type Ref, type ShallowRef } from 'vue'
 import type { Channel } from '../api'
+import { ANY_CAMERA, type CameraPick } from '../log/filter'
 import { manageApi, sentenceOf } from './manage'
 
 export interface PickedCamera {
-  readonly typed: Ref<string>
+  readonly pick: Ref<CameraPick>
   readonly camera: ShallowRef<Channel | null>
   /** Why the one that the address names can't be had. */
   readonly error: Ref<string | null>
 }
 
 export function usePickedCamera(cameraId: () => string): PickedCamera {
-  const typed = ref('')
+  const pick = ref<CameraPick>(ANY_CAMERA)
   const camera = shallowRef<Channel | null>(null)
   const error = ref<string | null>(null)
   watch(cameraId, async (id, _, onCleanup) => {
@@ -21,8 +22,8 @@ export function usePickedCamera(cameraId: () => string): PickedCamera {
     onCleanup(() => abort.abort())
     const result = await manageApi.camera(id, abort.signal)
     if (abort.signal.aborted) return
-    if (result.kind === 'success') typed.value = result.value.code
+    if (result.kind === 'success') pick.value = { typed: result.value.code, id: null }
     else if (result.kind === 'error') error.value = sentenceOf(result.error)
   }, { immediate: true })
-  return { typed, camera, error }
+  return { pick, camera, error }
 }
