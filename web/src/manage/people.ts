@@ -87,14 +87,14 @@ export class PeopleApi {
   }
 
   /** `subject` is a user name or an id. */
-  explain(channelId: string, subject: string, action: Action): Promise<Result<Explanation>> {
+  explain(channelId: string, subject: string, action: Action, signal?: AbortSignal): Promise<Result<Explanation>> {
     const query = new URLSearchParams({ subject, action })
-    return this.door.get(`/api/v1/channels/${at(channelId, 'explain')}?${query.toString()}`)
+    return this.door.get(`/api/v1/channels/${at(channelId, 'explain')}?${query.toString()}`, signal)
   }
 
-  whoCan(channelId: string, cursor: string | null): Promise<Result<Page<Able>>> {
+  whoCan(channelId: string, cursor: string | null, signal?: AbortSignal): Promise<Result<Page<Able>>> {
     const query = new URLSearchParams({ ...(cursor !== null && { cursor }) })
-    return this.door.get(`/api/v1/channels/${at(channelId, 'who-can')}?${query.toString()}`)
+    return this.door.get(`/api/v1/channels/${at(channelId, 'who-can')}?${query.toString()}`, signal)
   }
 }
 
