@@ -57,7 +57,8 @@ class NotVisible(AccessError):
 
 class Forbidden(AccessError):
     """The subject may know of it, but not do this. Codes: forbidden, channel_disabled,
-    cross_origin, key_not_enough, second_factor_due, wrong_password, wrong_code."""
+    cross_origin, key_not_enough, pass_on_denied, pass_on_lent, pass_on_purpose, second_factor_due,
+    wrong_password, wrong_code."""
 
     default_code = "forbidden"
 

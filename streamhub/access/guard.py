@@ -180,19 +180,26 @@ class Guard:
     ) -> None:
         """Whether the principal may give the action on to others: it is theirs there altogether,
         with nothing in it denied, and without a question that they are asked and the others
-        (`asked_why`: they are, too) would not be; and it is not on loan. Raises as `require`."""
+        (`asked_why`: they are, too) would not be; and it is not on loan. Raises as `require`, and
+        Forbidden (pass_on_denied, pass_on_lent, pass_on_purpose)."""
         facts, now = self._facts.current, self._now()
         decision = decide(principal, action, resource, facts, now)
         if decision.reason != "purpose_required":
             self.require(principal, action, resource)
         if not is_undenied(principal, action, resource, facts, now):
-            raise Forbidden("Some of it is denied to you there, so you can't pass it on.")
+            raise Forbidden(
+                "Some of it is denied to you there, so you can't pass it on.",
+                code="pass_on_denied",
+            )
         if is_borrowed(principal, action, resource, facts, now):
-            raise Forbidden("You have it there on loan, so you can't pass it on.")
+            raise Forbidden(
+                "You have it there on loan, so you can't pass it on.", code="pass_on_lent"
+            )
         if not asked_why and asks_why(principal, action, resource, facts, now):
             raise Forbidden(
                 "You are asked for a purpose there, so whoever has it of you must be, too: set "
-                "purpose_required."
+                "purpose_required.",
+                code="pass_on_purpose",
             )
 
     def asks_why(self, principal: Principal, action: Action, resource: Resource) -> bool:

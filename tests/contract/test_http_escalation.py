@@ -123,7 +123,7 @@ async def test_a_denial_does_not_go_with_its_camera(tmp_path: Path) -> None:
         assert (await admin.delete(f"/api/v1/grants/{grant_id}")).status_code == 204
         night = [{"days": ["mon"], "start": "03:00", "end": "03:01"}]
         await _grant(admin, subject_id="su_warden", windows=night, **deny)
-        assert problem(await warden.post("/api/v1/grants", json=allow)) == (403, "forbidden")
+        assert problem(await warden.post("/api/v1/grants", json=allow)) == (403, "pass_on_denied")
         patched = await admin.patch("/api/v1/channels/ch_y2", json={"sensitive": True})
         assert patched.status_code == 200, patched.text
         assert problem(await warden.delete("/api/v1/channels/ch_y2")) == (403, "forbidden")

@@ -47,7 +47,7 @@ async def test_who_decides_may_read_all_that_it_is_about(tmp_path: Path) -> None
         ).status_code == 201
         town = await asked(admin, **YONGSHUN)
         answer = await auditor.post(f"{EXPORTS}/{town['id']}/approve")
-        assert problem(answer) == (403, "forbidden")
+        assert problem(answer) == (403, "pass_on_denied")
         # What an auditor of an area asks for, one of the district decides on.
         own = await asked(auditor)
         no = {"reason": "没有立案"}

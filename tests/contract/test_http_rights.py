@@ -214,8 +214,17 @@ async def test_one_passes_on_only_what_is_one_s_own_altogether(tmp_path: Path) -
             actions=["live"],
             channel_id="ch_y2",
         )
-        assert await refused(warden, **to) == (403, "forbidden")
+        assert await refused(warden, **to) == (403, "pass_on_denied")
         await made(warden, **to, actions=["list"])
+
+
+async def test_one_who_is_asked_for_a_purpose_passes_on_the_question(tmp_path: Path) -> None:
+    async with people(tmp_path, "warden") as (_running, admin, warden):
+        asks = {"actions": ["snapshot"], "area_id": "ar_yongshun"}
+        await made(admin, subject_id="su_warden", **asks, purpose_required=True)
+        to = {"subject_id": "su_stranger", **asks}
+        assert await refused(warden, **to) == (403, "pass_on_purpose")
+        await made(warden, **to, purpose_required=True)
 
 
 async def test_exporting_is_a_right_of_its_own(tmp_path: Path) -> None:
