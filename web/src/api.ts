@@ -234,10 +234,10 @@ export class Api {
   }
 }
 
-export function jsonInit(method: 'POST' | 'PUT' | 'PATCH', body: object): RequestInit {
+export function jsonInit(method: 'POST' | 'PUT' | 'PATCH', body: object, headers: Readonly<Record<string, string>> = {}): RequestInit {
   return {
     method,
-    headers: { 'Content-Type': 'application/json', Accept: 'application/json' },
+    headers: { 'Content-Type': 'application/json', Accept: 'application/json', ...headers },
     body: JSON.stringify(body),
   }
 }

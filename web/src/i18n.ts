@@ -47,13 +47,17 @@ export function hasKey(key: string): key is Key {
   return Object.hasOwn(zh, key)
 }
 
-/** Local wall-clock time, with the date when it is not today, and the year when it is not this one. */
-export function localTime(atMs: number, nowMs: number): string {
-  const at = new Date(atMs)
-  const now = new Date(nowMs)
-  const sameDay = at.toDateString() === now.toDateString()
-  const options: Intl.DateTimeFormatOptions = { hour: '2-digit', minute: '2-digit', second: '2-digit', hour12: false }
-  if (!sameDay) Object.assign(options, { month: '2-digit', day: '2-digit' })
-  if (at.getFullYear() !== now.getFullYear()) options.year = 'numeric'
-  return new Intl.DateTimeFormat(lang.value === 'zh' ? 'zh-CN' : 'en-GB', options).format(at)
+/** Wall-clock time, with the date when it is not today, and the year when it is not this one; by this computer's clock where no zone is given. */
+export function localTime(atMs: number, nowMs: number, timeZone?: string): string {
+  // 11/27/2026
+  const [day = '', today = ''] = [atMs, nowMs].map((ms) => new Intl.DateTimeFormat('en-US', { timeZone, year: 'numeric', month: '2-digit', day: '2-digit' }).format(ms))
+  const options: Intl.DateTimeFormatOptions = { timeZone, hour: '2-digit', minute: '2-digit', second: '2-digit', hour12: false }
+  if (day !== today) Object.assign(options, { month: '2-digit', day: '2-digit' })
+  if (day.slice(6) !== today.slice(6)) options.year = 'numeric'
+  return new Intl.DateTimeFormat(lang.value === 'zh' ? 'zh-CN' : 'en-GB', options).format(atMs)
+}
+
+/** By which the service has hours of the week; it has had no summer time since 1991. */
+export function beijingTime(atMs: number, nowMs: number): string {
+  return localTime(atMs, nowMs, 'Asia/Shanghai')
 }

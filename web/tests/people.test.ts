@@ -4,19 +4,20 @@ import { areas } from '../dev/data'
 import { Api } from '../src/api'
 import { lang } from '../src/i18n'
 import { FieldBook } from '../src/manage/fields'
-import { actionsText, daysText, draftOf, lackOf, numbered, standing, targetText, validText, windowText, type Day, type GrantForm } from '../src/manage/grants'
+import { actionsText, daysText, draftOf, lackOf, mayRevoke, numbered, partOf, standing, targetText, validText, windowText, type Day, type GrantForm } from '../src/manage/grants'
 import { AccountFinder, GrantBook, PeopleApi, type Grant } from '../src/manage/people'
+import { retryKey } from '../src/manage/retry'
 import { DEBOUNCE_MS } from '../src/state/channels'
 import { fragmentOf, readRoute, RIGHTS, WHY, type Route } from '../src/state/route'
 
-interface Request { readonly method: string; readonly path: string; readonly body: unknown }
+interface Request { readonly method: string; readonly path: string; readonly body: unknown; readonly key: string | null }
 
 /** The mocked service behind the page's own door, and what was asked of it. */
 function door(asked: Request[] = []): PeopleApi {
   return new PeopleApi(new Api({
     fetch: (path, init) => {
       const [method, body] = [init?.method ?? 'GET', typeof init?.body === 'string' ? init.body : '']
-      asked.push({ method, path, body: body === '' ? null : (JSON.parse(body) as unknown) })
+      asked.push({ method, path, body: body === '' ? null : (JSON.parse(body) as unknown), key: new Headers(init?.headers).get('Idempotency-Key') })
       const answer = acceptAnswer(method, new URL(path, 'http://mock.invalid'), body)
       if (answer === null) return Promise.resolve(new Response(null, { status: 404 }))
       return Promise.resolve(answer.status === 204 ? new Response(null, { status: 204 }) : Response.json(answer.body, { status: answer.status }))
@@ -59,6 +60,9 @@ describe('the form of a grant', () => {
     [{ windows: [{ days: ['mon'], start: '00:00', end: '00:00' }] }, null],
     [{ from: '2026-11-28T10:00', until: '2026-11-28T09:00' }, 'times'],
     [{ until: '2026-11-28T09:00' }, null],
+    // A field for times takes a year of six digits, which is none elsewhere.
+    [{ from: '202611-11-28T10:00' }, 'times'],
+    [{ until: '202611-11-28T10:00' }, 'times'],
   ])('lacks: %o', (change, lack) => {
     expect(lackOf({ ...FORM, ...change })).toBe(lack)
   })
@@ -73,11 +77,19 @@ describe('the form of a grant', () => {
     expect(draftOf({ ...FORM, target: 'class', areaId: null })).toMatchObject({ area_id: null })
   })
 
-  it('says times with their offset, days in order, and midnight as an end as 24:00', () => {
+  it('says times by the clock of Beijing, days in order, and midnight as an end as 24:00', () => {
     const made = draftOf({ ...FORM, from: '2026-11-28T08:00', windows: [{ days: ['sun', 'mon'], start: '08:00', end: '00:00' }] })
-    expect(made.valid_from).toBe(new Date(2026, 10, 28, 8).toISOString())
+    expect(made.valid_from).toBe('2026-11-28T00:00:00.000Z')
     expect(made).not.toHaveProperty('valid_until')
     expect(made.windows).toEqual([{ days: ['mon', 'sun'], start: '08:00', end: '24:00' }])
+  })
+
+  it('has refusals beside the part that they are about, where it has that part', () => {
+    expect(partOf({ code: 'unknown_subject', field: 'subject_id' }, false)).toBe('holder')
+    expect(partOf({ code: 'unknown_subject', field: 'subject_id' }, true)).toBeNull()
+    expect(partOf({ code: 'pass_on_purpose' }, true)).toBe('purpose')
+    expect(partOf({ code: 'unknown_field', field: 'conditions' }, false)).toBe('target')
+    expect(partOf({ code: 'pass_on_denied' }, false)).toBeNull()
   })
 
   it('asks nobody why of what is denied', () => {
@@ -115,6 +127,16 @@ describe('a grant in words', () => {
     expect(of({ revoked_at: '2026-11-02T00:00:00Z', valid_until: '2026-11-03T00:00:00Z' })).toBe('revoked')
     expect(validText(GRANT, NOW)).toContain('until revoked')
     expect(validText({ ...GRANT, valid_until: '2027-01-01T12:00:00Z' }, NOW)).toContain('2027')
+  })
+
+  it('is timed by the clock of Beijing, as its hours are', () => {
+    const day = { valid_from: '2026-11-26T15:30:00Z', valid_until: '2026-11-26T16:30:00Z' }
+    expect(validText(day, NOW)).toBe('26/11, 23:30:00 to 00:30:00')
+    expect(validText({ valid_from: '2025-12-31T16:00:00Z', valid_until: null }, NOW)).toBe('From 01/01, 00:00:00, until revoked')
+  })
+
+  it('is revoked by whoever manages what it is on, a denial by whoever manages the district', () => {
+    expect([mayRevoke({ effect: 'allow' }, false), mayRevoke({ effect: 'deny' }, false), mayRevoke({ effect: 'deny' }, true)]).toEqual([true, false, true])
   })
 
   it('names what it is on', () => {
@@ -185,7 +207,7 @@ describe('grants', () => {
     const book = new GrantBook(api)
     const made: string[] = []
     for (const action of ['list', 'live'] as const) {
-      const result = await api.grant(draftOf({ ...FORM, subjectId: 'su_zone01', actions: [action] }))
+      const result = await api.grant(draftOf({ ...FORM, subjectId: 'su_zone01', actions: [action] }), retryKey())
       if (result.kind === 'success') made.push(result.value.id)
     }
     await book.open({ subjectId: 'su_zone01' })
@@ -193,6 +215,17 @@ describe('grants', () => {
     await api.revoke(made[1] ?? '')
     await book.again()
     expect(book.view.grants?.map((each) => each.id)).toEqual(made.slice(0, 1))
+  })
+
+  it('are sent with a key, of which there are enough, also by plain HTTP', async () => {
+    vi.stubGlobal('crypto', { getRandomValues: crypto.getRandomValues.bind(crypto) })
+    const asked: Request[] = []
+    const keys = Array.from({ length: 100 }, retryKey)
+    await door(asked).grant(draftOf(FORM), keys[0] ?? '')
+    expect(asked.at(-1)?.key).toBe(keys[0])
+    expect(new Set(keys).size).toBe(100)
+    expect(keys.every((key) => /^[0-9a-f]{32}$/.test(key))).toBe(true)
+    vi.unstubAllGlobals()
   })
 
   it('are read to the last page', async () => {

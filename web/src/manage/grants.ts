@@ -1,8 +1,9 @@
 /**
  * A grant as a form takes it, and in plain words. Pure but for the language.
  */
+import type { ApiError } from '../api'
 import type { components } from '../openapi'
-import { hasKey, localTime, t } from '../i18n'
+import { beijingTime, hasKey, t } from '../i18n'
 import type { FieldBook } from './fields'
 import type { Action, Grant, GrantDraft } from './people'
 
@@ -15,6 +16,8 @@ export const ACTIONS = ['list', 'live', 'snapshot', 'ptz', 'playback', 'talk', '
 export const DAYS = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'] as const satisfies readonly Day[]
 export const TARGETS = ['area', 'camera', 'class'] as const
 export type Target = (typeof TARGETS)[number]
+/** A later year has more digits than a time has. */
+export const LAST_TIME = '9999-12-31T23:59'
 /** As many as the service takes. */
 export const MAX_WINDOWS = 21
 
@@ -36,7 +39,7 @@ export interface GrantForm {
   readonly areaTyped: string
   readonly channelId: string | null
   readonly deviceClass: string
-  /** As `datetime-local` has them: the clock of this computer; '' is now, and until revoked. */
+  /** As `datetime-local` has them, by the clock of Beijing as the hours are; '' is now, and until revoked. */
   readonly from: string
   readonly until: string
   readonly windows: readonly WindowForm[]
@@ -53,7 +56,9 @@ export function lackOf(form: GrantForm): Lack | null {
     if (form.channelId === null) return 'camera'
   } else if (form.areaId === null && (form.target === 'area' || form.areaTyped.trim() !== '')) return 'area'
   if (form.windows.some((each) => windowIn(each) === null)) return 'windows'
-  return form.from !== '' && form.until !== '' && form.until <= form.from ? 'times' : null
+  const [from, until] = [timeIn(form.from), timeIn(form.until)]
+  if ((form.from !== '' && from === null) || (form.until !== '' && until === null)) return 'times'
+  return from !== null && until !== null && until <= from ? 'times' : null
 }
 
 /** As the service takes it, of a form that lacks nothing. */
@@ -62,14 +67,21 @@ export function draftOf(form: GrantForm): GrantDraft {
     ? { channel_id: form.channelId }
     : { area_id: form.areaId, ...(form.target === 'class' && { conditions: [{ field: 'device_class', op: 'eq', values: [form.deviceClass] }] }) }
   const windows = form.windows.flatMap((each) => windowIn(each) ?? [])
+  const [from, until] = [timeIn(form.from), timeIn(form.until)]
   return {
     subject_id: form.subjectId, effect: form.effect, actions: ACTIONS.filter((each) => form.actions.includes(each)), ...where,
     ...(windows.length > 0 && { windows }),
-    ...(form.from !== '' && { valid_from: new Date(form.from).toISOString() }),
-    ...(form.until !== '' && { valid_until: new Date(form.until).toISOString() }),
+    ...(from !== null && { valid_from: from }),
+    ...(until !== null && { valid_until: until }),
     // Nobody is asked why of what is denied.
     ...(form.purpose && form.effect === 'allow' && { purpose_required: true }),
   }
+}
+
+/** Beijing's time as the service takes it; null where it is none. */
+function timeIn(typed: string): string | null {
+  const atMs = Date.parse(`${typed}+08:00`)
+  return Number.isNaN(atMs) ? null : new Date(atMs).toISOString()
 }
 
 /** Midnight as an end is 24:00, which a field for times can't have. */
@@ -77,6 +89,24 @@ function windowIn({ days, start, end }: WindowForm): WeeklyWindow | null {
   const until = end === '00:00' ? '24:00' : end
   if (days.length === 0 || start === '' || end === '' || start === until) return null
   return { days: DAYS.filter((each) => days.includes(each)), start, end: until }
+}
+
+export type Part = 'holder' | 'actions' | 'target' | 'from' | 'until' | 'windows' | 'purpose'
+/** Which part of the form a `field` is of. */
+const PART_OF: Readonly<Partial<Record<string, Part>>> = {
+  subject_id: 'holder', actions: 'actions', area_id: 'target', channel_id: 'target', conditions: 'target',
+  valid_from: 'from', valid_until: 'until', windows: 'windows', purpose_required: 'purpose',
+}
+
+/** The part of the form that a refusal is about; null where it has none, as of a holder who is given. */
+export function partOf({ code, field }: Pick<ApiError, 'code' | 'field'>, holderIsGiven: boolean): Part | null {
+  const part = code === 'pass_on_purpose' ? 'purpose' : PART_OF[field ?? '']
+  return part === undefined || (part === 'holder' && holderIsGiven) ? null : part
+}
+
+/** A denial is for whoever manages the district: it binds those above an area, too. */
+export function mayRevoke({ effect }: Pick<Grant, 'effect'>, managesDistrict: boolean): boolean {
+  return effect === 'allow' || managesDistrict
 }
 
 export function actionText(action: string): string {
@@ -120,8 +150,8 @@ export function standing({ valid_from: from, valid_until: until, revoked_at: rev
 }
 
 export function validText({ valid_from: from, valid_until: until }: Pick<Grant, 'valid_from' | 'valid_until'>, nowMs: number): string {
-  const since = localTime(Date.parse(from), nowMs)
-  return until === null ? t('grant.open_end', { from: since }) : t('grant.from_until', { from: since, until: localTime(Date.parse(until), nowMs) })
+  const since = beijingTime(Date.parse(from), nowMs)
+  return until === null ? t('grant.open_end', { from: since }) : t('grant.from_until', { from: since, until: beijingTime(Date.parse(until), nowMs) })
 }
 
 /** Where it holds, a line for each part of it. `path` names an area. */

@@ -78,8 +78,9 @@ export class PeopleApi {
     return this.door.get(`${GRANTS}?${query.toString()}`, signal)
   }
 
-  grant(draft: GrantDraft): Promise<Result<Grant>> {
-    return this.door.request(GRANTS, jsonInit('POST', draft))
+  /** Once for each `key`, however often it is sent. */
+  grant(draft: GrantDraft, key: string): Promise<Result<Grant>> {
+    return this.door.request(GRANTS, jsonInit('POST', draft, { 'Idempotency-Key': key }))
   }
 
   revoke(id: string): Promise<Result<null>> {
