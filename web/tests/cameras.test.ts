@@ -2,8 +2,10 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { customRef, effectScope, nextTick, shallowRef, type EffectScope, type Ref } from 'vue'
 import type { Channel, ChannelPage, ChannelQuery, Result } from '../src/api'
 import type { CameraPick } from '../src/log/filter'
+import { grantsAt } from '../src/manage/people'
 import { useCameraField, type CameraField } from '../src/state/cameraField'
 import { DEBOUNCE_MS } from '../src/state/channels'
+import { RIGHTS } from '../src/state/route'
 
 function channel(id: string, name: string): Channel {
   return {
@@ -119,5 +121,26 @@ describe('a camera in a field', () => {
     pick.value = { typed: WEST.code, id: null }
     await vi.advanceTimersByTimeAsync(2 * DEBOUNCE_MS)
     expect([pick.value.id, camera.value]).toEqual(['2', WEST])
+  })
+})
+
+describe('what is listed by place', () => {
+  const route = { area: '110112', camera: 'ch_1' }
+  const areaId = (code: string) => (code === '110112' ? 'ar_1' : null)
+
+  it.each<[Parameters<typeof grantsAt>[1], Parameters<typeof grantsAt>[2], ReturnType<typeof grantsAt>]>([
+    ['area', { area: ' 110112 ', camera: null }, { areaId: 'ar_1' }],
+    ['area', { area: '1101', camera: 'ch_1' }, null],
+    ['camera', { area: '110112', camera: 'ch_1' }, { channelId: 'ch_1' }],
+    // Another's name is half typed: the grants of the one before would stand under it.
+    ['camera', { area: '', camera: null }, null],
+    ['camera', { area: '', camera: 'ch_2' }, null],
+  ])('is what its field holds: %s %o', (kind, held, listed) => {
+    expect(grantsAt(route, kind, held, areaId)).toEqual(listed)
+  })
+
+  it('is nothing where no place is chosen', () => {
+    expect(grantsAt(RIGHTS, 'area', { area: '', camera: null }, areaId)).toBeNull()
+    expect(grantsAt(RIGHTS, 'camera', { area: '', camera: null }, areaId)).toBeNull()
   })
 })

@@ -26,6 +26,15 @@ export interface AccountDraft {
 /** Whose grants, with those by their roles; or those on exactly this area or camera. */
 export type GrantsOf = { readonly subjectId: string } | { readonly areaId: string } | { readonly channelId: string }
 
+/** What is listed at an address of an area's or a camera's grants: nothing while its field, that of `kind`, holds something else. */
+export function grantsAt(
+  route: { readonly area: string; readonly camera: string }, kind: 'area' | 'camera', held: { readonly area: string; readonly camera: string | null }, areaId: (code: string) => string | null,
+): GrantsOf | null {
+  if (kind === 'camera') return held.camera !== null && held.camera === route.camera ? { channelId: held.camera } : null
+  const id = held.area.trim() === route.area ? areaId(route.area) : null
+  return id === null ? null : { areaId: id }
+}
+
 const SUBJECTS = '/api/v1/subjects'
 const ROLES = '/api/v1/roles'
 const GRANTS = '/api/v1/grants'

@@ -9,7 +9,7 @@ const SHOWN = 20
 
 export interface CameraField {
   readonly found: ShallowRef<readonly Channel[]>
-  /** The one that is picked, where it is among those found. */
+  /** The one that is picked, where more is known of it than its id. */
   readonly chosen: ComputedRef<Channel | null>
   /** There is no camera that what was typed is a part of. */
   readonly missing: ComputedRef<boolean>
@@ -28,7 +28,7 @@ export function useCameraField(pick: Ref<CameraPick>, camera: Ref<Channel | null
   /** All that there are: a name among some of them may be another's, too. */
   const foundAll = shallowRef(false)
   const q = computed(() => pick.value.typed.trim())
-  const chosen = computed(() => found.value.find((each) => each.id === pick.value.id) ?? null)
+  const chosen = computed(() => (camera.value?.id === pick.value.id ? camera.value : (found.value.find((each) => each.id === pick.value.id) ?? null)))
   const missing = computed(() => q.value !== '' && pick.value.id === null && foundFor.value === q.value && found.value.length === 0)
   let abort = new AbortController()
 
