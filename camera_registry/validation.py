@@ -144,6 +144,10 @@ def rtsp_url(field: str, value: str) -> RtspUrl:
         raise bad("url_malformed", "The URL's user name or password holds control characters.")
     netloc = parts.netloc.rpartition("@")[2]
     url = urlunsplit(("rtsp", netloc, parts.path, parts.query, ""))
+    try:
+        urlsplit(url)
+    except ValueError:  # brackets that were closed within the user name
+        raise malformed from None
     return RtspUrl(url, host, port or DEFAULT_RTSP_PORT, username, password)
 
 

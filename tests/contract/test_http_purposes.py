@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from support.http_kit import OFFER, SDP, problem
-from support.patience import PATIENCE_S
 from support.rights_kit import made, people, watch
 
 
@@ -107,9 +105,7 @@ async def test_a_purpose_comes_with_words_of_one_s_own(tmp_path: Path) -> None:
         # The search finds it by either, ended or not.
         [going_on] = (await stranger.get("/api/v1/views")).json()["items"][:1]
         await stranger.delete(f"/api/v1/views/{going_on['id']}")
-        async with asyncio.timeout(PATIENCE_S):
-            while not await running.audit_rows("view_end"):
-                await asyncio.sleep(0.02)
+        await running.view_ends(1)
         for part, ended in (("走失", 1), ("OTHER", 1), ("duty", 0), ("17", 1)):
             found = (await admin.get("/api/v1/audit/views", params={"purpose": part})).json()
             assert len(found["items"]) == ended

@@ -26,11 +26,20 @@ from support.patience import PATIENCE_S, HeldUp
 
 ROOT = Path(__file__).resolve().parents[2]
 
+# Of this process. Two that were asked for before either was bound must not be the same.
+_given: set[int] = set()
+
 
 def free_port(*kinds: socket.SocketKind) -> int:
-    """A number that is free for every one of `kinds` at once (none given: TCP); none of those that
-    the kernel gives to connections, which might take it before it is used."""
-    for port in random.sample(range(10_000, _first_ephemeral()), 64):
+    """A number that is free for every one of `kinds` at once (none given: TCP), and that nobody was
+    given before, here or in another lane (TEST_LANE: 0 or 1; each has every second
+    number); none of those that the kernel gives to connections, which might take it before it is
+    used."""
+    lane = os.environ.get("TEST_LANE")
+    first, step = (10_000, 1) if lane is None else (10_000 + int(lane), 2)
+    for port in random.sample(range(first, _first_ephemeral(), step), 64):
+        if port in _given:
+            continue
         with ExitStack() as held:
             try:
                 for kind in kinds or (socket.SOCK_STREAM,):
@@ -38,6 +47,7 @@ def free_port(*kinds: socket.SocketKind) -> int:
                     taken.bind(("127.0.0.1", port))
             except OSError:
                 continue
+            _given.add(port)
             return port
     raise AssertionError("no port is free")
 

@@ -8,6 +8,7 @@ export, manage there), `auditor` (audit there), `stranger` (nothing).
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -36,6 +37,7 @@ from streamhub.app import LocalOperatorApp, build_app
 from streamhub.media.fake import FakeCore
 from streamhub.oidc.settings import OidcSettings
 from streamhub.settings import HttpSettings, LogSettings, MediaSettings, Settings
+from support.patience import PATIENCE_S
 
 OFFER = "v=0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\na=rtpmap:96 H264/90000\r\n"
 SDP = {"Content-Type": "application/sdp"}
@@ -148,6 +150,13 @@ class Running:
             answer = await client.get("/api/v1/audit", params={"act": act, "limit": 100})
             rows: list[dict[str, Any]] = answer.json()["items"]
             return rows
+
+    async def view_ends(self, count: int) -> list[dict[str, Any]]:
+        """Once `count` are down: the row is written behind the answer to what ended the view."""
+        async with asyncio.timeout(PATIENCE_S):
+            while len(rows := await self.audit_rows("view_end")) < count:
+                await asyncio.sleep(0.01)
+        return rows
 
 
 async def seed(data_dir: Path) -> None:

@@ -17,6 +17,12 @@ from camera_registry.secret import Secret
 WORD = st.text(min_size=1, max_size=30)
 
 
+def test_brackets_that_are_closed_in_the_user_name_are_no_address() -> None:
+    with pytest.raises(ValidationFailed) as refused:
+        check.rtsp_url("main_url", "rtsp://a%40]K@[::")
+    assert refused.value.code == "url_malformed"
+
+
 @given(st.text(max_size=60))
 def test_any_text_is_a_url_without_userinfo_or_a_refusal(text: str) -> None:
     for candidate in (text, f"rtsp://{text}", f"rtsp://user:{text}@192.0.2.1/x"):
