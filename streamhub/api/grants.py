@@ -69,7 +69,10 @@ class GrantList(BaseModel):
 
 
 class GrantCreate(BaseModel):
-    subject_id: str | None = Field(default=None, description="Or `role_id`.")
+    subject_id: str | None = Field(default=None, description="Or `username`, or `role_id`.")
+    username: str | None = Field(
+        default=None, max_length=32, description="Whose, where the id is not known."
+    )
     role_id: str | None = None
     effect: Effect = Field(default=Effect.ALLOW, description="A denial wins over what allows.")
     actions: Annotated[list[Action], Field(min_length=1, max_length=len(Action))]
@@ -183,7 +186,7 @@ async def create_grant(
 ) -> GrantOut:
     who = permit.principal
     _require_granting(services, who, body)
-    draft = _draft(body)
+    draft = _draft(services, body)
 
     async def create() -> GrantOut:
         return _out(services, who, await services.people.create_grant(draft, who.actor()))
@@ -253,7 +256,7 @@ def _change(
     if change.create is not None:
         services.guard.require(who, Action.MANAGE, target_in_body(change.create))
         _require_granting(services, who, change.create)
-        return _draft(change.create)
+        return _draft(services, change.create)
     grant_id = str(change.revoke)
     return _managed(services, who, known.get(grant_id), grant_id).id
 
@@ -278,9 +281,11 @@ def _require_granting(services: Services, who: Principal, body: GrantCreate) -> 
         services.guard.require_passing_on(who, action, target, asked_why=body.purpose_required)
 
 
-def _draft(body: GrantCreate) -> GrantDraft:
+def _draft(services: Services, body: GrantCreate) -> GrantDraft:
+    """For whoever may grant it: a name is looked up for nobody else. Raises
+    Problem("grant_holder")."""
     return GrantDraft(
-        subject_id=body.subject_id,
+        subject_id=_subject_id(services, body),
         role_id=body.role_id,
         effect=body.effect,
         conditions=conditions_in(body.conditions),
@@ -292,6 +297,23 @@ def _draft(body: GrantCreate) -> GrantDraft:
         valid_from=body.valid_from,
         valid_until=body.valid_until,
     )
+
+
+def _subject_id(services: Services, body: GrantCreate) -> str | None:
+    """An unknown name is refused as an unknown id is, after all else that may be wrong: who tries
+    names learns of one by a grant alone, which is in the audit."""
+    if body.username is None:
+        return body.subject_id
+    if body.subject_id is not None or body.role_id is not None:
+        raise Problem(
+            422,
+            "grant_holder",
+            "Grant to one: by subject_id, by username or by role_id.",
+            extra={"field": "subject_id"},
+        )
+    name = body.username.strip().lower()
+    subjects = services.facts.current.subjects.values()
+    return next((each.id for each in subjects if each.username == name), "")
 
 
 def _roles_of(services: Services, subject_id: str | None) -> list[str]:

@@ -227,6 +227,37 @@ async def test_one_who_is_asked_for_a_purpose_passes_on_the_question(tmp_path: P
         await made(warden, **to, purpose_required=True)
 
 
+async def test_one_grants_by_a_user_name_what_one_may_grant(tmp_path: Path) -> None:
+    """Whoever manages a part sees no list of accounts."""
+    async with people(tmp_path, "warden") as (running, _admin, warden):
+        assert problem(await warden.get("/api/v1/subjects"))[0] == 403
+        here = {"actions": ["live"], "area_id": "ar_yongshun"}
+        grant = await made(warden, **here, username=" Stranger ")
+        assert (grant["subject_id"], grant["subject_name"]) == ("su_stranger", "stranger")
+        for more in ({"subject_id": "su_stranger"}, {"role_id": "ro_none"}):
+            body = {**here, "username": "stranger", **more}
+            assert await refused(warden, **body) == (422, "grant_holder")
+        # An id is no name.
+        for name in ("nobody", "su_stranger", ""):
+            assert await refused(warden, **here, username=name) == (422, "unknown_subject"), name
+        # Of what one may not grant, and of what is wrong otherwise, a name is not told at all.
+        past = {**here, "valid_until": "2001-01-01T00:00:00Z"}
+        elsewhere = {**here, "area_id": "ar_liyuan"}
+        steering = {**here, "actions": ["ptz"]}
+        for body, answer in (
+            (past, (422, "window_empty")),
+            (elsewhere, (404, "not_found")),
+            (steering, (403, "forbidden")),
+        ):
+            for name in ("stranger", "nobody"):
+                assert await refused(warden, **body, username=name) == answer, (body, name)
+        batch = {"changes": [{"create": {**here, "username": "lister"}}]}
+        done = await warden.post(f"{GRANTS}/batch", json=batch)
+        assert [each["subject_id"] for each in done.json()["items"]] == ["su_lister"]
+        noted = await running.audit_rows("refused")
+        assert {row["detail"]["action"] for row in noted} == {"manage", "ptz"}
+
+
 async def test_exporting_is_a_right_of_its_own(tmp_path: Path) -> None:
     async with people(tmp_path, "warden") as (_running, admin, warden):
         path = "/api/v1/channel-export?kind=csv"

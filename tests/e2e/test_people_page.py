@@ -132,6 +132,7 @@ async def test_who_manages_one_township_is_told_what_they_may_do_instead(
             "area_id": area["id"],
         }
         (await admin.post("/api/v1/grants", json=manages)).raise_for_status()
+        await a_person(admin, "newcomer")
     page = await people_of(browser, one_service, "township", "zh-CN")
     await expect(page.get_by_test_id("people-not-yours")).to_contain_text("由全区的管理者管理")
     await expect(page.get_by_test_id("people-list")).to_have_count(0)
@@ -142,7 +143,11 @@ async def test_who_manages_one_township_is_told_what_they_may_do_instead(
     others = await rows.count()
 
     await page.get_by_test_id("grant-new").click()
-    await page.get_by_test_id("grant-account").fill("township")
+    await page.get_by_test_id("grant-account").fill("nobody-here")
+    await page.get_by_test_id("grant-send").click()
+    await expect(page.get_by_test_id("grant-form")).to_contain_text("没有这个账号")
+    # Who has nothing here yet, and is in no list that they see.
+    await page.get_by_test_id("grant-account").fill("newcomer")
     await page.get_by_test_id("grant-action-ptz").check()
     await page.get_by_test_id("grant-send").click()
     # Steering is not theirs to pass on.
@@ -152,6 +157,7 @@ async def test_who_manages_one_township_is_told_what_they_may_do_instead(
     await page.get_by_test_id("grant-sent").wait_for()
     await expect(rows).to_have_count(others + 1)
     newest = rows.first
+    await expect(newest).to_contain_text("newcomer")
     await newest.get_by_role("button", name="撤销").click()
     await newest.get_by_role("button", name="撤销").click()
     await expect(rows).to_have_count(others)

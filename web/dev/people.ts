@@ -84,7 +84,9 @@ function grantsAnswer(method: string, id: string | undefined, query: URLSearchPa
   if (method === 'POST') {
     const draft = JSON.parse(body) as GrantDraft
     if (draft.valid_until !== undefined && draft.valid_until !== null && Date.parse(draft.valid_until) < Date.now()) return refuse(422, 'window_empty', 'The grant would end before it begins.', 'valid_until')
-    const grant = made(draft, Math.max(0, ...grants.map((each) => Number(each.id.slice(3)))) + 1)
+    const subjectId = draft.username == null ? draft.subject_id : accounts.find((each) => each.username === draft.username)?.id
+    if (subjectId === undefined) return refuse(422, 'unknown_subject', 'There is no such subject; choose one that exists.', 'subject_id')
+    const grant = made({ ...draft, subject_id: subjectId }, Math.max(0, ...grants.map((each) => Number(each.id.slice(3)))) + 1)
     grants = [...grants, grant]
     return ok(grant, 201)
   }

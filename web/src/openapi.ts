@@ -3803,9 +3803,14 @@ export interface components {
             readonly role_id?: string | null;
             /**
              * Subject Id
-             * @description Or `role_id`.
+             * @description Or `username`, or `role_id`.
              */
             readonly subject_id?: string | null;
+            /**
+             * Username
+             * @description Whose, where the id is not known.
+             */
+            readonly username?: string | null;
             /**
              * Valid From
              * @description Left out: from now.

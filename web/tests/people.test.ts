@@ -26,7 +26,7 @@ function door(asked: Request[] = []): PeopleApi {
 }
 
 const FORM: GrantForm = {
-  subjectId: 'su_1', effect: 'allow', actions: ['live', 'list'], target: 'area', areaId: 'ar_1', areaTyped: '110112001', channelId: null, deviceClass: 'alley',
+  subjectId: 'su_1', username: '', effect: 'allow', actions: ['live', 'list'], target: 'area', areaId: 'ar_1', areaTyped: '110112001', channelId: null, deviceClass: 'alley',
   from: '', until: '', windows: [], purpose: false,
 }
 
@@ -47,6 +47,7 @@ describe('the form of a grant', () => {
   it.each<[Partial<GrantForm>, ReturnType<typeof lackOf>]>([
     [{}, null],
     [{ subjectId: null }, 'holder'],
+    [{ subjectId: null, username: 'zhang' }, null],
     [{ actions: [] }, 'actions'],
     [{ areaId: null }, 'area'],
     [{ target: 'camera' }, 'camera'],
@@ -69,6 +70,11 @@ describe('the form of a grant', () => {
 
   it('becomes what the service takes, and says nothing that was not said', () => {
     expect(draftOf(FORM)).toEqual({ subject_id: 'su_1', effect: 'allow', actions: ['list', 'live'], area_id: 'ar_1' })
+  })
+
+  it('names the account where its id is not known', () => {
+    expect(draftOf({ ...FORM, subjectId: null, username: ' zhang ' })).toEqual({ username: 'zhang', effect: 'allow', actions: ['list', 'live'], area_id: 'ar_1' })
+    expect(draftOf({ ...FORM, username: 'zhang' })).not.toHaveProperty('username')
   })
 
   it('has one target: a camera alone, or a class within an area', () => {

@@ -30,6 +30,8 @@ export interface WindowForm {
 
 export interface GrantForm {
   readonly subjectId: string | null
+  /** Where no id is known, of who sees no list of accounts. */
+  readonly username: string
   readonly effect: Effect
   readonly actions: readonly Action[]
   readonly target: Target
@@ -50,7 +52,7 @@ export type Lack = 'holder' | 'actions' | 'area' | 'camera' | 'windows' | 'times
 
 /** The first thing that is still missing or can't be meant; null when it can be sent. */
 export function lackOf(form: GrantForm): Lack | null {
-  if (form.subjectId === null) return 'holder'
+  if (form.subjectId === null && form.username.trim() === '') return 'holder'
   if (form.actions.length === 0) return 'actions'
   if (form.target === 'camera') {
     if (form.channelId === null) return 'camera'
@@ -69,7 +71,7 @@ export function draftOf(form: GrantForm): GrantDraft {
   const windows = form.windows.flatMap((each) => windowIn(each) ?? [])
   const [from, until] = [timeIn(form.from), timeIn(form.until)]
   return {
-    subject_id: form.subjectId, effect: form.effect, actions: ACTIONS.filter((each) => form.actions.includes(each)), ...where,
+    ...(form.subjectId === null ? { username: form.username.trim() } : { subject_id: form.subjectId }), effect: form.effect, actions: ACTIONS.filter((each) => form.actions.includes(each)), ...where,
     ...(windows.length > 0 && { windows }),
     ...(from !== null && { valid_from: from }),
     ...(until !== null && { valid_until: until }),
