@@ -44,6 +44,12 @@ _PURPOSE_WANTED = {
     "purpose_unknown": "Not for that here. Ask again with the code of one of these purposes.",
     "purpose_note_required": "This purpose wants words of your own with it; ask again with them.",
 }
+_NOT_PASSED_ON = {
+    "pass_on_denied": "Some of it is denied to you there, so you can't pass it on.",
+    "pass_on_lent": "You have it there on loan, so you can't pass it on.",
+    "pass_on_purpose": "You are asked for a purpose there, so whoever has it of you must be, too: "
+    "set purpose_required.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +105,16 @@ class Guard:
                 stated=stated,
             )
         error = _refusal_error(decision, facts)
-        if self._on_refusal is not None:
-            self._on_refusal(Refusal(principal, action, resource, decision.reason, error.code))
+        self._tell(Refusal(principal, action, resource, decision.reason, error.code))
         raise error
 
     def note(self, permit: Permit, code: str) -> None:
         """What was allowed could not be had, as where a quota is full: for the audit."""
+        self._tell(Refusal(permit.principal, permit.action, permit.resource, code, code))
+
+    def _tell(self, refusal: Refusal) -> None:
         if self._on_refusal is not None:
-            self._on_refusal(Refusal(permit.principal, permit.action, permit.resource, code, code))
+            self._on_refusal(refusal)
 
     def recheck(self, permit: Permit) -> Permit | None:
         """A fresh permit for the same thing, or None when the facts no longer allow it."""
@@ -181,26 +189,21 @@ class Guard:
         """Whether the principal may give the action on to others: it is theirs there altogether,
         with nothing in it denied, and without a question that they are asked and the others
         (`asked_why`: they are, too) would not be; and it is not on loan. Raises as `require`, and
-        Forbidden (pass_on_denied, pass_on_lent, pass_on_purpose)."""
+        Forbidden (pass_on_denied, pass_on_lent, pass_on_purpose), which the audit is told, too."""
         facts, now = self._facts.current, self._now()
         decision = decide(principal, action, resource, facts, now)
         if decision.reason != "purpose_required":
             self.require(principal, action, resource)
         if not is_undenied(principal, action, resource, facts, now):
-            raise Forbidden(
-                "Some of it is denied to you there, so you can't pass it on.",
-                code="pass_on_denied",
-            )
-        if is_borrowed(principal, action, resource, facts, now):
-            raise Forbidden(
-                "You have it there on loan, so you can't pass it on.", code="pass_on_lent"
-            )
-        if not asked_why and asks_why(principal, action, resource, facts, now):
-            raise Forbidden(
-                "You are asked for a purpose there, so whoever has it of you must be, too: set "
-                "purpose_required.",
-                code="pass_on_purpose",
-            )
+            code = "pass_on_denied"
+        elif is_borrowed(principal, action, resource, facts, now):
+            code = "pass_on_lent"
+        elif not asked_why and asks_why(principal, action, resource, facts, now):
+            code = "pass_on_purpose"
+        else:
+            return
+        self._tell(Refusal(principal, action, resource, code, code))
+        raise Forbidden(_NOT_PASSED_ON[code], code=code)
 
     def asks_why(self, principal: Principal, action: Action, resource: Resource) -> bool:
         """Whether the principal's own right to it always asks for a purpose, grant by grant."""
