@@ -12,7 +12,7 @@ from .errors import RightsChanged
 from .feed import ChangeFeed
 from .store.contract import Store, WriteTx
 
-CATCH_UP_MS: Final = 1_000  # how long a mutation waits for this process's caches to show it
+CATCH_UP_MS = 1_000  # how long a mutation waits for this process's caches to show it
 
 # What a decision rests on, besides the credential that it was asked with.
 _RIGHTS_REST_ON: Final = frozenset(

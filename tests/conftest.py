@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from camera_registry import units
+
 pytest_plugins = ["support.fixtures"]
 
 # A busy machine is no counterexample: neither an example nor the making of them has a time.
@@ -13,6 +15,10 @@ settings.register_profile(
     "patient", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("patient")
+
+# A change is answered once this process's caches show it, or after a second. A busy machine may
+# take longer, and then what is asked next is answered by the facts of before.
+units.CATCH_UP_MS = 10_000
 
 # Services that had been started before the test that runs began.
 _before = pytest.StashKey[int]()

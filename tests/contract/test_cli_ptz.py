@@ -9,9 +9,10 @@ from typing import Any
 import httpx
 
 from support.command import Command
+from support.district import free_port
 from support.onvif_client import PASSWORD, USER, devices, serving
 
-PORT = 18_102
+PORT = free_port()
 CODE = "11011200111310000001"
 
 

@@ -95,7 +95,9 @@ def identities_of(command: Command, username: str) -> Any:
     """Who the subject is at the provider, as the local operator is told."""
     [row] = command.json("subject", "list", username)
     transport = httpx.HTTPTransport(uds=str(command.data_dir / "control.sock"))
-    with httpx.Client(transport=transport, base_url="http://localhost") as local:
+    with httpx.Client(
+        transport=transport, base_url="http://localhost", timeout=PATIENCE_S
+    ) as local:
         return local.get(f"/api/v1/subjects/{row['id']}/identity").json()["items"]
 
 

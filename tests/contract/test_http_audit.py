@@ -52,6 +52,7 @@ async def test_the_log_is_narrowed_by_whatever_a_row_has(tmp_path: Path) -> None
         async with running.as_("yongshun") as client:
             assert problem(await client.post("/whep/ch_l1", content=OFFER, headers=SDP))[0] == 404
         await all_ended(running)
+        await running.rows_of("refused", 1)
         async with running.as_("admin") as admin:
             for by in ("su_yongshun", "yongshun"):
                 seen = await items(admin, AUDIT, subject=by, act=["view_start", "view_end"])

@@ -65,7 +65,7 @@ async def test_it_watches_and_its_views_end_when_it_is_revoked(tmp_path: Path) -
             assert left["id"] != own["id"]
             assert problem(await program.get("/api/v1/me")) == (401, "key_invalid")
             assert (await another.get("/api/v1/me")).status_code == 200
-        [end] = await running.view_ends(1)
+        [end] = await running.rows_of("view_end", 1)
         assert (end["detail"]["view_id"], end["detail"]["cause"]) == (own["id"], "key_ended")
         assert end["as_role"] == f"key {made['id']}"
 

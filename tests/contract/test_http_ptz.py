@@ -21,10 +21,11 @@ from streamhub.farm_onvif.device import Device
 from streamhub.farm_onvif.operation import Call, Operation
 from streamhub.farm_onvif.ptz import Head
 from streamhub.farm_onvif.soap import Fault
+from support.district import free_port
 from support.http_kit import Running, a_service, problem
 from support.onvif_client import PASSWORD, USER, devices, serving
 
-PORT = 18_101
+PORT = free_port()
 PTZ = "/api/v1/channels/ch_y1/ptz"
 LEFT = {"act": "move", "pan": -0.5, "tilt": 0}
 RIGHT = {"act": "move", "pan": 0.5, "tilt": 0}

@@ -105,7 +105,7 @@ async def test_a_purpose_comes_with_words_of_one_s_own(tmp_path: Path) -> None:
         # The search finds it by either, ended or not.
         [going_on] = (await stranger.get("/api/v1/views")).json()["items"][:1]
         await stranger.delete(f"/api/v1/views/{going_on['id']}")
-        await running.view_ends(1)
+        await running.rows_of("view_end", 1)
         for part, ended in (("走失", 1), ("OTHER", 1), ("duty", 0), ("17", 1)):
             found = (await admin.get("/api/v1/audit/views", params={"purpose": part})).json()
             assert len(found["items"]) == ended

@@ -117,7 +117,9 @@ async def test_a_lowered_quota_ends_views_before_it_answers(tmp_path: Path) -> N
         assert (await admin.delete(TOWN)).status_code == 204
         assert problem(await admin.delete(TOWN)) == (404, "not_found")
         assert (await watch(operator)).status_code == 201
-        assert [row["detail"]["cause"] for row in await running.view_ends(1)] == ["quota_lowered"]
+        assert [row["detail"]["cause"] for row in await running.rows_of("view_end", 1)] == [
+            "quota_lowered"
+        ]
 
 
 async def test_a_switch_beyond_the_bit_rate_is_refused_and_changes_nothing(tmp_path: Path) -> None:

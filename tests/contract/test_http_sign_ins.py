@@ -85,7 +85,7 @@ async def test_ending_one_ends_its_cookie_and_its_views_and_no_others(tmp_path: 
         assert problem(await wall.get("/api/v1/me")) == (401, "sign_in_ended")
         assert (await desk.get("/api/v1/me")).status_code == 200
         assert problem(await desk.delete(f"{SIGN_INS}/{on_the_wall}")) == (404, "not_found")
-        [end] = await running.view_ends(1)
+        [end] = await running.rows_of("view_end", 1)
         assert end["detail"]["cause"] == "sign_in_ended"
         [ended] = await running.audit_rows("sign_in_ended")
         assert ended["detail"] == {"sign_in": on_the_wall, "of": "yongshun"}
@@ -174,7 +174,7 @@ async def test_ending_a_scripts_sign_in_ends_its_token_and_its_views_alone(tmp_p
         assert await live_views(running) == [kept]
         assert problem(await one.get("/api/v1/me")) == (401, "sign_in_ended")
         assert (await other.get("/api/v1/me")).status_code == 200
-        [end] = await running.view_ends(1)
+        [end] = await running.rows_of("view_end", 1)
         assert end["detail"]["cause"] == "sign_in_ended"
 
 

@@ -20,6 +20,7 @@ import pytest
 from gateways.rtsp import check
 from support.district import free_port
 from support.onvif_client import request, text_of, token
+from support.patience import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]
 NETWORK = "127.77.20.0/29"
@@ -48,7 +49,7 @@ class Farm:
     def ask(self, number: int, service: str, operation: str) -> bytes:
         url = f"http://127.77.20.{number}:{self.onvif_port}/onvif/{service}"
         body = request(operation, token(time.time(), password=PASSWORD))
-        with httpx.Client(trust_env=False) as client:
+        with httpx.Client(trust_env=False, timeout=PATIENCE_S) as client:
             return client.post(url, content=body).raise_for_status().content
 
 
@@ -133,7 +134,7 @@ def test_without_input_it_serves_until_a_signal(stdin: int) -> None:
             farm.process.stdin.close()
         farm.ask(1, "device_service", "<tds:GetDeviceInformation/>")
         farm.process.send_signal(signal.SIGINT)
-        assert farm.process.wait(10) == 0
+        assert farm.process.wait(PATIENCE_S) == 0
 
 
 def test_an_end_of_the_rtsp_farm_is_the_end_of_all() -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import warnings
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -25,11 +26,16 @@ NETWORK = "127.77.16.0/29"
 
 
 @asynccontextmanager
-async def camera(number: int = 4, fault: str | None = None, **given: Any) -> AsyncIterator[Any]:
+async def camera(
+    number: int = 4,
+    fault: str | None = None,
+    clock: Callable[[], float] = time.time,
+    **given: Any,
+) -> AsyncIterator[Any]:
     """A client that has signed in to this device and knows its services."""
     served = devices(NETWORK, port=free_port(), **given)
     spec = served[number - 1].spec
-    async with serving(served) as server:
+    async with serving(served, clock=clock) as server:
         if fault is not None:
             await server.set_fault(number, fault)
         client = ONVIFCamera(spec.address, spec.port, USER, PASSWORD, adjust_time=True)
@@ -120,7 +126,9 @@ async def test_ptz_moves_stops_and_keeps_places() -> None:
 
 
 async def test_a_pull_point_from_its_creation_to_its_end() -> None:
-    async with camera() as client:
+    # A clock that stands still: motion neither comes nor goes.
+    begun = time.time()
+    async with camera(clock=lambda: begun) as client:
         lost: list[bool] = []
         manager = await client.create_pullpoint_manager(
             timedelta(minutes=10), subscription_lost_callback=lambda: lost.append(True)
@@ -145,7 +153,7 @@ async def test_a_pull_point_from_its_creation_to_its_end() -> None:
         )
         assert renewed.TerminationTime - renewed.CurrentTime == timedelta(minutes=20)
         await manager.shutdown()
-        assert client.device.pull_points.open(datetime.now(UTC).timestamp()) == 0
+        assert client.device.pull_points.open(begun) == 0
         assert lost == []
 
 

@@ -42,13 +42,13 @@ async def test_order_and_completeness_across_two_processes(
     followers = [Follower(), Follower()]
     for follower in followers:
         feed.subscribe(follower, since=0)
-    child = spawn(place, "subjects", "50", "child")
-    for number in range(50):
+    child = spawn(place, "subjects", "20", "child")
+    for number in range(20):
         await add_subject(store, f"own{number}")
     assert await asyncio.to_thread(child.wait) == 0
-    assert await feed.wait_caught_up(100, timeout_ms=PATIENCE_S * 1000)
+    assert await feed.wait_caught_up(40, timeout_ms=PATIENCE_S * 1000)
     for follower in followers:
-        assert follower.seen == list(range(1, 101))
+        assert follower.seen == list(range(1, 41))
 
 
 async def test_a_commit_of_ones_own_does_not_wait_for_the_poll(store: SqlStore) -> None:

@@ -151,10 +151,10 @@ class Running:
             rows: list[dict[str, Any]] = answer.json()["items"]
             return rows
 
-    async def view_ends(self, count: int) -> list[dict[str, Any]]:
-        """Once `count` are down: the row is written behind the answer to what ended the view."""
+    async def rows_of(self, act: str, count: int) -> list[dict[str, Any]]:
+        """Once `count` are down: ends of views and refusals are written behind the answers."""
         async with asyncio.timeout(PATIENCE_S):
-            while len(rows := await self.audit_rows("view_end")) < count:
+            while len(rows := await self.audit_rows(act)) < count:
                 await asyncio.sleep(0.01)
         return rows
 

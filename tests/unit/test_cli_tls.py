@@ -22,6 +22,7 @@ from streamhub.cli.tls import ReloadingTls, TlsFilesUnusable, context_of, expire
 from streamhub.settings import HttpSettings, SettingsError, load_settings
 from support.certificates import make_certificate
 from support.district import eventually
+from support.patience import PATIENCE_S
 
 
 def _files(folder: Path) -> tuple[Path, Path]:
@@ -193,11 +194,11 @@ async def test_the_web_server_speaks_tls_and_says_so(tmp_path: Path) -> None:
         trusting = ssl.create_default_context(cafile=str(files[0]))
         reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=trusting)
         writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        answer = await asyncio.wait_for(reader.read(), 10)
+        answer = await asyncio.wait_for(reader.read(), PATIENCE_S)
         writer.close()
         assert answer.startswith(b"HTTP/1.1 200")
         assert b"strict-transport-security: max-age=31536000" in answer
         assert answer.endswith(b"hello")
     finally:
         server.should_exit = True
-        await asyncio.wait_for(serving, 10)
+        await asyncio.wait_for(serving, PATIENCE_S)

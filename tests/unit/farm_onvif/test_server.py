@@ -68,7 +68,10 @@ async def test_a_foreign_digest_client_gets_the_picture(number: int) -> None:
     served = devices("127.77.8.0/29", port=free_port())
     picture = url(served[number - 1], "/onvif/snapshot/1")
     auth = httpx.DigestAuth(USER, PASSWORD)
-    async with serving(served) as server, httpx.AsyncClient(trust_env=False) as client:
+    async with (
+        serving(served) as server,
+        httpx.AsyncClient(trust_env=False, timeout=PATIENCE_S) as client,
+    ):
         answer = await client.get(picture, auth=auth)
         assert (answer.status_code, answer.content[:2]) == (200, b"\xff\xd8")
         wrong = await client.get(picture, auth=httpx.DigestAuth(USER, "guess"))
@@ -84,7 +87,10 @@ async def test_a_dead_device_refuses_and_a_healed_one_answers() -> None:
     served = devices("127.77.8.0/30", port=free_port(), faults=("dead=0.5",))
     dead = next(each for each in served if each.faults.kinds)
     other = next(each for each in served if not each.faults.kinds)
-    async with serving(served) as server, httpx.AsyncClient(trust_env=False) as client:
+    async with (
+        serving(served) as server,
+        httpx.AsyncClient(trust_env=False, timeout=PATIENCE_S) as client,
+    ):
         with pytest.raises(httpx.ConnectError):
             await serial(client, dead)
         assert await serial(client, other)
@@ -110,7 +116,7 @@ async def test_a_silent_device_keeps_the_connection_and_says_nothing() -> None:
 
 async def test_a_slow_device_takes_its_time() -> None:
     [asked, _] = served = devices("127.77.8.0/30", port=free_port(), faults=("slow:0.2=1",))
-    async with serving(served), httpx.AsyncClient(trust_env=False) as client:
+    async with serving(served), httpx.AsyncClient(trust_env=False, timeout=PATIENCE_S) as client:
         begun = time.monotonic()
         await serial(client, asked)
         assert time.monotonic() - begun >= 0.2
@@ -126,7 +132,7 @@ async def test_a_pull_waits_for_the_event() -> None:
     # A clock that stands still: motion neither comes nor goes.
     async with (
         serving(served, clock=lambda: 1_790_000_000.0) as server,
-        httpx.AsyncClient(trust_env=False) as client,
+        httpx.AsyncClient(trust_env=False, timeout=PATIENCE_S) as client,
     ):
         made = await client.post(url(asked, "/onvif/events"), content=create)
         address = text_of(made.content, "wsa5:Address")
@@ -149,7 +155,7 @@ async def test_connections_are_bounded_for_each_device() -> None:
         assert await reader.read() == b""
         writer.close()
         await writer.wait_closed()
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE_S) as client:
             assert await serial(client, other)
         for _, each in kept:
             each.close()

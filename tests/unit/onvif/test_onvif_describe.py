@@ -166,7 +166,7 @@ async def test_a_camera_that_hangs_over_its_stills_is_described_without() -> Non
         return b""
 
     found = await described(
-        OnvifDevice(answers={"GetSnapshotUri": hang}), timeouts=Timeouts(total_s=1.0)
+        OnvifDevice(answers={"GetSnapshotUri": hang}), timeouts=Timeouts(total_s=3.0)
     )
     assert codes(found) == ["no_snapshot_uri"]
     assert found.channels[0].main.stream_uri is not None

@@ -178,9 +178,9 @@ async def test_a_sweep_finds_devices_without_any_password() -> None:
     camera, gone = OnvifDevice(wants="digest"), OnvifDevice()
     told: list[SweepProgress] = []
     async with AsyncExitStack() as stack:
+        ports = await devices(stack, camera, odd, asks_first, web, other, endless)
         async with gone.listening():
             pass
-        ports = await devices(stack, camera, odd, asks_first, web, other, endless)
         http = await stack.enter_async_context(HttpTransport())
         found = [
             hit
