@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import httpx
 
 from support.http_kit import a_service
 from support.rights_kit import ALWAYS, a_role, made
+
+SHANGHAI = timezone(timedelta(hours=8))
 
 
 async def explained(client: httpx.AsyncClient, channel_id: str, **asked: str) -> dict[str, Any]:
@@ -26,8 +29,10 @@ async def test_why_and_why_not(tmp_path: Path) -> None:
             shift = await made(
                 admin, role_id=role_id, actions=["live"], area_id="ar_yongshun", windows=[night]
             )
+            began = datetime.fromisoformat(shift["valid_from"]).astimezone(SHANGHAI)
+            before, first, second = (f"{began + timedelta(days=n):%Y-%m-%d}" for n in (-1, 1, 2))
             asked = {"subject": "lister", "action": "live"}
-            day = await explained(admin, "ch_y1", **asked, at="2026-06-01T12:00:00+08:00")
+            day = await explained(admin, "ch_y1", **asked, at=f"{before}T12:00:00+08:00")
             assert (day["allowed"], day["reason"]) == (False, "no_grant")
             [line] = day["grants"]
             assert (line["grant_id"], line["says"], line["role_name"]) == (
@@ -35,15 +40,15 @@ async def test_why_and_why_not(tmp_path: Path) -> None:
                 "not_yet",
                 "night",
             )
-            later = {**asked, "at": "2027-06-01T12:00:00+08:00"}
+            later = {**asked, "at": f"{first}T12:00:00+08:00"}
             noon = await explained(admin, "ch_y1", **later)
             assert noon["grants"][0]["says"] == "out_of_hours"
-            assert noon["opens_at"] == "2027-06-01T22:00:00+08:00"
-            assert "2027-06-01 22:00" in noon["sentence"]["zh"]
+            assert noon["opens_at"] == f"{first}T22:00:00+08:00"
+            assert f"{first} 22:00" in noon["sentence"]["zh"]
             assert "may not live" in noon["sentence"]["en"]
-            later["at"] = "2027-06-01T23:00:00+08:00"
+            later["at"] = f"{first}T23:00:00+08:00"
             dark = await explained(admin, "ch_y1", **later)
-            assert (dark["allowed"], dark["until"]) == (True, "2027-06-02T06:00:00+08:00")
+            assert (dark["allowed"], dark["until"]) == (True, f"{second}T06:00:00+08:00")
             assert shift["id"] in dark["sentence"]["zh"]
             deny = await made(
                 admin, subject_id="su_lister", effect="deny", actions=["live"], channel_id="ch_y1"
