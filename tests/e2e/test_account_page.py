@@ -14,6 +14,7 @@ from playwright.async_api import Browser, Page, expect
 from streamhub.access.second_factor import DIGITS, STEP_S
 from streamhub.cli.demo import demo_password
 from support.district import Service
+from support.patience import PATIENCE_S
 
 PATIENCE_MS = 60_000
 USERNAME = "yongshun"
@@ -66,7 +67,7 @@ async def test_a_sign_in_is_ended_and_a_second_factor_asked_for(
     await desk.get_by_test_id("key-kept").click()
     await expect(desk.get_by_test_id("key-row")).to_contain_text("wall in the hall")
     await expect(desk.get_by_test_id("keys")).not_to_contain_text(key)
-    async with httpx.AsyncClient(base_url=service.url) as program:
+    async with httpx.AsyncClient(base_url=service.url, timeout=PATIENCE_S) as program:
         program.headers["authorization"] = f"Bearer {key}"
         assert (await program.get("/api/v1/channels")).status_code == 200
         await desk.get_by_test_id("key-revoke").click()

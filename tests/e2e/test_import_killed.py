@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -103,6 +104,28 @@ def workers_of(parent: int) -> list[int]:
     ]
 
 
+@contextmanager
+def stopped_halfway(data_dir: Path, parent: int) -> Iterator[int]:
+    """The worker of this process stands still when it has planned some of the rows, so that
+    whoever is killed meanwhile is killed in time."""
+    wait_until("a worker checks", lambda: bool(workers_of(parent)))
+    [worker] = workers_of(parent)
+
+    def stands_halfway() -> bool:
+        os.kill(worker, signal.SIGSTOP)
+        if kept(data_dir) > 0:
+            return True
+        os.kill(worker, signal.SIGCONT)
+        return False
+
+    try:
+        wait_until("rows are planned", stands_halfway)
+        assert not is_checked(data_dir), "all was checked before it could be stopped"
+        yield worker
+    finally:
+        os.kill(worker, signal.SIGCONT)
+
+
 def is_gone(pid: int) -> bool:
     """Or a zombie: whoever takes orphans up in a container may be late to wait for them."""
     try:
@@ -114,10 +137,9 @@ def is_gone(pid: int) -> bool:
 def test_a_killed_service_checks_all_of_it_anew(data_dir: Path, file: Path) -> None:
     with running_service(data_dir) as service:
         with importing(data_dir, file) as command:
-            wait_until("rows are planned", lambda: kept(data_dir) > 0)
             assert service.process is not None
-            [worker] = workers_of(service.process.pid)
-            service.kill()
+            with stopped_halfway(data_dir, service.process.pid) as worker:
+                service.kill()
             _, said = command.communicate(timeout=PATIENCE_S)
             assert "did not answer" in said
         wait_until("the worker is gone too", lambda: is_gone(worker))
@@ -131,9 +153,9 @@ def test_a_killed_service_checks_all_of_it_anew(data_dir: Path, file: Path) -> N
 def test_a_second_terminal_takes_over_from_one_that_was_killed(data_dir: Path, file: Path) -> None:
     """No service runs: each command is a process at the registry."""
     with importing(data_dir, file) as command:
-        wait_until("rows are planned", lambda: kept(data_dir) > 0)
-        [job_id] = ask(data_dir, "SELECT id FROM import_jobs")
-        command.kill()
+        with stopped_halfway(data_dir, command.pid):
+            [job_id] = ask(data_dir, "SELECT id FROM import_jobs")
+            command.kill()
         command.communicate(timeout=PATIENCE_S)
     waited = streamhub(data_dir, "camera", "imports", job_id, "--json")
     assert (waited.returncode, waited.stderr) == (0, "")

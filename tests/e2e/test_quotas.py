@@ -29,7 +29,7 @@ async def test_a_quota_is_full_then_lowered_and_the_tile_says_so(
 ) -> None:
     bearer = {"Authorization": f"Bearer {service.token('admin')}"}
     async with httpx.AsyncClient(
-        base_url=service.url, headers=bearer, verify=service.trust
+        base_url=service.url, headers=bearer, verify=service.trust, timeout=PATIENCE_S
     ) as admin:
         areas = (await admin.get("/api/v1/areas")).json()["items"]
         [town] = [each for each in areas if each["name"] == TOWN]

@@ -144,7 +144,7 @@ async def test_who_may_not_gets_no_still(service: Service) -> None:
         [foreign] = await channels_of(admin, 1, q="11011207")
         answer = await client.get(still(foreign["id"]))
         assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
-        nobody = httpx.get(f"{service.url}{still(foreign['id'])}")
+        nobody = httpx.get(f"{service.url}{still(foreign['id'])}", timeout=PATIENCE_S)
         assert nobody.status_code == 401
         # Live alone is not the right to stills.
         me = (await client.get("/api/v1/me")).json()

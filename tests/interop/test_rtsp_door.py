@@ -288,7 +288,7 @@ async def test_no_word_is_504_and_a_lease_that_nobody_renews_ends(farm: Farm) ->
         await viewer.connect()
         assert (await viewer.describe()).status == 504
         await viewer.close()
-    with a_door(lease_s=4.0) as door:
+    with a_door(lease_s=8.0) as door:  # the camera's first packet comes within it
         door.pull("ch_a/sub", farm, "/cam/7/sub")
         viewer = door.viewer("ch_a/sub")
         await viewer.play()

@@ -55,11 +55,15 @@ async def test_good_cameras_are_told_as_they_are(farm: Farm) -> None:
         assert facts.fps_measured is not None
         assert abs(facts.fps_measured - fps) < 0.5
         assert (facts.gop_ms, facts.gop_varies, facts.b_frames) == (2000, False, False)
-        assert facts.clock_source == "rtcp_sender_report"
-        assert facts.clock_skew_ms is not None
-        assert abs(facts.clock_skew_ms) < 1000 + held_up.seconds() * 1000
+        assert facts.clock_source in (None, "rtcp_sender_report")
+        if facts.clock_source is not None:
+            assert facts.clock_skew_ms is not None
+            assert abs(facts.clock_skew_ms) < 1000 + held_up.seconds() * 1000
         assert facts.packets_lost == 0
         assert each.keyframe is not None
+    # The farm reports each 5 s, behind the picture: a look that ends at its fourth keyframe may
+    # have had none.
+    assert any(each.facts.clock_source for each in (main, sub, h265, udp, sound))
     assert main.facts.profile == sub.facts.profile == "Constrained Baseline"
     assert h265.facts.profile == "Main"
     assert main.facts.bit_rate_bps is not None
@@ -79,7 +83,8 @@ async def test_hazards_are_seen(farm: Farm) -> None:
 async def test_a_camera_that_does_not_play_says_where_it_stops(farm: Farm) -> None:
     locked, *faulty = await asyncio.gather(
         looked(farm, "cam/1/sub", password="wrong"),
-        looked(farm, "fault/silent/cam/1/sub", timeout_s=3.0),
+        # For each step: those before the one that is waited out have to be done within it, too.
+        looked(farm, "fault/silent/cam/1/sub", timeout_s=6.0),
         looked(farm, "fault/mjpeg/cam/1/sub"),
         looked(farm, "fault/reset-after/500/cam/1/sub"),
         looked(farm, "cam/99/main"),

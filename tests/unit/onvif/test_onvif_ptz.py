@@ -326,7 +326,7 @@ async def test_the_first_move_waits_for_what_the_camera_says() -> None:
     ):
         with pytest.raises(OnvifError, match="motor jammed"):
             await ptz.begin(LEFT)
-        await asyncio.wait_for(stood.wait(), 5)
+        await asyncio.wait_for(stood.wait(), PATIENCE_S)
         steered.device.answers["ContinuousMove"] = shapes.envelope("<tptz:ContinuousMoveResponse/>")
         await ptz.begin(LEFT)
         await ptz.settle()
