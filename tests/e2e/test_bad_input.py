@@ -10,6 +10,7 @@ import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import httpx
@@ -33,7 +34,9 @@ from support.watching import (
 )
 
 DATAGRAMS = 10_000
+# What is kept of a datagram is kept in each round; what the service needs besides is not.
 MAX_GROWTH_KIB = 2 * 1024
+ROUNDS = 3
 UNROUTED = "streamhub_core_datagrams_unrouted_total"
 REFUSED = "streamhub_core_viewer_datagrams_refused_total"
 CAMERA_PACKETS_REFUSED = "streamhub_core_camera_packets_refused_total"
@@ -130,7 +133,7 @@ async def test_bad_requests_are_named_and_open_nothing(service: Service) -> None
         huge = good + "a=x:" + "y" * 100_000
         assert (await client.post(path, content=huge, headers=sdp)).status_code == 413
 
-        async with httpx.AsyncClient(base_url=service.url) as nobody:
+        async with httpx.AsyncClient(base_url=service.url, timeout=PATIENCE_S) as nobody:
             await refused(
                 await nobody.post(path, content=good, headers=sdp), 401, "unauthenticated"
             )
@@ -149,6 +152,7 @@ async def test_an_expired_token_opens_nothing(service: Service) -> None:
     me = httpx.get(
         f"{service.url}/api/v1/me",
         headers={"Authorization": f"Bearer {service.token('yongshun')}"},
+        timeout=PATIENCE_S,
     ).json()
     an_hour_ago = Tokens(key, lambda: utc_now() - timedelta(hours=1))
     for version in range(1, 4):
@@ -156,14 +160,20 @@ async def test_an_expired_token_opens_nothing(service: Service) -> None:
             subject_id=me["id"], username="yongshun", version=version, sign_in_id="si_1"
         )
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/sdp"}
-        async with httpx.AsyncClient(base_url=service.url, headers=headers) as late:
+        async with httpx.AsyncClient(
+            base_url=service.url, headers=headers, timeout=PATIENCE_S
+        ) as late:
             answer = await late.post("/whep/ch_x", content="v=0")
             await refused(answer, 401, "token_expired")
             await refused(await late.get("/api/v1/channels"), 401, "token_expired")
     forged = Tokens(b"k" * 32, utc_now).issue(
         subject_id=me["id"], username="yongshun", version=1, sign_in_id="si_1"
     )
-    answer = httpx.get(f"{service.url}/api/v1/me", headers={"Authorization": f"Bearer {forged}"})
+    answer = httpx.get(
+        f"{service.url}/api/v1/me",
+        headers={"Authorization": f"Bearer {forged}"},
+        timeout=PATIENCE_S,
+    )
     await refused(answer, 401, "token_invalid")
 
 
@@ -283,18 +293,19 @@ async def test_random_datagrams_cost_neither_memory_nor_a_view(service: Service)
     async with service.client("yongshun") as client, a_bystander(client) as viewer:
         await send_datagrams(service.udp_port, random_datagrams(1))
         await viewer.wait_packets(len(viewer.packets) + 60, PATIENCE_S)
-        unrouted, before = await metric(client, UNROUTED), rss_kib(pid)
-        drops = KernelDrops()
-        await send_datagrams(service.udp_port, random_datagrams(2))
-        await viewer.wait_packets(len(viewer.packets) + 60, PATIENCE_S)
+        unrouted, drops = await metric(client, UNROUTED), KernelDrops()
+        rss = [rss_kib(pid)]
+        for round_number in range(ROUNDS):
+            await send_datagrams(service.udp_port, random_datagrams(2 + round_number))
+            await viewer.wait_packets(len(viewer.packets) + 60, PATIENCE_S)
+            rss.append(rss_kib(pid))
         counted, dropped = await metric(client, UNROUTED) - unrouted, drops.count()
-        grown = rss_kib(pid) - before
         print(
-            f"10,000 random datagrams: {counted:.0f} counted, {dropped} too many for the kernel, "
-            f"RSS {before} kB {grown:+d} kB"
+            f"{ROUNDS} times {DATAGRAMS} random datagrams: {counted:.0f} counted, {dropped} too "
+            f"many for the kernel, RSS {rss} kB"
         )
-        assert grown <= MAX_GROWTH_KIB
-        assert counted + dropped >= DATAGRAMS * 0.8
+        assert min(after - before for before, after in pairwise(rss)) <= MAX_GROWTH_KIB
+        assert counted + dropped >= ROUNDS * DATAGRAMS * 0.8
 
 
 async def test_a_client_hello_before_its_time_is_counted(service: Service) -> None:

@@ -36,7 +36,8 @@ BUSY_S = 0.5
 """Of a join's five seconds, what the service waits for a core when others have the machine."""
 TRIES = 4
 """A join is judged again only where others had the machine: the service waited for a core, or the
-browser did not draw the viewer that had settled. One that failed with all of it is a failure."""
+browser did not draw one of the two viewers. One that failed with all of it, or each time, is a
+failure."""
 
 
 @dataclass(frozen=True)
@@ -102,9 +103,12 @@ def is_live(join: SideBySide) -> bool:
 
 
 def is_drawn(join: SideBySide) -> bool:
-    """Whether the browser drew what the viewer that had settled had to show."""
-    numbers = [n for after_ms, n in join.drawn if 1_000 <= after_ms < 1_000 + WINDOW_MS]
-    return len(numbers) >= READINGS_NEEDED and len(set(numbers)) >= PICTURES_NEEDED
+    """Whether the browser drew what either viewer had to show."""
+    for drawn in join.drawn.values():
+        numbers = [n for after_ms, n in drawn if 1_000 <= after_ms < 1_000 + WINDOW_MS]
+        if len(numbers) < READINGS_NEEDED or len(set(numbers)) < PICTURES_NEEDED:
+            return False
+    return True
 
 
 def words(join: SideBySide, sent: dict[int, list[float]]) -> str:

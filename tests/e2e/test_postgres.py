@@ -44,6 +44,12 @@ def service(
         yield service
 
 
+def backends(postgres: Cluster, database: str) -> list[int]:
+    """Pids of the processes that serve its connections."""
+    rows = postgres.execute("SELECT pid FROM pg_stat_activity WHERE datname = %s", database)
+    return [pid for (pid,) in rows]
+
+
 async def revoke(url: Secret, username: str) -> float:
     """As another process does it: past the service, in the database. The monotonic time when it
     was committed.
@@ -79,7 +85,7 @@ async def test_the_district_lives_on_postgresql(
         )
         assert len(cut) >= 3
         async with watched(client, ids, decode=False) as viewers:
-            held_up = HeldUp(*service.pids)
+            held_up = HeldUp(*service.pids, *backends(postgres, name))
             committed = await revoke(url, "yongshun")
             for viewer in viewers:
                 await viewer.wait_goodbye(PATIENCE_S)

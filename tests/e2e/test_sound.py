@@ -9,9 +9,12 @@ from playwright.async_api import Browser, Page
 
 from support.district import Service, running_farm
 from support.page import Wall
+from support.patience import KernelDrops
 from support.watching import PATIENCE_S, add_camera, channels_of
 
 TONE_HZ = 500
+# Chromium brings the two together by and by.
+APART_MS = 300
 # What a page does: one bundle of picture and sound, one element that plays both.
 OPEN = """async (path) => {
   const peer = new RTCPeerConnection();
@@ -52,6 +55,11 @@ SET_AUDIO = """async ([view, on]) => (await fetch(`/api/v1/views/${view}/audio`,
   body: JSON.stringify({on}), headers: {'Content-Type': 'application/json'}})).status"""
 
 
+def apart_ms(found: dict[str, Any]) -> float:
+    """By how much what is heard was sent later than what is seen."""
+    return float(found["audio"]["playing_ms"] - found["video"]["playing_ms"])
+
+
 async def heard(page: Page, what: str, ready: Any) -> dict[str, Any]:
     deadline = time.monotonic() + PATIENCE_S
     while True:
@@ -72,6 +80,7 @@ async def test_chromium_hears_the_tone_after_asking_and_in_step_with_the_picture
             channel = await add_camera(admin, url, known["area_id"])
         page = await browser.new_page()
         await Wall(page, service).sign_in("yongshun")
+        drops = KernelDrops()
         view = await page.evaluate(OPEN, f"/whep/{channel['id']}?profile=sub")
         before = await heard(
             page, "the picture", lambda f: f.get("video", {}).get("frames", 0) > 20
@@ -81,20 +90,19 @@ async def test_chromium_hears_the_tone_after_asking_and_in_step_with_the_picture
         assert await page.evaluate(SET_AUDIO, [view, True]) == 200
         found = await heard(
             page,
-            "the tone",
+            "the tone, in step with the picture",
             lambda f: (
                 f.get("audio", {}).get("packets", 0) > 200
                 and f["loudest_db"] > -60
                 and f["audio"]["playing_ms"]
                 and f["video"]["playing_ms"]
+                and abs(apart_ms(f)) < APART_MS
             ),
         )
         print(found)
         assert abs(found["pitch_hz"] - TONE_HZ) < 20
-        assert found["audio"]["lost"] == 0
-        apart_ms = found["audio"]["playing_ms"] - found["video"]["playing_ms"]
-        print(f"sound and picture: {apart_ms:.0f} ms apart")
-        assert abs(apart_ms) < 300
+        assert found["audio"]["lost"] <= drops.count()
+        print(f"sound and picture: {apart_ms(found):.0f} ms apart")
 
         assert await page.evaluate(SET_AUDIO, [view, False]) == 200
         quiet = await heard(page, "silence", lambda f: f["loudest_db"] < -100)

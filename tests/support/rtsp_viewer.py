@@ -36,7 +36,8 @@ class Answer:
 
 @dataclass
 class RtspViewer:
-    """Plays one address by interleaved TCP. `packets`: (monotonic arrival, RTP packet)."""
+    """Plays one address by interleaved TCP. `packets`: (monotonic arrival, RTP packet);
+    `asked_again`: how often it was told to come again before it played."""
 
     address: str
     ticket: str | None = None
@@ -45,6 +46,7 @@ class RtspViewer:
     packets: list[tuple[float, bytes]] = field(default_factory=list)
     reports: list[bytes] = field(default_factory=list)
     ended_at: float | None = None
+    asked_again: int = 0
     transport: asyncio.ReadTransport | None = None
     _cseq: int = 0
     _reading: asyncio.Task[None] | None = None
@@ -95,6 +97,7 @@ class RtspViewer:
             described = await self.describe()
             if described.status not in (503, 504) or "retry-after" not in described.headers:
                 break
+            self.asked_again += 1
             await self.close()
         assert described.status == 200, f"{described}; {self._end()}"
         track = f"{self.address}/trackID=0"

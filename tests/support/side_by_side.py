@@ -112,8 +112,9 @@ class SideBySide:
     first_picture_ms: float
     """From the request to the first picture on the glass."""
     readings: list[Reading]
-    drawn: list[tuple[float, int]]
-    """What the settled viewer alone showed: `after_ms`, and the picture's number."""
+    drawn: dict[str, list[tuple[float, int]]]
+    """What each viewer (`settled`, `joined`) by itself showed: `after_ms`, and the picture's
+    number."""
     settled: dict[str, Any]
     joined: dict[str, Any]
 
@@ -141,5 +142,8 @@ async def watch_a_join(
         for r in found["readings"]
         if r["settled"] is not None and r["joined"] is not None
     ]
-    drawn = [(r["afterMs"], r["settled"]) for r in found["readings"] if r["settled"] is not None]
+    drawn = {
+        viewer: [(r["afterMs"], r[viewer]) for r in found["readings"] if r[viewer] is not None]
+        for viewer in ("settled", "joined")
+    }
     return SideBySide(found["askedToFirstMs"], readings, drawn, found["settled"], found["joined"])
