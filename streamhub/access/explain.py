@@ -61,6 +61,7 @@ class Ability:
     action: Action
     asks_why: bool
     until: datetime | None
+    until_is_least: bool
     grant_ids: tuple[str, ...]
 
 
@@ -91,7 +92,8 @@ def abilities(subject: Subject, row: Channel, facts: Facts, now: datetime) -> It
     for action, asks_why in actions_on(principal, row, facts, now).items():
         stated = _some_purpose(facts) if asks_why else None
         decision = decide(principal, action, channel(row.id), facts, now, stated)
-        yield Ability(action, asks_why, decision.until, decision.grant_ids)
+        end, is_least = decision.until, decision.until_is_least
+        yield Ability(action, asks_why, end, is_least, decision.grant_ids)
 
 
 def _some_purpose(facts: Facts) -> Stated | None:

@@ -74,6 +74,8 @@ def sentence(what: Explanation) -> Sentence:
         if decision.until is not None:
             end = _time(decision.until)
             end_zh, end_en = f"至 {end}", f"until {end}"
+            if decision.until_is_least:
+                end_zh, end_en = f"至少到 {end}", f"at least until {end}"
         lent_zh, lent_en = _lent(what)
         why_zh, why_en = f"{lent_zh}依据授权 {ids},{end_zh}", f"{lent_en}by {ids}, {end_en}"
     else:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 from camera_registry.domain import Grant
 from camera_registry.weekly import week_of
@@ -13,6 +13,14 @@ from camera_registry.weekly import week_of
 # view's lease is a minute; shifts that meet without a gap would have no end at all.
 LOOKED_AHEAD: Final = timedelta(days=1)
 EDGES_AHEAD: Final = 64
+
+
+class End(NamedTuple):
+    """Until when something holds. `at` None: until something is changed; `is_least`: it still holds
+    at `at`, and what comes after was not looked at."""
+
+    at: datetime | None
+    is_least: bool = False
 
 
 def is_open(grant: Grant, now: datetime) -> bool:
@@ -48,38 +56,28 @@ def is_granted(action: str, grants: Iterable[Grant]) -> bool:
     return found
 
 
-def until_of(needed: Sequence[tuple[str, Sequence[Grant]]], now: datetime) -> datetime | None:
+def until_of(needed: Sequence[tuple[str, Sequence[Grant]]], now: datetime) -> End:
     """The first time after `now` at which one of the actions, all allowed now by these grants, is
-    not any more."""
+    not any more; or, as `is_least`, one before it."""
     said = [(action, [g for g in grants if action in g.actions]) for action, grants in needed]
-    if all(_is_for_good(grants, now) for _, grants in said):
-        return None
-
-    def hold(moment: datetime) -> bool:
-        return all(is_granted(a, [g for g in grants if is_open(g, moment)]) for a, grants in said)
-
-    return _first_not(hold, [g for _, grants in said for g in grants], now)
-
-
-def _is_for_good(grants: list[Grant], now: datetime) -> bool:
-    """The common case: one that is allowed now and has no end, and nothing that denies."""
-    endless = False
-    for each in grants:
-        if each.denies:
-            return False
-        if each.valid_until is None and not each.windows and each.valid_from <= now:
-            endless = True
-    return endless
-
-
-def _first_not(
-    hold: Callable[[datetime], bool], grants: list[Grant], now: datetime
-) -> datetime | None:
     at, seen = now, 0
     while True:
-        edges = [edge for each in grants if (edge := next_edge(each, at)) is not None]
-        if not edges:
-            return None
-        at, seen = min(edges), seen + 1
-        if not hold(at) or (seen >= EDGES_AHEAD and at - now >= LOOKED_AHEAD):
-            return at
+        ends = [end for _, grants in said if (end := _sure_until(grants, at)) is not None]
+        if not ends:
+            return End(None)
+        at, seen = min(ends), seen + 1
+        if not all(is_granted(a, [g for g in grants if is_open(g, at)]) for a, grants in said):
+            return End(at)
+        if seen >= EDGES_AHEAD and at - now >= LOOKED_AHEAD:
+            return End(at, is_least=True)
+
+
+def _sure_until(grants: Sequence[Grant], at: datetime) -> datetime | None:
+    """What is allowed at `at` is so before it: while the one that holds longest does, and until one
+    that denies turns. What begins or ends meanwhile beside that one changes nothing. None: for
+    good."""
+    allowing = [next_edge(each, at) for each in grants if not each.denies and is_open(each, at)]
+    ends = [next_edge(each, at) for each in grants if each.denies]
+    if None not in allowing:
+        ends.append(max(filter(None, allowing)))
+    return min(filter(None, ends), default=None)

@@ -16,7 +16,7 @@ from camera_registry.domain import Channel, Grant, Stated
 
 from .facts import MAX_SCOPES, Facts, Held
 from .holding import credential_end, end_of, held_by, subject_refusal, what_is_due
-from .hours import is_granted, is_open, until_of
+from .hours import End, is_granted, is_open, until_of
 from .principal import DISTRICT, Action, Principal, Resource, area, channel
 from .reach import Scope, side_of
 
@@ -57,7 +57,7 @@ TAKES_PURPOSE: Final = ASKED_WHY | {Action.PTZ}
 class Decision:
     """`reason` is a stable code. `grants`: those that allow it, or that deny it. `until`: the
     decision to allow holds before it, as far as grants and sign-in go; None: until something is
-    changed."""
+    changed. `until_is_least`: and longer, how long was not looked for."""
 
     allowed: bool
     visible: bool
@@ -65,6 +65,7 @@ class Decision:
     grants: tuple[Grant, ...] = ()
     until: datetime | None = None
     ends_as: str = "grant_ended"  # what `until` will then have been
+    until_is_least: bool = False
 
     @property
     def grant_ids(self) -> tuple[str, ...]:
@@ -128,7 +129,7 @@ def _decide(
         )
         return Decision(False, visible, "denied" if denying else "no_grant", denying)
     if row is None:
-        return Decision(True, True, "granted", tuple(said), until_of([(action, covering)], now))
+        return _granted(said, until_of([(action, covering)], now))
     if action in PICTURE_ACTIONS and not row.enabled:
         return Decision(False, True, "channel_disabled")
     unfit = None if stated is None else purpose_unfit(stated, facts)
@@ -144,7 +145,11 @@ def _decide(
     needed = [(action, rests_on)]
     if not row.is_filed:
         needed.append((Action.MANAGE, covering))
-    return Decision(True, True, "granted", tuple(said), until_of(needed, now))
+    return _granted(said, until_of(needed, now))
+
+
+def _granted(said: list[Grant], end: End) -> Decision:
+    return Decision(True, True, "granted", tuple(said), end.at, until_is_least=end.is_least)
 
 
 def purpose_unfit(stated: Stated, facts: Facts) -> str | None:
@@ -296,7 +301,7 @@ def _within(principal: Principal, facts: Facts, decision: Decision) -> Decision:
     end = credential_end(principal, facts)
     if end is None or not decision.allowed or (decision.until and decision.until <= end):
         return decision
-    return replace(decision, until=end, ends_as=end_of(principal))
+    return replace(decision, until=end, ends_as=end_of(principal), until_is_least=False)
 
 
 def _where(
@@ -361,7 +366,7 @@ def _decide_district(principal: Principal, action: Action, facts: Facts, now: da
     if not by_root or not all(any(each in said for each in grants) for grants in by_root):
         return Decision(False, visible, "no_grant")
     ends = [until_of([(action, grants)], now) for grants in by_root]
-    return Decision(True, True, "granted", tuple(said), min(filter(None, ends), default=None))
+    return _granted(said, min((e for e in ends if e.at is not None), default=End(None)))
 
 
 def _exists(resource: Resource, row: Channel | None, facts: Facts) -> bool:

@@ -51,6 +51,7 @@ class ExplanationOut(BaseModel):
     allowed: bool
     reason: str
     until: Time | None = Field(description="An allow holds before it; null: until a change.")
+    until_is_least: bool = Field(description="It holds longer; how long was not looked for.")
     opens_at: Time | None = Field(description="When a refusal turns by itself.")
     sentence: SentenceOut
     grants: list[GrantLineOut] = Field(description="Those that decide it, then near misses.")
@@ -60,6 +61,7 @@ class AbilityOut(BaseModel):
     action: Action
     purpose_required: bool
     until: Time | None
+    until_is_least: bool = Field(description="It holds longer; how long was not looked for.")
     grant_ids: list[str]
 
 
@@ -151,6 +153,7 @@ async def explain_right(
         allowed=told.decision.allowed,
         reason=told.decision.reason,
         until=told.decision.until,
+        until_is_least=told.decision.until_is_least,
         opens_at=told.opens_at,
         sentence=_sentence(sentence(told)),
         grants=[
@@ -209,6 +212,7 @@ async def who_can(
                     action=each.action,
                     purpose_required=each.asks_why,
                     until=each.until,
+                    until_is_least=each.until_is_least,
                     grant_ids=list(each.grant_ids),
                 )
                 for each in able

@@ -66,7 +66,7 @@ def who_can(
         {
             "username": who["username"],
             "action": each["action"],
-            "until": each["until"],
+            "until": f"at least {each['until']}" if each["until_is_least"] else each["until"],
             "purpose": each["purpose_required"],
             "grants": " ".join(each["grant_ids"]),
         }

@@ -178,3 +178,16 @@ def test_wrong_input_is_said_once_and_by_its_own_name(command: Command) -> None:
     assert refused.exit_code == 2
     assert said.startswith("Correct the request: actions: ")
     assert said.count("actions") == 1
+
+
+def test_shifts_that_meet_are_told_as_far_as_was_looked(command: Command) -> None:
+    command.ok("subject", "add", "wang", "--keep", "--password-stdin", given="wang-pass1\n")
+    for shift in ("mon-sun 22:00-06:00", "mon-sun 06:00-22:00"):
+        command.ok("grant", "add", "wang", "live", "--area", "110112", "--hours", shift)
+    [ability] = next(
+        each["actions"]
+        for each in command.json("grant", "who-can", CODE)
+        if each["username"] == "wang"
+    )
+    assert ability["until_is_least"] is True
+    assert f"at least {ability['until'][:10]}" in command.ok("grant", "who-can", CODE)

@@ -119,6 +119,7 @@ async def test_who_can(tmp_path: Path) -> None:
                     "action": "live",
                     "purpose_required": True,
                     "until": "2034-12-31T16:00:00Z",
+                    "until_is_least": False,
                     "grant_ids": [grant["id"]],
                 }
             ]

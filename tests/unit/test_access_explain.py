@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -129,3 +129,42 @@ def test_each_grant_has_its_words() -> None:
     assert "hours mon,tue,wed,thu,fri,sat,sun 22:00-06:00" in words["gr_role"].en
     assert "owner eq {x}" in words["gr_rule"].en
     assert "until 2026-06-01 09:00:00+08:00" in words["gr_deny"].en
+
+
+LONG = replace(LIVE, id="gr_long", valid_until=NOW + timedelta(days=3000))
+SHIFT = replace(LIVE, id="gr_shift", windows=NIGHT)
+DAY = (WeeklyWindow((0, 1, 2, 3, 4, 5, 6), 6 * 60, 22 * 60),)
+
+
+@pytest.mark.parametrize(
+    ("others", "end", "en"),
+    [
+        ([], NOW + timedelta(days=3000), "until 2034-08-18 08:00:00+08:00"),
+        (
+            [replace(LIVE, id="gr_deny", effect=Effect.DENY, valid_from=NOW + timedelta(days=900))],
+            NOW + timedelta(days=900),
+            "until 2028-11-17 08:00:00+08:00",
+        ),
+        # It goes on with a shift that has begun by then, to the end of that.
+        (
+            [replace(LONG, id="gr_next", windows=DAY)],
+            NOW + timedelta(days=3000),
+            "until 2034-08-18 08:00:00+08:00",
+        ),
+    ],
+)
+def test_the_end_is_the_long_grant_s_however_many_shifts_pass(
+    others: list[Grant], end: datetime, en: str
+) -> None:
+    _, told = explained(LONG, SHIFT, *others)
+    assert (told.decision.until, told.decision.until_is_least) == (end, False)
+    assert f", {en}" in sentence(told).en
+
+
+def test_where_the_search_gives_up_it_says_at_least() -> None:
+    """Shifts that meet have no end at all."""
+    _, told = explained(SHIFT, replace(LIVE, id="gr_day", windows=DAY))
+    assert told.decision.until_is_least
+    words = sentence(told)
+    assert ", at least until 2026-" in words.en
+    assert ",至少到 2026-" in words.zh

@@ -13,7 +13,6 @@ from streamhub.access.errors import Forbidden, NotVisible, Unauthenticated
 from streamhub.access.explain import explain
 from streamhub.access.facts import Facts, StaticFacts
 from streamhub.access.guard import Guard
-from streamhub.access.hours import LOOKED_AHEAD
 from streamhub.access.policy import Scope, actions_on, decide, scope
 from streamhub.access.principal import DISTRICT, Action, Principal, Resource, area, channel
 from streamhub.api.channels import registry_scope
@@ -105,8 +104,8 @@ def test_it_holds_until_it_says_and_no_longer(
                     assert action in _allowed(later, where, stated), (where, moment)
             if end is not None:
                 assert end > now
-                if ahead < LOOKED_AHEAD:
-                    assert action not in _allowed(Asked(world, who, end), where, stated), where
+                allowed = _allowed(Asked(world, who, end), where, stated)
+                assert (action in allowed) is said.until_is_least, (where, end)
 
 
 def _everywhere(world: World) -> list[Resource]:

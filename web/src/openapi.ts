@@ -2458,6 +2458,11 @@ export interface components {
             readonly purpose_required: boolean;
             /** Until */
             readonly until: string | null;
+            /**
+             * Until Is Least
+             * @description It holds longer; how long was not looked for.
+             */
+            readonly until_is_least: boolean;
         };
         /**
          * Absolute
@@ -3409,6 +3414,11 @@ export interface components {
              * @description An allow holds before it; null: until a change.
              */
             readonly until: string | null;
+            /**
+             * Until Is Least
+             * @description It holds longer; how long was not looked for.
+             */
+            readonly until_is_least: boolean;
             /** Username */
             readonly username: string;
         };
