@@ -190,7 +190,8 @@ class Planner:
         code = values.get("code") or (before.code if before else None)
         if before is not None:
             main, sub = _kept_urls(before, main, sub)
-        if main is None and not each.failed("main_url") and not self._would_have_url(each):
+        # A wrong code may be that of a camera that has its URL, and its area.
+        if main is None and not each.failed("main_url", "code") and not self._would_have_url(each):
             each.say(
                 "main_url",
                 "url_missing",
@@ -250,7 +251,7 @@ class Planner:
         elif code is None or (self._options.area or "").startswith(code):
             code = self._options.area or code
         area = None if code is None else self._areas.get(code)
-        if area is None and not each.failed("area"):
+        if area is None and not each.failed("area", "code"):
             column = " or ".join(self._area_headings)
             each.say(
                 "area",

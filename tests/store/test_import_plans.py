@@ -131,6 +131,22 @@ async def test_what_follows_from_a_wrong_cell_is_not_told_beside_it(
     assert codes(planned) == found
 
 
+@pytest.mark.parametrize(
+    ("cell", "found"),
+    [(code(1)[:-1], "code_not_20_digits"), ("1.10112E+19", "number_lost_digits")],
+)
+async def test_a_wrong_code_is_not_taken_for_a_new_camera(
+    imports: Imports, registry: Registry, by: Actor, cell: str, found: str
+) -> None:
+    """Of a camera that has its URL and its area: which one it is cannot be seen."""
+    [_, one, *_] = await areas(registry, by)
+    await registry.create_channel(draft(one, 1), by)
+    form = f"设备编码,设备名称,所属区域编码\n{cell},旧,\n"
+    _, [planned] = await plan(imports, by, form.encode())
+    assert planned.verdict is Verdict.REFUSED
+    assert codes(planned) == [found]
+
+
 async def test_headings_that_the_form_lacks_are_told_once_and_those_of_the_area_named(
     imports: Imports, registry: Registry, by: Actor
 ) -> None:
