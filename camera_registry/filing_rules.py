@@ -59,7 +59,7 @@ def moved(channel: Channel, step: FilingStep, note: str | None = None) -> Channe
             "filing",
             "wrong_filing_state",
             f"{channel.name} ({channel.code}) is {channel.filing}; only what is {wanted} can be "
-            f"taken for the step {step!r}.",
+            f"taken for the step {step.value}.",
         )
     return replace(channel, filing=_TO.get(step, Filing.DRAFT), filing_note=note)
 

@@ -239,9 +239,16 @@ def verify_export_file(
         say(f"{found.rows} rows of {found.segments} signed segments")
         for name in ("at", "by", *_BY_TWO, "asked", "first_seq", "last_seq"):
             if name not in _BY_TWO or name in found.statement:
-                say(f"{name}: {found.statement.get(name)}")
+                say(f"{name}: {_words(found.statement.get(name))}")
     if not found.ok:
         raise CliError(f"{found.faults.total} faults; the first: {found.faults.told[0].sentence}")
+
+
+def _words(value: object) -> object:
+    """Of what was asked for: `area_id=ar_1 acts=sign_in,sign_out`."""
+    if isinstance(value, dict):
+        return " ".join(f"{key}={_words(each)}" for key, each in value.items()) or "everything"
+    return ",".join(map(str, value)) if isinstance(value, list) else value
 
 
 def _keys(settings: Settings | None, public_keys: list[Path]) -> PublicKeys:

@@ -39,6 +39,8 @@ def test_an_export_beside_the_service_is_verified_with_the_public_key_alone(
     said = elsewhere.json("audit", "verify-export", str(file), "--public-key", str(pem))
     assert (said["ok"], said["rows"], said["faults"]) == (True, 2, [])
     assert said["statement"]["asked"] == {"acts": ["area_create"]}
+    told = elsewhere.ok("audit", "verify-export", str(file), "--public-key", str(pem))
+    assert "asked: acts=area_create\n" in told
     assert elsewhere.run("audit", "verify-export", str(file)).returncode == 1
     elsewhere.end()
     [row] = command.json("audit", "list", "--act", "audit_export")
