@@ -21,7 +21,7 @@ from .control import (
     run,
     settings_or_fail,
 )
-from .output import print_json, progress_bar, say, show_rows
+from .output import print_json, progress_bar, say, show_rows, text
 
 if TYPE_CHECKING:
     from camera_registry.audit.judge import Judge
@@ -239,16 +239,9 @@ def verify_export_file(
         say(f"{found.rows} rows of {found.segments} signed segments")
         for name in ("at", "by", *_BY_TWO, "asked", "first_seq", "last_seq"):
             if name not in _BY_TWO or name in found.statement:
-                say(f"{name}: {_words(found.statement.get(name))}")
+                say(f"{name}: {text(found.statement.get(name)) or '-'}")
     if not found.ok:
         raise CliError(f"{found.faults.total} faults; the first: {found.faults.told[0].sentence}")
-
-
-def _words(value: object) -> object:
-    """Of what was asked for: `area_id=ar_1 acts=sign_in,sign_out`."""
-    if isinstance(value, dict):
-        return " ".join(f"{key}={_words(each)}" for key, each in value.items()) or "everything"
-    return ",".join(map(str, value)) if isinstance(value, list) else value
 
 
 def _keys(settings: Settings | None, public_keys: list[Path]) -> PublicKeys:

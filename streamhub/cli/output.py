@@ -25,7 +25,7 @@ def show_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as_j
         # An id that is cut can't be copied.
         table.add_column(column, overflow="fold", no_wrap=column == "id")
     for row in rows:
-        table.add_row(*(_text(row.get(column)) for column in columns))
+        table.add_row(*(text(row.get(column)) for column in columns))
     _console().print(table)
 
 
@@ -38,7 +38,7 @@ def show_object(row: Mapping[str, Any], *, as_json: bool) -> None:
     table.add_column(style="bold")
     table.add_column(overflow="fold")
     for key, value in row.items():
-        table.add_row(key, _text(value))
+        table.add_row(key, text(value))
     _console().print(table)
 
 
@@ -73,13 +73,14 @@ def print_json(value: Any) -> None:
     say(json.dumps(value, ensure_ascii=False, indent=2))
 
 
-def _text(value: Any) -> str:
+def text(value: Any) -> str:
+    """A value as a cell of a table has it."""
     if value is None:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):
-        return " / ".join(_text(each) for each in value)
+        return " / ".join(text(each) for each in value)
     if isinstance(value, Mapping):
-        return " ".join(f"{key}={_text(each)}" for key, each in value.items())
+        return " ".join(f"{key}={text(each)}" for key, each in value.items())
     return str(value)

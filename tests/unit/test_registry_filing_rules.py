@@ -45,7 +45,8 @@ def in_state(state: Filing) -> Channel:
 )
 def test_the_table_of_steps(state: Filing, step: FilingStep, after: Filing | None) -> None:
     if after is None:
-        with pytest.raises(Conflict, match=rf"is {state}; only what is .* the step {step}\.$") as refused:
+        said = rf"is {state}; only what is .* the step {step}\.$"
+        with pytest.raises(Conflict, match=said) as refused:
             moved(in_state(state), step)
         assert refused.value.code == "wrong_filing_state"
     else:
