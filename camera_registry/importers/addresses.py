@@ -85,8 +85,9 @@ class _Place:
             return twin, f"the same address and port as channel {number} too"
         if _same(first, spot):
             return None
-        if spot.device_id and self.devices and spot.device_id not in self.devices:
-            return first, "the same address and port, with other credentials"
+        # Of the second device alone: behind the one address of a gateway there are hundreds.
+        if spot.device_id and len(self.devices) == 1 and spot.device_id not in self.devices:
+            return first, "the same address and port, on a device of its own (other credentials?)"
         told_apart = number and first.number and number != first.number
         if not self.several and not told_apart and _shape(spot) != _shape(first):
             return first, "the same address and port, with a path of another kind"

@@ -71,6 +71,11 @@ def test_another_device_at_one_address_is_told_once_and_not_for_each_of_its_chan
     assert told(*first, at(HIK.format("901"), device=None)) == []  # of a row that is refused
 
 
+def test_of_many_devices_behind_one_address_the_second_alone_is_told() -> None:
+    many = [at(f"rtsp://10.0.0.1:8554/cam/{n}/main", device=f"de_{n}") for n in range(1, 100)]
+    assert told(*many) == [1]
+
+
 def test_an_ipv4_address_that_is_not_dialled_finds_the_camera_that_is_there() -> None:
     dialled = at("rtsp://10.0.0.5/cam/5", "10.0.0.5", port="8000")
     moved = at("rtsp://10.0.0.9/cam/9", "10.0.0.5", device="de_9")
