@@ -163,15 +163,8 @@ def _tell(
     if job["state"] == "refused":
         say(f"refused: {said(job)}")
         return
-    most_errors = MAX_ERRORS if sys.stdout.isatty() else None
-    for severity, most in (("error", most_errors), ("warning", MAX_WARNINGS)):
-        lines = [
-            f"row {row['row']}  {finding['column'] or '-'}  {finding['code']}  {said(finding)}"
-            for row in rows
-            for finding in row["findings"]
-            if finding["severity"] == severity
-        ]
-        _say_most(lines, most, f"{severity}s; --report FILE.xlsx and --json have them all.")
+    found = [(f"row {row['row']}", finding) for row in rows for finding in row["findings"]]
+    _say_findings(found, said, "--report FILE.xlsx and --json have them all.")
     counts = job["counts"]
     say(
         f"{job['rows_done']} rows: {counts['add']} to add, {counts['change']} to change, "
@@ -199,6 +192,22 @@ def _tell(
         say(f"Nothing is changed yet. To apply it: streamhub camera apply-import {job['id']}")
     else:
         say("Nothing is changed.")
+
+
+def _say_findings(
+    found: Sequence[tuple[str, Mapping[str, Any]]],
+    said: Callable[[Mapping[str, Any]], str],
+    rest: str,
+) -> None:
+    """Findings behind what each is about: errors first."""
+    most_errors = MAX_ERRORS if sys.stdout.isatty() else None
+    for severity, most in (("error", most_errors), ("warning", MAX_WARNINGS)):
+        lines = [
+            f"{about}  {each['column'] or '-'}  {each['code']}  {said(each)}"
+            for about, each in found
+            if each["severity"] == severity
+        ]
+        _say_most(lines, most, f"{severity}s; {rest}")
 
 
 def _say_most(lines: Sequence[str], most: int | None, rest: str) -> None:
@@ -352,17 +361,16 @@ def lint(
         return found
 
     found = run(work)
+    findings = [(item["code"], each) for item in found["items"] for each in item["findings"]]
+    errors = sum(each["severity"] == "error" for _, each in findings)
     if as_json:
         print_json(found)
-    errors = 0
-    for item in found["items"]:
-        for finding in item["findings"]:
-            errors += finding["severity"] == "error"
-            if not as_json:
-                field = finding["column"] or "-"
-                say(f"{item['code']}  {field}  {finding['code']}  {said(finding)}")
-    if not as_json:
-        say(f"{found['looked_at']} cameras, {len(found['items'])} with findings, {errors} errors.")
+    else:
+        _say_findings(findings, said, "--json has them all.")
+        say(
+            f"{found['looked_at']} cameras, {len(found['items'])} with findings, {errors} errors, "
+            f"{len(findings) - errors} warnings."
+        )
     if errors:
         raise typer.Exit(1)
 

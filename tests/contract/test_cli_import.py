@@ -148,6 +148,21 @@ def test_every_refused_row_is_a_line_and_a_duplicate_one_line(
     assert "… and 103 more warnings; --report FILE.xlsx and --json have them all." in told
 
 
+def test_lint_shows_as_many_lines_as_an_import_does(command: Commands, tmp_path: Path) -> None:
+    file = tmp_path / "cameras.csv"
+    head = "设备编码,设备名称,所属区域编码,IPv4地址"
+    rows = (f"{code(n)},N{n},110112001,192.0.3.{n}" for n in range(1, 251))
+    file.write_text("\n".join((head, *rows)))
+    made = command.json("camera", "import", str(file), "--vendor", "hikvision", "--apply")
+    found = command.json("camera", "lint")
+    warnings = [each for item in found["items"] for each in item["findings"]]
+    told = command.ok("camera", "lint").splitlines()
+    assert f"… and {len(warnings) - 200} more warnings; --json has them all." in told
+    assert len(told) == 202
+    assert told[-1].endswith(f"0 errors, {len(warnings)} warnings.")
+    command.ok("camera", "undo-import", made["id"])
+
+
 def code(serial: int) -> str:
     return f"11011200111310{serial:06d}"
 
