@@ -17,7 +17,7 @@ from . import control
 from .discovery_server import DiscoveryServer
 from .plan import OnvifOptions, build
 from .rtsp_relay import Address
-from .server import OnvifServer
+from .server import OnvifServer, bound
 from .stills import make_stills
 
 STOP_S = 5.0
@@ -100,6 +100,8 @@ async def run(
     server = OnvifServer(devices, make_stills(), rtsp_farm=None if is_everywhere else rtsp_farm)
     discovery = DiscoveryServer(devices, discovery_port) if discovery_port else None
     child: asyncio.subprocess.Process | None = None
+    # Nothing is announced where the RTSP farm, which comes last, will find its port taken.
+    bound(*rtsp_farm, "another port in --listen").close()
     try:
         await server.start()
         by_multicast = await discovery.start() if discovery else False

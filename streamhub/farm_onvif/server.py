@@ -106,7 +106,7 @@ class OnvifServer:
         spec = device.spec
         listening = self._listening.setdefault(spec.number, [])
         try:
-            listener = _listener(spec.address, spec.port, "another --onvif-port")
+            listener = bound(spec.address, spec.port, "other addresses or another --onvif-port")
             listening.append(
                 await asyncio.start_server(
                     self._accepting(device), sock=listener, backlog=LISTEN_BACKLOG, limit=READ_BYTES
@@ -114,7 +114,8 @@ class OnvifServer:
             )
             relay = self._relays.get(spec.number)
             if relay is not None:
-                listener = _listener(spec.address, spec.rtsp_port, "another port in --listen")
+                otherwise = "other addresses or another port in --listen"
+                listener = bound(spec.address, spec.rtsp_port, otherwise)
                 loop = asyncio.get_running_loop()
                 listening.append(
                     await loop.create_server(relay.protocol, sock=listener, backlog=LISTEN_BACKLOG)
@@ -212,9 +213,10 @@ class OnvifServer:
             pulling.discard(wake)
 
 
-def _listener(address: str, port: int, otherwise: str) -> socket.socket:
-    """A bound socket. Raises FarmUnavailable."""
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+def bound(address: str, port: int, otherwise: str) -> socket.socket:
+    """A listening socket; `otherwise` says what else can be chosen. Raises FarmUnavailable."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((address, port))
@@ -223,7 +225,7 @@ def _listener(address: str, port: int, otherwise: str) -> socket.socket:
         listener.close()
         raise FarmUnavailable(
             f"{address}:{port} can't be listened on ({error.strerror or error}); "
-            f"stop what is there, or choose other addresses or {otherwise}."
+            f"stop what is there, or choose {otherwise}."
         ) from None
     listener.setblocking(False)
     return listener

@@ -137,15 +137,29 @@ def test_without_input_it_serves_until_a_signal(stdin: int) -> None:
         assert farm.process.wait(PATIENCE_S) == 0
 
 
-def test_an_end_of_the_rtsp_farm_is_the_end_of_all() -> None:
+def test_where_its_port_is_taken_nothing_is_announced() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        with running(rtsp_port=taken.getsockname()[1]) as farm:
+        port = taken.getsockname()[1]
+        with running(rtsp_port=port) as farm:
             left, errors = farm.process.communicate(timeout=START_S)
+    assert (farm.process.returncode, left) == (1, "")
+    assert errors.lstrip() == (
+        f"streamhub: 127.0.0.1:{port} can't be listened on (Address already in use); "
+        "stop what is there, or choose another port in --listen.\n"
+    )
+
+
+def test_an_end_of_the_rtsp_farm_is_the_end_of_all() -> None:
+    with running("--onvif-channels", "3") as farm:
+        ready(farm)
+        process = farm.process.pid
+        [child] = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+        os.kill(int(child), signal.SIGKILL)
+        left, errors = farm.process.communicate(timeout=START_S)
     assert farm.process.returncode == 1
-    assert "is taken by another program" in errors
-    assert "streamhub: The RTSP farm ended by itself (1); the lines above say why." in errors
+    assert "streamhub: The RTSP farm ended by itself (-9); the lines above say why." in errors
     assert "Traceback" not in errors + left
 
 
