@@ -80,13 +80,20 @@ def list_rows(
     async def work(api: Api) -> list[dict[str, Any]]:
         return await api.all("/api/v1/audit", limit=limit, **await by_id(api, wanted))
 
-    show_rows(run(work), _ROW_COLUMNS, as_json=as_json)
+    _show_log(run(work), as_json=as_json)
 
 
 @app.command("mine")
 def list_mine(limit: LimitOf = 50, as_json: AsJson = False) -> None:
     """What the local operator did by this very user."""
     rows = run(lambda api: api.all("/api/v1/audit/mine", limit=limit))
+    _show_log(rows, as_json=as_json)
+
+
+def _show_log(rows: list[dict[str, Any]], *, as_json: bool) -> None:
+    if not as_json:
+        for row in rows:
+            row["detail"].pop("steps", None)  # a view's, with their times: for machines
     show_rows(rows, _ROW_COLUMNS, as_json=as_json)
 
 
