@@ -171,7 +171,8 @@ def _tell(sweep: dict[str, Any], devices: list[dict[str, Any]], job: Any) -> Non
         each["clock"] = _clock(each["clock_offset_s"])
         each["says"] = each["sentence"] or "; ".join(each["notes"])
     columns = ("host", "port", "manufacturer", "model", "channels", "credential_set", "clock")
-    show_rows(devices, (*columns, "registered", "says"), as_json=False)
+    if devices:
+        show_rows(devices, (*columns, "registered", "says"), as_json=False)
     say(f"{sweep['done']} of {sweep['total']} asked, {len(devices)} found ({sweep['state']}).")
     if job is not None:
         say(f"Nothing is changed yet. To look at the import: streamhub camera imports {job['id']}")
@@ -197,13 +198,15 @@ async def _ended(api: Api, path: str, *, quiet: bool) -> dict[str, Any]:
 
 
 async def _devices(api: Api, path: str) -> list[dict[str, Any]]:
+    from streamhub.discovery.found import by_address
+
     devices: list[dict[str, Any]] = []
     after: str | None = ""
     while after is not None:
         page = await api.call("GET", f"{path}/devices", params={"after": after, "limit": 500})
         devices += page["items"]
         after = page["next_after"]
-    return devices
+    return sorted(devices, key=lambda each: by_address(each["host"], each["port"]))
 
 
 def _sets(file: Path | None, username: str | None) -> list[dict[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
@@ -62,6 +63,15 @@ def refused(address: DeviceAddress, error: OnvifError, *, registered: bool) -> F
         "channels": [],
     }
     return FoundDevice(address.host, address.port, payload)
+
+
+def by_address(host: str, port: int) -> tuple[bool, int, int, str, int]:
+    """A key to sort by: addresses as numbers, .5 before .10, IPv4 first; then names, as texts."""
+    try:
+        ip = ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return True, 0, 0, host, port
+    return False, ip.version, int(ip), "", port
 
 
 def rows(devices: Iterable[FoundDevice], sets: Mapping[str, CredentialSet]) -> bytes:

@@ -200,6 +200,8 @@ class Discovery:
                 "each device answered.",
             )
         sets = {each.name: each for each in await self._credentials(sweep_id)}
+        # Codes are minted in this order.
+        devices.sort(key=lambda each: found.by_address(each.host, each.port))
         file = found.rows(devices, sets)
         return await self._imports.create(
             file, f"{sweep_id}.json", {**options, "template": "full"}, by

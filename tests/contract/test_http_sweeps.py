@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -72,6 +73,11 @@ async def test_cameras_of_a_network_are_found_described_and_imported(tmp_path: P
         job_id = answer.json()["id"]
         job = await running.services.imports.checked(job_id)
         assert dict(job.counts)["add"] == 10, await running.services.imports.rows(job_id)
+        rows = (await client.get(f"/api/v1/imports/{job_id}/rows")).json()["items"]
+        hosts = [re.findall(r"rtsp://([\d.]+)", str(row["changes"]))[0] for row in rows]
+        assert hosts == [f"127.78.0.{n}" for n in range(1, 11)]
+        minted = [row["code"] for row in rows]
+        assert minted == sorted(minted)
         await client.post(f"/api/v1/imports/{job_id}/apply", json={})
         page = (await client.get("/api/v1/channels", params={"q": "127.78"})).json()
         assert page["total"] == 10
