@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .area import MAX_AREAS, app, area_by
+from .area import MAX_AREAS, app, area_by, areas_of
 from .camera import channel_by
 from .control import LONG_S, Api, AsJson, CliError, run
 from .output import print_json, say, show_object, show_rows
@@ -118,9 +118,13 @@ def list_rules(as_json: AsJson = False) -> None:
 
     async def work(api: Api) -> list[dict[str, Any]]:
         items: list[dict[str, Any]] = (await api.call("GET", RULES))["items"]
+        if not as_json:
+            names = {each["id"]: each["name"] for each in await areas_of(api)}
+            for rule in items:
+                rule["area"] = names.get(rule["area_id"], rule["area_id"])
         return items
 
-    columns = ("id", "priority", "kind", "field", "text", "area_id")
+    columns = ("id", "priority", "kind", "field", "text", "area")
     show_rows(run(work), columns, as_json=as_json)
 
 

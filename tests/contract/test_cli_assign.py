@@ -32,6 +32,7 @@ def command(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
 def test_a_rule_a_look_and_then_the_move(command: Command) -> None:
     rule = command.json("area", "rule", "add", "name_prefix", "永顺", "--area", "永顺镇")
     assert [each["id"] for each in command.json("area", "rule", "list")] == [rule["id"]]
+    assert command.ok("area", "rule", "list").split()[-2:] == ["永顺", "永顺镇"]
     look = command.ok("area", "assign")
     assert f"{CODE} 永顺路口1: 通州区 -> 永顺镇 (rule {rule['id']})" in look
     assert "1 camera becomes visible to grid-platform: 永顺路口1" in look
