@@ -153,7 +153,8 @@ def sign_out(
         await api.call("DELETE", f"{path}/{sign_in_id}")
         return 1
 
-    say(f"ended {run(work)} sign-ins of {username}")
+    ended = run(work)
+    say(f"ended {ended} {'sign-in' if ended == 1 else 'sign-ins'} of {username}")
 
 
 @app.command("second-factor")

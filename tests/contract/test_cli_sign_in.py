@@ -61,7 +61,9 @@ def test_sign_ins_are_listed_and_ended(command: Command) -> None:
         assert page.post("/api/v1/sign-in", json=body).status_code == 200
         [row] = command.json("subject", "sign-ins", "platform")
         assert row["method"] == "password"
-        assert "ended 1 sign-ins" in command.ok("subject", "sign-out", "platform", row["id"])
+        assert "ended 1 sign-in of platform" in command.ok(
+            "subject", "sign-out", "platform", row["id"]
+        )
         assert page.get("/api/v1/me").status_code == 401
         assert "ended 0 sign-ins" in command.ok("subject", "sign-out", "platform")
         done = command.run("subject", "sign-out", "platform", "si_none")
