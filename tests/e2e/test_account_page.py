@@ -14,9 +14,12 @@ from playwright.async_api import Browser, Page, expect
 from streamhub.access.second_factor import DIGITS, STEP_S
 from streamhub.cli.demo import demo_password
 from support.district import Service
+from support.page import Wall
 from support.patience import PATIENCE_S
+from support.watching import channels_of
 
 PATIENCE_MS = 60_000
+A_MINUTE_MS = 60_000
 USERNAME = "yongshun"
 NEW_PASSWORD = "quiet-harbour-maple-5"
 
@@ -87,3 +90,29 @@ async def test_a_sign_in_is_ended_and_a_second_factor_asked_for(
     await wall.get_by_test_id("sign-in-code").fill(codes[0])
     await wall.get_by_test_id("sign-in-submit").click()
     await wall.get_by_test_id("person").wait_for()
+
+
+async def test_a_sign_in_that_is_ended_takes_the_page_with_it(
+    service: Service, browser: Browser
+) -> None:
+    """At once where something is watched, else within a minute; what was chosen comes back."""
+    watching, idle = [Wall(await browser.new_page(), service) for _ in range(2)]
+    await idle.page.clock.install()
+    for wall in (watching, idle):
+        await wall.sign_in(USERNAME)
+    async with service.client(USERNAME) as client:
+        [channel] = await channels_of(client, 1)
+    await watching.open_channel(channel)
+    await watching.wait_decoding()
+    async with service.client("admin") as admin:
+        [person] = (await admin.get("/api/v1/subjects", params={"q": USERNAME})).json()["items"]
+        ended = await admin.delete(f"/api/v1/subjects/{person['id']}/sign-ins")
+        assert ended.is_success, ended.text
+    await watching.page.get_by_test_id("sign-in-submit").wait_for()
+    await expect(watching.page.get_by_test_id("tree")).to_have_count(0)
+    await fill_in(watching.page, demo_password(USERNAME))
+    await watching.wait_decoding()
+
+    await expect(idle.page.get_by_test_id("tree")).to_be_visible()
+    await idle.page.clock.fast_forward(A_MINUTE_MS)
+    await idle.page.get_by_test_id("sign-in-submit").wait_for()

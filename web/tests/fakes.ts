@@ -115,6 +115,7 @@ export class Bench {
   readonly states: PlayerState[] = []
   readonly player: Player
   unauthenticated = 0
+  signInsEnded = 0
   crowded = true
   respond: (call: Call, posts: number) => Response | Promise<Response> = (_, posts) =>
     created(`v${posts}`)
@@ -147,6 +148,7 @@ export class Bench {
       deps,
       onState: (state) => this.states.push(state),
       onUnauthenticated: () => (this.unauthenticated += 1),
+      onSignInEnded: () => (this.signInsEnded += 1),
     })
   }
 

@@ -2,7 +2,7 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { Me } from '../src/api'
 import { signIn, signOut } from '../src/state/signin'
-import { problem } from './fakes'
+import { Bench, problem } from './fakes'
 
 afterEach(() => {
   vi.unstubAllGlobals()
@@ -31,5 +31,18 @@ describe('signing out', () => {
   ] as const)('that %s leads to the sign-in form', async (_, answer) => {
     expect(await leave(answer)).toBeNull()
     expect(signIn.value).toEqual({ kind: 'signed-out', expiredUsername: null })
+  })
+})
+
+describe('a view', () => {
+  it.each([
+    ['sign_in_ended', 1], ['subject_disabled', 1], ['revoked', 0], ['closed_by_operator', 0], ['shutdown', 0],
+  ] as const)('that ends by %s tells %i times that one may be signed out', async (reason, times) => {
+    const bench = new Bench()
+    bench.player.open()
+    await vi.waitUntil(() => bench.feeds.length > 0)
+    bench.feed.emit('state', { state: 'ended', reason, detail: null })
+    expect(bench.signInsEnded).toBe(times)
+    bench.player.close()
   })
 })

@@ -23,6 +23,8 @@ export interface PlayerOptions {
   readonly stated?: () => Stated | null
   readonly onState: (state: PlayerState) => void
   readonly onUnauthenticated?: () => void
+  /** The view ended with its sign-in, or the account: whether one is still signed in has to be asked. */
+  readonly onSignInEnded?: () => void
   readonly deps?: PlayerDeps
 }
 

@@ -9,7 +9,7 @@ import { GIVE_UP_STALE_MS, OPENING_POLL_MS, POLL_MS, SETTLED_MS } from './deadli
 import { tendLiveFeed, tendLostFeed } from './feeds'
 import { browserDeps, type PlayerDeps, type PlayerOptions } from './options'
 import { Pulse } from './pulse'
-import { defaultPolicy, isMeantEnd, isPermanent } from './reconnect'
+import { defaultPolicy, isEndOfSignIn, isMeantEnd, isPermanent } from './reconnect'
 import { Screen, type VideoLike } from './screen'
 import {
   failed, monotonicNowMs, packetAtMs, type Failure, type PlayerState, type ServiceState, type Step,
@@ -194,6 +194,7 @@ export class Player {
     this.view?.close(tell)
     this.screen.show(null)
     this.set({ kind, reason, detail, atMs: this.nowMs() })
+    if (isEndOfSignIn(reason)) this.options.onSignInEnded?.()
   }
 
   /** This view is over; asks for another after the policy's delay. */

@@ -36,6 +36,9 @@ const MEANT: ReadonlySet<string> = new Set([
   'channel_removed', 'channel_disabled', 'channel_not_filed',
 ])
 
+/** Of those, the ends that are the person's: they may have no sign-in any more. */
+const OF_SIGN_IN: ReadonlySet<string> = new Set(['sign_in_ended', 'subject_disabled'])
+
 /** `status` is that of the HTTP answer, 0 when the failure was none. */
 export function isPermanent(reason: string, status = 0): boolean {
   return PERMANENT.has(reason) || (status >= 400 && status < 500 && !WORTH_ANOTHER_TRY.has(status))
@@ -43,6 +46,10 @@ export function isPermanent(reason: string, status = 0): boolean {
 
 export function isMeantEnd(reason: string): boolean {
   return MEANT.has(reason)
+}
+
+export function isEndOfSignIn(reason: string): boolean {
+  return OF_SIGN_IN.has(reason)
 }
 
 export const defaultPolicy: ReconnectPolicy = ({ attempt, reason, retryAfterMs, random }) => {

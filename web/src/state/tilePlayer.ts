@@ -7,7 +7,7 @@ import type { SoundState } from '../player/sound'
 import type { PlayerState } from '../player/state'
 import type { Change } from '../player/streams'
 import { statedFor } from './purpose'
-import { loseSignIn } from './signin'
+import { api, loseSignIn } from './signin'
 
 /** What a tile is to play; `channelId` null: nothing. */
 export interface Wanted {
@@ -60,6 +60,8 @@ export function useTilePlayer(
     if (channelId === null) return
     player = new Player({
       channelId, profile, profiles, stated: () => statedFor(channelId), onState: refresh, onUnauthenticated: loseSignIn,
+      // Its 401 leads to the form; of another sign-in of this person, the page stands.
+      onSignInEnded: () => void api.me(),
     })
     player.sound.want(heard)
     player.open()
