@@ -77,7 +77,17 @@ async def found_and_imported(page: Page, area_code: str) -> None:
 
 async def inspected(page: Page, area_code: str) -> None:
     await page.get_by_test_id("tab-accept").click()
-    await page.get_by_test_id("accept-area").fill(area_code)
+    # What is no area must not be taken for all of them.
+    bulk = [page.get_by_test_id(each) for each in ("inspect-send", "assign-preview")]
+    for button in bulk:
+        await expect(button).to_be_enabled()
+    await page.get_by_test_id("accept-area").fill(f"{FROM}?")
+    for button in (*bulk, page.get_by_test_id("filing-review")):
+        await expect(button).to_be_disabled()
+    # By its name, which no other area has.
+    await page.get_by_test_id("accept-area").fill(FROM)
+    await expect(page.get_by_test_id("accept-scope")).to_have_text(f"All in “{FROM}”")
+    assert area_code in page.url
     await page.get_by_test_id("accept-filing").select_option("draft")
     await expect(page.get_by_test_id("accept-count")).to_have_text(f"{DEVICES} of {DEVICES}")
     await page.get_by_test_id("accept-all").check()

@@ -58,6 +58,7 @@ export const acceptEn: Record<keyof typeof acceptZh, string> = {
   'accept.of_all': 'All cameras',
   'accept.of_area': 'All in “{area}”',
   'accept.of_chosen': '{n} chosen',
+  'accept.no_area': 'Choose an area that there is',
   'accept.tick': 'Tick those that are meant',
   'accept.filing': 'Filing',
   'accept.verdict': 'Verdict',

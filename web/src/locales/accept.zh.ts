@@ -56,6 +56,7 @@ export const acceptZh = {
   'accept.of_all': '全部摄像机',
   'accept.of_area': '「{area}」内全部',
   'accept.of_chosen': '已选 {n} 台',
+  'accept.no_area': '请填写已有的区域',
   'accept.tick': '请勾选要处理的摄像机',
   'accept.filing': '审核状态',
   'accept.verdict': '检测结论',

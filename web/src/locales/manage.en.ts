@@ -108,7 +108,8 @@ export const manageEn: Record<keyof typeof manageZh, string> = {
   'export.busy': 'Exporting…',
   'export.done': '{name} is downloaded.',
 
-  'area.none': 'No area has the code {code}',
+  'area.none': 'No area has the name or code {code}',
+  'area.several': 'Several areas are called {name}; write the code of one: {which}',
   'area.placeholder': 'Area: name or code',
 
   'card.choose': 'Choose a camera on the left to see and change what is known of it.',

@@ -107,7 +107,8 @@ export const manageZh = {
   'export.busy': '正在导出…',
   'export.done': '已下载 {name}。',
 
-  'area.none': '没有编码为 {code} 的区域',
+  'area.none': '没有名称或编码为 {code} 的区域',
+  'area.several': '有多个区域名为{name}，请填写其中一个的编码：{which}',
   'area.placeholder': '区域名称或编码',
 
   'card.choose': '从左侧选择一台摄像机，查看和修改它的资料。',

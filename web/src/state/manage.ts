@@ -112,6 +112,17 @@ export function areaPath(code: string): string | null {
   return names.join(' / ')
 }
 
+export type AreaFound = { readonly kind: 'one' | 'none'; readonly code: string } | { readonly kind: 'several'; readonly code: string; readonly of: readonly Area[] }
+
+/** What was typed into an area's field, a code or a name; `code` is the area's that it means, else what was typed. */
+export function areaFound(typed: string): AreaFound {
+  const code = typed.trim()
+  if (areaId(code) !== null) return { kind: 'one', code }
+  const of = areas.value.filter((area) => area.name === code)
+  if (of.length > 1) return { kind: 'several', code, of }
+  return of[0] === undefined ? { kind: 'none', code } : { kind: 'one', code: of[0].code }
+}
+
 export function areaId(code: string): string | null {
   return areas.value.find((area) => area.code === code)?.id ?? null
 }
