@@ -155,6 +155,13 @@ async def test_rows_with_errors_are_left_out_and_a_changed_registry_is_checked_a
         await state_is(page, "applied")
         found = (await admin.get("/api/v1/channels", params={"q": NEW_CODE})).json()
         assert found["total"] == 1
+    # What was left out is corrected in the same place, with the same options.
+    await expect(page.get_by_test_id("job-hint")).to_contain_text("left out: 1")
+    applied = page.url
+    await drop(page, "list.csv", as_csv(GOOD, OTHER))
+    await expect(page).not_to_have_url(applied)
+    await state_is(page, "checked")
+    await expect(page.get_by_test_id("filter-add")).to_have_text("1 Add")
 
 
 async def test_a_card_is_changed_refused_saved_and_put_back(

@@ -67,6 +67,7 @@ export const manageEn: Record<keyof typeof manageZh, string> = {
   'import.apply': 'Apply',
   'import.applying': 'Applying…',
   'import.hint.refused': 'Rows with errors: {n}. Correct them and upload the file again, or leave them out.',
+  'import.hint.left': 'Rows with errors that were left out: {n}. Correct them and upload the file again.',
   'import.hint.nothing': 'There is nothing to add or change.',
   'import.applied_as': 'Applied: {add} added, {change} changed.',
   'import.undo': 'Undo the import',

@@ -66,6 +66,7 @@ export const manageZh = {
   'import.apply': '应用',
   'import.applying': '正在应用…',
   'import.hint.refused': '{n} 行有错误。请改正后重新上传，或勾选不导入这些行。',
+  'import.hint.left': '未导入有错误的 {n} 行。请改正后重新上传。',
   'import.hint.nothing': '没有需要新增或变更的内容。',
   'import.applied_as': '已应用：新增 {add}，变更 {change}。',
   'import.undo': '撤销导入',
