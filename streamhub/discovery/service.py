@@ -203,9 +203,8 @@ class Discovery:
         # Codes are minted in this order.
         devices.sort(key=lambda each: found.by_address(each.host, each.port))
         file = found.rows(devices, sets)
-        return await self._imports.create(
-            file, f"{sweep_id}.json", {**options, "template": "full"}, by
-        )
+        name = _file_name(await self.get(sweep_id))
+        return await self._imports.create(file, name, {**options, "template": "full"}, by)
 
     # --- inside -----------------------------------------------------------------------------------
 
@@ -378,6 +377,13 @@ def _progress(told: SweepProgress, heard: Collection[tuple[str, int]]) -> dict[s
         "found": told.found + len(heard),
         "cursor": told.cursor.as_json(),
     }
+
+
+def _file_name(sweep: Sweep) -> str:
+    """What an import of it is called: by where it looked, without what no file's name may hold."""
+    first, *others = [*sweep.options["networks"], *sweep.options["interfaces"]] or [sweep.id]
+    more = f" +{len(others)}" if others else ""
+    return f"sweep {first}{more}.json".replace("/", "_")
 
 
 def _as_secret(credentials: Sequence[CredentialSet]) -> Secret:

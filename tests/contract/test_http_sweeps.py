@@ -71,6 +71,7 @@ async def test_cameras_of_a_network_are_found_described_and_imported(tmp_path: P
 
         answer = await client.post(f"{path}/import", json={"area": "110112001"})
         job_id = answer.json()["id"]
+        assert answer.json()["file_name"] == "sweep 127.78.0.0_28.json"
         job = await running.services.imports.checked(job_id)
         assert dict(job.counts)["add"] == 10, await running.services.imports.rows(job_id)
         rows = (await client.get(f"/api/v1/imports/{job_id}/rows")).json()["items"]
