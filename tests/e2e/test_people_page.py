@@ -12,6 +12,11 @@ from support.district import Service
 from support.page import Wall
 from support.people_page import a_person, here, opened, people_of
 
+_MIDDLE = """(part) => {
+  const {left, right} = part.getBoundingClientRect();
+  return (left + right) / 2 / document.documentElement.clientWidth;
+}"""
+
 
 async def is_seen(page: Page, camera: dict[str, Any], *, seen: bool) -> None:
     await page.get_by_test_id("search").fill("")
@@ -87,7 +92,14 @@ async def test_a_person_is_added_put_into_a_role_and_disabled(
         (await admin.post("/api/v1/grants", json=grant)).raise_for_status()
     page = await people_of(browser, one_service, "admin", "zh-CN")
     await page.get_by_test_id("people-new").click()
+    # What is wrong is marked; the rest is not.
     await page.get_by_test_id("person-name").fill("王新")
+    await page.get_by_test_id("person-username").fill("Li Wei!")
+    await page.get_by_test_id("person-password").fill("123")
+    await expect(page.get_by_test_id("person-username-hint")).to_have_class("hint bad")
+    await page.get_by_test_id("person-add").click()
+    await expect(page.get_by_test_id("person-password-hint")).to_have_class("hint bad")
+    await expect(page.get_by_test_id("person-name-hint")).to_be_empty()
     await page.get_by_test_id("person-username").fill("admin")
     await page.get_by_test_id("person-password").fill("12345678")
     await page.get_by_test_id("person-add").click()
@@ -116,6 +128,17 @@ async def test_a_person_is_added_put_into_a_role_and_disabled(
     await expect(page.get_by_test_id("account-wang-xin")).to_contain_text("已停用")
     await page.get_by_test_id("person-enable").click()
     await expect(page.get_by_test_id("person-disabled")).to_have_count(0)
+    # Who is new is led to a password of their own, and nowhere else.
+    new = await browser.new_page()
+    await new.goto(one_service.url)
+    await new.get_by_test_id("sign-in-username").fill("wang-xin")
+    await new.get_by_test_id("sign-in-password").fill("a-first-w0rd")
+    await new.get_by_test_id("sign-in-submit").click()
+    await expect(new.get_by_test_id("password-change")).to_contain_text("8 characters")
+    for leads_away in ("nav-wall", "nav-log", "wall-1"):
+        await expect(new.get_by_test_id(leads_away)).to_have_count(0)
+    middle = await new.get_by_test_id("due").evaluate(_MIDDLE)
+    assert abs(middle - 0.5) < 0.01
     # Nobody shuts out oneself by a click.
     await opened(page, "admin")
     await expect(page.get_by_test_id("person-disable")).to_have_count(0)

@@ -34,6 +34,7 @@ export const peopleEn: Record<keyof typeof peopleZh, string> = {
   'people.add_intro': 'A new account has no grants: give it some next. It has to choose another password when it first signs in.',
   'people.username': 'User name',
   'people.username_hint': '2 to 32 characters: a to z, 0 to 9, dot, hyphen, underscore',
+  'people.name_missing': 'Say what the person is called',
   'people.display_name': 'Name',
   'people.password': 'First password',
   'people.password_hint': '8 characters or more; no common word, user name or row of keys',

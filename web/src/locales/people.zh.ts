@@ -32,6 +32,7 @@ export const peopleZh = {
   'people.add_intro': '新账号还没有任何授权；建好后再授权。首次登录须修改密码。',
   'people.username': '用户名',
   'people.username_hint': '2 至 32 个字符：a 至 z、0 至 9、点、连字符、下划线',
+  'people.name_missing': '请填写姓名',
   'people.display_name': '姓名',
   'people.password': '初始密码',
   'people.password_hint': '至少 8 个字符，不能是常用词、用户名或连续的键',
