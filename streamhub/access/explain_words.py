@@ -14,28 +14,29 @@ from .facts import Facts
 
 SHANGHAI: Final = timezone(timedelta(hours=8))
 
-_ACTIONS_ZH: Final = {
-    "list": "列出",
-    "live": "实时观看",
-    "snapshot": "抓拍",
-    "playback": "回放",
-    "ptz": "云台控制",
-    "talk": "对讲",
-    "export": "导出",
-    "manage": "管理",
-    "audit": "审计",
+# Action -> (zh, en): what one may do, in English up to the camera's name.
+_ACTIONS: Final = {
+    "list": ("列出", "list"),
+    "live": ("实时观看", "watch live from"),
+    "snapshot": ("抓拍", "take stills of"),
+    "playback": ("回放", "play recordings of"),
+    "ptz": ("云台控制", "steer"),
+    "talk": ("对讲", "talk over"),
+    "export": ("导出", "export"),
+    "manage": ("管理", "manage"),
+    "audit": ("审计", "read the log of"),
 }
 _DAYS_ZH: Final = ("一", "二", "三", "四", "五", "六", "日")
 # Reason -> (zh, en), after the words of who, what and where.
 _REASONS: Final = {
-    "denied": ("被授权{ids}明确禁止(禁止优先于允许)", "{ids} denies it, and a denial wins"),
+    "denied": ("被授权 {ids} 明确禁止（禁止优先于允许）", "{ids} denies it, and a denial wins"),
     "no_grant": ("没有任何有效授权允许", "no grant that holds then allows it"),
     "not_filed": (
-        "该点位尚未归档,只有管理者可见",
+        "该点位尚未归档，只有管理者可见",
         "the camera is not filed: it is there for those alone who manage it",
     ),
     "channel_disabled": ("该点位已停用", "the camera is switched off"),
-    "purpose_required": ("必须说明事由({ids})", "a purpose has to be named ({ids})"),
+    "purpose_required": ("必须说明事由（{ids}）", "a purpose has to be named ({ids})"),
     "subject_disabled": ("该账号已停用", "the subject is disabled"),
     "password_change_due": ("该账号须先修改密码", "the subject has to change its password first"),
     "second_factor_due": (
@@ -53,7 +54,7 @@ _SAYS: Final = {
     "ended": ("已到期", "has ended"),
     "out_of_hours": ("不在值班时段内", "is out of its hours"),
     "elsewhere": ("不涉及该点位", "is about other cameras"),
-    "rule": ("规则不符:{unmet}", "its rule does not fit: {unmet}"),
+    "rule": ("规则不符：{unmet}", "its rule does not fit: {unmet}"),
 }
 
 
@@ -65,8 +66,9 @@ class Sentence:
 
 def sentence(what: Explanation) -> Sentence:
     """The answer in one sentence."""
-    decision, action = what.decision, what.action.value
-    ids = ", ".join(decision.grant_ids) or "-"
+    decision = what.decision
+    act_zh, act_en = _ACTIONS[what.action.value]
+    ids_zh, ids_en = (comma.join(decision.grant_ids) or "-" for comma in ("、", ", "))
     who, where, at = what.subject.username, what.channel.name, _time(what.at)
     if decision.allowed:
         answer_zh, answer_en = "可以", "may"
@@ -77,16 +79,17 @@ def sentence(what: Explanation) -> Sentence:
             if decision.until_is_least:
                 end_zh, end_en = f"至少到 {end}", f"at least until {end}"
         lent_zh, lent_en = _lent(what)
-        why_zh, why_en = f"{lent_zh}依据授权 {ids},{end_zh}", f"{lent_en}by {ids}, {end_en}"
+        why_zh, why_en = f"{lent_zh}依据授权 {ids_zh}，{end_zh}", f"{lent_en}by {ids_en}, {end_en}"
     else:
         answer_zh, answer_en = "不可以", "may not"
-        why_zh, why_en = (text.format(ids=ids) for text in _REASONS[decision.reason])
+        zh, en = _REASONS[decision.reason]
+        why_zh, why_en = zh.format(ids=ids_zh), en.format(ids=ids_en)
     if what.opens_at is not None:
-        why_zh += f";{_time(what.opens_at)} 起可以"
+        why_zh += f"；{_time(what.opens_at)} 起可以"
         why_en += f"; from {_time(what.opens_at)} it may"
     return Sentence(
-        f"{at},{who} 对“{where}”{answer_zh}{_ACTIONS_ZH[action]}:{why_zh}。",
-        f"At {at}, {who} {answer_en} {action} on {where}: {why_en}.",
+        f"{at}，{who} 对“{where}”{answer_zh}{act_zh}：{why_zh}。",
+        f"At {at}, {who} {answer_en} {act_en} {where}: {why_en}.",
     )
 
 
@@ -98,14 +101,14 @@ def of_line(line: GrantLine, facts: Facts) -> Sentence:
         unmet = f"{line.unmet.field} {line.unmet.op.value} {values}"
     zh, en = (text.format(unmet=unmet) for text in _SAYS[line.says])
     role = facts.roles.get(grant.role_id or "")
-    by_zh = "" if role is None else f"(角色 {role.name})"
+    by_zh = "" if role is None else f"（角色 {role.name}）"
     by_en = "" if role is None else f" (by the role {role.name})"
     if grant.lent_by is not None:
-        by_zh, by_en = f"(借用,{grant.lent_by} 批准)", f" (a loan, allowed by {grant.lent_by})"
+        by_zh, by_en = f"（借用，{grant.lent_by} 批准）", f" (a loan, allowed by {grant.lent_by})"
     turns_zh = turns_en = ""
     if line.until is not None:
         ends = line.decides
-        turns_zh = f",{_time(line.until)} {'止' if ends else '起'}"
+        turns_zh = f"，{_time(line.until)} {'止' if ends else '起'}"
         turns_en = f", {'until' if ends else 'from'} {_time(line.until)}"
     hours_zh, hours_en = _hours(grant)
     return Sentence(
@@ -120,14 +123,14 @@ def _lent(what: Explanation) -> tuple[str, str]:
     names = {each.lent_by for each in allowing if each.lent_by is not None}
     if not names or any(each.lent_by is None for each in allowing):
         return "", ""
-    by = ", ".join(sorted(names))
-    return f"借用,{by} 批准,", f"on loan, allowed by {by}, "
+    by_zh, by = (comma.join(sorted(names)) for comma in ("、", ", "))
+    return f"借用，{by_zh} 批准，", f"on loan, allowed by {by}, "
 
 
 def _hours(grant: Grant) -> tuple[str, str]:
     if not grant.windows:
         return "", ""
-    zh = ";".join(
+    zh = "；".join(
         f"周{''.join(_DAYS_ZH[day] for day in w.days)} {clock(w.start_min)}-{clock(w.end_min)}"
         for w in grant.windows
     )
@@ -135,7 +138,7 @@ def _hours(grant: Grant) -> tuple[str, str]:
         f"{','.join(DAYS[day] for day in w.days)} {clock(w.start_min)}-{clock(w.end_min)}"
         for w in grant.windows
     )
-    return f"(时段 {zh})", f" (hours {en})"
+    return f"（时段 {zh}）", f" (hours {en})"
 
 
 def _time(moment: datetime) -> str:

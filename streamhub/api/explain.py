@@ -9,10 +9,11 @@ from pydantic import BaseModel, Field
 
 from camera_registry.domain import Channel, Effect, Subject
 from streamhub.access.errors import NotVisible
-from streamhub.access.explain import Ability, abilities, explain
+from streamhub.access.explain import Ability, GrantLine, abilities, explain
 from streamhub.access.explain_words import Sentence, of_line, sentence
-from streamhub.access.principal import Action, Principal, channel
+from streamhub.access.principal import DISTRICT, Action, Principal, channel
 
+from .grants import GrantOut, grant_out
 from .paging import DEFAULT_LIMIT, Cursor, Limit, page_in_memory
 from .problems import Problem
 from .rights import Who, declares
@@ -40,6 +41,9 @@ class GrantLineOut(BaseModel):
     )
     until: Time | None = Field(description="When that turns by itself.")
     sentence: SentenceOut
+    grant: GrantOut | None = Field(
+        description="What it says; null: it is on other cameras, and you don't manage the district."
+    )
 
 
 class ExplanationOut(BaseModel):
@@ -156,19 +160,7 @@ async def explain_right(
         until_is_least=told.decision.until_is_least,
         opens_at=told.opens_at,
         sentence=_sentence(sentence(told)),
-        grants=[
-            GrantLineOut(
-                grant_id=each.grant.id,
-                role_name=None
-                if each.grant.role_id is None
-                else _role(services, each.grant.role_id),
-                effect=each.grant.effect,
-                says=each.says,
-                until=each.until,
-                sentence=_sentence(of_line(each, facts)),
-            )
-            for each in told.lines
-        ],
+        grants=[_line(services, who, each) for each in told.lines],
     )
 
 
@@ -228,6 +220,20 @@ def _row(services: Services, channel_id: str) -> Channel:
     if row is None:
         raise NotVisible("There is no such thing, or it is not yours to see.")
     return row
+
+
+def _line(services: Services, who: Principal, line: GrantLine) -> GrantLineOut:
+    grant = line.grant
+    told = line.says != "elsewhere" or services.guard.allows(who, Action.MANAGE, DISTRICT)
+    return GrantLineOut(
+        grant_id=grant.id,
+        role_name=None if grant.role_id is None else _role(services, grant.role_id),
+        effect=grant.effect,
+        says=line.says,
+        until=line.until,
+        sentence=_sentence(of_line(line, services.facts.current)),
+        grant=grant_out(services, who, grant) if told else None,
+    )
 
 
 def _role(services: Services, role_id: str) -> str | None:

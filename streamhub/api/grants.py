@@ -173,7 +173,7 @@ async def list_grants(
         limit=limit,
         cursor=cursor,
     )
-    items = [_out(services, who, row) for row in page.items]
+    items = [grant_out(services, who, row) for row in page.items]
     return GrantList(items=items, next_cursor=page.next_cursor, total=page.total)
 
 
@@ -189,7 +189,7 @@ async def create_grant(
     draft = _draft(services, body)
 
     async def create() -> GrantOut:
-        return _out(services, who, await services.people.create_grant(draft, who.actor()))
+        return grant_out(services, who, await services.people.create_grant(draft, who.actor()))
 
     return await services.idempotency.once(
         idempotency_key, subject_id=permit.subject_id, route="grants", body=body, create=create
@@ -212,7 +212,7 @@ async def change_grants(
 
     async def change() -> GrantsChanged:
         rows = await services.people.change_grants(changes, who.actor())
-        return GrantsChanged(items=[_out(services, who, row) for row in rows])
+        return GrantsChanged(items=[grant_out(services, who, row) for row in rows])
 
     return await services.idempotency.once(
         idempotency_key, subject_id=who.subject_id, route="grant batch", body=body, create=change
@@ -221,7 +221,7 @@ async def change_grants(
 
 @router.get("/{grant_id}")
 async def get_grant(services: Provided, found: ThisGrant) -> GrantOut:
-    return _out(services, found.who, found.grant)
+    return grant_out(services, found.who, found.grant)
 
 
 @router.delete("/{grant_id}", status_code=204)
@@ -352,7 +352,8 @@ def channel_name(services: Services, who: Principal, channel_id: str | None) -> 
     return row.name
 
 
-def _out(services: Services, who: Principal, row: Grant) -> GrantOut:
+def grant_out(services: Services, who: Principal, row: Grant) -> GrantOut:
+    """As `who` is told of it: a camera's name only where it is theirs to see."""
     facts = services.facts.current
     subject = None if row.subject_id is None else facts.subject(row.subject_id)
     on_area = None if row.area_id is None else facts.area(row.area_id)

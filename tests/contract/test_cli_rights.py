@@ -95,7 +95,7 @@ def test_a_loan_from_the_telephone_to_its_end(command: Command) -> None:
     assert "永顺路口1" in command.ok("loan", "list", "--state", "open")
     lent = command.json("loan", "allow", first["id"], "--minutes", "30")
     assert (lent["state"], lent["lent"]) == ("running", ["list", "live"])
-    assert "借用,local:" in command.ok("grant", "explain", "li", CODE, "live")
+    assert "借用，local:" in command.ok("grant", "explain", "li", CODE, "live")
     assert command.ok("loan", "end", first["id"]) == f"ended {first['id']}\n"
     assert command.json("grant", "who-can", CODE) == []
 

@@ -40,12 +40,14 @@ async def test_why_and_why_not(tmp_path: Path) -> None:
                 "not_yet",
                 "night",
             )
+            assert line["grant"]["windows"] == [night]
+            assert (line["grant"]["area_name"], line["grant"]["role_id"]) == ("永顺镇", role_id)
             later = {**asked, "at": f"{first}T12:00:00+08:00"}
             noon = await explained(admin, "ch_y1", **later)
             assert noon["grants"][0]["says"] == "out_of_hours"
             assert noon["opens_at"] == f"{first}T22:00:00+08:00"
             assert f"{first} 22:00" in noon["sentence"]["zh"]
-            assert "may not live" in noon["sentence"]["en"]
+            assert "may not watch live" in noon["sentence"]["en"]
             later["at"] = f"{first}T23:00:00+08:00"
             dark = await explained(admin, "ch_y1", **later)
             assert (dark["allowed"], dark["until"]) == (True, f"{second}T06:00:00+08:00")
@@ -89,6 +91,21 @@ async def test_who_may_ask(tmp_path: Path) -> None:
         async with running.local() as client:
             answer = await client.get("/api/v1/channels/ch_y1/explain?action=live&subject=lister")
             assert answer.json()["allowed"] is False
+
+
+async def test_grants_on_other_cameras_are_told_of_to_who_manages_all(tmp_path: Path) -> None:
+    async with (
+        a_service(tmp_path) as running,
+        running.as_("admin") as admin,
+        running.as_("warden") as warden,
+    ):
+        grant = {"subject_id": "su_lister", "actions": ["live"]}
+        far = await made(admin, **grant, area_id="ar_liyuan")
+        asked = {"subject": "lister", "action": "live"}
+        [near] = (await explained(admin, "ch_y1", **asked))["grants"]
+        assert (near["says"], near["grant"]["area_id"]) == ("elsewhere", far["area_id"])
+        [hidden] = (await explained(warden, "ch_y1", **asked))["grants"]
+        assert (hidden["says"], hidden["grant"]) == ("elsewhere", None)
 
 
 async def test_who_can(tmp_path: Path) -> None:

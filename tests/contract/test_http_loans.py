@@ -240,7 +240,7 @@ async def test_it_ends_by_itself_and_says_so_before(
         assert view.permit.until == until
         path = "/api/v1/channels/ch_y1/explain"
         why = (await warden.get(path, params={"subject": "stranger", "action": "live"})).json()
-        assert "借用,warden 批准" in why["sentence"]["zh"]
+        assert "借用，warden 批准" in why["sentence"]["zh"]
         assert "on loan, allowed by warden" in why["sentence"]["en"]
         assert why["until"] == lent["until"]
         assert "a loan, allowed by warden" in why["grants"][0]["sentence"]["en"]

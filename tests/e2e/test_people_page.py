@@ -67,8 +67,12 @@ async def test_what_is_granted_is_seen_until_it_is_revoked(
     await page.get_by_test_id("why-ask").click()
     answer = page.get_by_test_id("why-answer")
     await expect(answer).to_have_attribute("data-allowed", "true")
-    await expect(answer).to_contain_text("gao-granted may live")
+    await expect(answer).to_contain_text("gao-granted may watch live from")
     await expect(page.get_by_test_id("why-line")).to_contain_text("[1] allows")
+    said = page.get_by_test_id("why-grant")
+    await expect(said).to_contain_text(f"watch live · {camera['name']}")
+    await expect(said).to_contain_text("Every day 00:00 to 24:00")
+    await expect(page.get_by_test_id("why-holder")).to_have_text("Given to the account itself")
     await page.get_by_test_id("why-who").click()
     await expect(page.get_by_test_id("who-gao-granted")).to_contain_text("watch live")
 

@@ -59,7 +59,13 @@ LIVE = a_grant("stranger", {"live"}, area_id="ar_yongshun")
 @pytest.mark.parametrize(
     ("grants", "fields", "reason", "zh", "en"),
     [
-        ([LIVE], {}, "granted", "可以实时观看:依据授权 gr_extra", "may live"),
+        (
+            [LIVE],
+            {},
+            "granted",
+            "可以实时观看：依据授权 gr_extra，长期有效。",
+            "may watch live from",
+        ),
         ([], {}, "no_grant", "没有任何有效授权", "no grant"),
         ([replace(LIVE, effect=Effect.DENY)], {}, "denied", "明确禁止", "denies it"),
         ([LIVE], {"filing": Filing.DRAFT}, "not_filed", "尚未归档", "not filed"),
@@ -88,6 +94,20 @@ def test_the_answer_in_a_sentence(
     assert en in words.en
     assert ODD in words.zh
     assert ODD in words.en
+
+
+@pytest.mark.parametrize("action", list(Action))
+def test_each_action_is_a_verb(action: Action) -> None:
+    """And Chinese has its own commas, colons and brackets, but in times and names."""
+    facts, told = explained(replace(LIVE, actions=frozenset({action.value}), windows=NIGHT))
+    told = replace(told, action=action, opens_at=NOW)
+    words = sentence(told)
+    assert "stranger may not " in words.en
+    assert f" {action.value} on " not in words.en
+    said = words.zh.replace(ODD, "")
+    lines = [of_line(line, facts).zh for line in told.lines]
+    for text in (said, *lines):
+        assert not set(",;()") & set(text)
 
 
 def test_who_is_disabled_is_told_so() -> None:

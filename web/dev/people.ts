@@ -112,8 +112,8 @@ function explain(channelId: string, query: URLSearchParams): Answer {
   const [ids, may] = [lines.map((each) => each.id).join(', '), allowed ? 'may' : 'may not']
   return ok({
     subject_id: account.id, username: account.username, channel_id: channelId, action, at: AT, allowed, reason: allowed ? 'granted' : 'no_grant', until: null, opens_at: null,
-    sentence: { zh: `${account.username}${allowed ? '可以' : '不可以'}:${allowed ? `依据授权 ${ids}` : '没有任何有效授权允许'}。`, en: `${account.username} ${may} ${action}: ${allowed ? `by ${ids}` : 'no grant that holds then allows it'}.` },
-    grants: lines.map((each) => ({ grant_id: each.id, role_name: each.role_name, effect: each.effect, says: 'allows', until: null, sentence: { zh: `${each.id} 允许`, en: `${each.id} allows` } })),
+    sentence: { zh: `${account.username}${allowed ? '可以' : '不可以'}：${allowed ? `依据授权 ${ids}` : '没有任何有效授权允许'}。`, en: `${account.username} ${may} ${action}: ${allowed ? `by ${ids}` : 'no grant that holds then allows it'}.` },
+    grants: lines.map((each) => ({ grant_id: each.id, role_name: each.role_name, effect: each.effect, says: 'allows', until: null, grant: each, sentence: { zh: `${each.id} 允许`, en: `${each.id} allows` } })),
   } satisfies Explanation)
 }
 

@@ -3841,6 +3841,8 @@ export interface components {
         /** GrantLineOut */
         readonly GrantLineOut: {
             readonly effect: components["schemas"]["Effect"];
+            /** @description What it says; null: it is on other cameras, and you don't manage the district. */
+            readonly grant: components["schemas"]["GrantOut"] | null;
             /** Grant Id */
             readonly grant_id: string;
             /** Role Name */

@@ -4,7 +4,7 @@ import { areas } from '../dev/data'
 import { Api } from '../src/api'
 import { lang } from '../src/i18n'
 import { FieldBook } from '../src/manage/fields'
-import { actionsText, daysText, draftOf, lackOf, mayRevoke, numbered, partOf, standing, targetText, validText, windowText, type Day, type GrantForm } from '../src/manage/grants'
+import { actionsText, daysText, draftOf, grantText, lackOf, mayRevoke, numbered, originText, partOf, standing, targetText, validText, windowText, type Day, type GrantForm } from '../src/manage/grants'
 import { AccountFinder, GrantBook, PeopleApi, type Grant } from '../src/manage/people'
 import { retryKey } from '../src/manage/retry'
 import { DEBOUNCE_MS } from '../src/state/channels'
@@ -155,6 +155,15 @@ describe('a grant in words', () => {
     expect(lines({ area_id: 'ar_1' })).toEqual(['永顺镇 and all below'])
     const conditions = [{ field: 'device_class', op: 'eq', values: ['alley', 'x'] }] as const
     expect(lines({ conditions })).toEqual(['The whole district', 'Device class is Alley or x'])
+  })
+
+  it('is told whole in one line, and by way of what it is', () => {
+    const told = (change: Partial<Grant>) => grantText({ ...GRANT, ...change }, new FieldBook({ sections: [], items: [] }, areas), () => '永顺镇', NOW)
+    const windows = [{ days: ['fri'], start: '22:00', end: '06:00' }] as const
+    expect(told({ area_id: 'ar_1', actions: ['live', 'list'], windows, purpose_required: true })).toBe(
+      `list cameras, watch live · 永顺镇 and all below · ${validText(GRANT, NOW)} · Fri 22:00 to 06:00 the next day · Pictures ask for a purpose`,
+    )
+    expect([GRANT, { ...GRANT, role_id: 'ro_1', role_name: 'night' }, { ...GRANT, lent_by: 'wang' }].map(originText)).toEqual([null, 'Role night', 'Lent by wang'])
   })
 
   it('has numbers in place of ids', () => {

@@ -138,6 +138,7 @@ export const peopleEn: Record<keyof typeof peopleZh, string> = {
   'why.no': 'May not',
   'why.grants': 'The grants that decide, and those that come near',
   'why.no_grants': 'No grant is about this.',
+  'why.own': 'Given to the account itself',
   'why.can_title': 'Who can use this camera',
   'why.can': 'Who can',
   'why.can_hint': 'Choose a camera, then “Who can”.',

@@ -136,6 +136,7 @@ export const peopleZh = {
   'why.no': '不可以',
   'why.grants': '起决定作用的授权，以及接近的授权',
   'why.no_grants': '没有与此有关的授权。',
+  'why.own': '直接授予该账号',
   'why.can_title': '谁能用这台摄像机',
   'why.can': '谁能看',
   'why.can_hint': '选择摄像机，再按“谁能看”。',

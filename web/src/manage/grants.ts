@@ -167,6 +167,20 @@ export function targetText(grant: Grant, book: FieldBook, path: (areaId: string)
   })]
 }
 
+/** By way of what, where it is not the account's own. */
+export function originText({ role_id: roleId, role_name: role, lent_by: lender }: Pick<Grant, 'role_id' | 'role_name' | 'lent_by'>): string | null {
+  if (roleId !== null) return t('grant.by_role', { role: role ?? roleId })
+  return lender === null ? null : t('grant.lent', { name: lender })
+}
+
+/** All that it says, in one line: what, where, when, at which hours, and whether it asks for a purpose. */
+export function grantText(grant: Grant, book: FieldBook, path: (areaId: string) => string | null, nowMs: number): string {
+  return [
+    actionsText(grant.actions), ...targetText(grant, book, path), validText(grant, nowMs), ...grant.windows.map(windowText),
+    ...(grant.purpose_required ? [t('grant.asks')] : []),
+  ].join(' · ')
+}
+
 /** A sentence that names grants by their ids, with their numbers in the list instead: [1], [2]. */
 export function numbered(sentence: string, grantIds: readonly string[]): string {
   return grantIds.reduce((text, id, index) => text.replaceAll(id, `[${index + 1}]`), sentence)

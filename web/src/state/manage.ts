@@ -127,6 +127,11 @@ export function areaId(code: string): string | null {
   return areas.value.find((area) => area.code === code)?.id ?? null
 }
 
+/** The last two names of an area's path, by its id: enough to know it. */
+export function areaTail(id: string): string | null {
+  return areaPath(areaCode(id))?.split(' / ').slice(-2).join(' / ') ?? null
+}
+
 export function areaCode(id: string): string {
   return areas.value.find((area) => area.id === id)?.code ?? ''
 }
