@@ -10,7 +10,7 @@ from playwright.async_api import Browser, Page, expect
 
 from support.district import Service
 from support.page import Wall
-from support.people_page import a_person, here, opened, people_of
+from support.people_page import SCREEN, a_person, here, opened, people_of
 
 _MIDDLE = """(part) => {
   const {left, right} = part.getBoundingClientRect();
@@ -42,6 +42,15 @@ async def test_what_is_granted_is_seen_until_it_is_revoked(
     await page.get_by_test_id("grants-none").wait_for()
     await page.get_by_test_id("grant-new").click()
     await expect(page.get_by_test_id("grant-lacks")).to_have_text("Choose an area.")
+    await page.set_viewport_size({"width": 1024, "height": 768})
+    form, desk = [
+        await page.locator(each).bounding_box() for each in (".grant-form", ".grant-desk .jobs")
+    ]
+    assert form is not None
+    assert desk is not None
+    assert form["y"] + form["height"] <= desk["y"], "the form is above the grants"
+    assert desk["width"] > 600
+    await page.set_viewport_size(SCREEN)
     await page.get_by_test_id("grant-target-camera").click()
     await page.get_by_test_id("grant-camera").fill(camera["code"])
     await page.get_by_test_id("grant-window-add").click()
