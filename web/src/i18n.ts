@@ -47,12 +47,12 @@ export function hasKey(key: string): key is Key {
   return Object.hasOwn(zh, key)
 }
 
-/** Wall-clock time, with the date when it is not today, and the year when it is not this one; by this computer's clock where no zone is given. */
+/** Wall-clock time, with the date when it is not today, and the year when it is not this one; in English with the month's name, which no order of numbers makes another; by this computer's clock where no zone is given. */
 export function localTime(atMs: number, nowMs: number, timeZone?: string): string {
   // 11/27/2026
   const [day = '', today = ''] = [atMs, nowMs].map((ms) => new Intl.DateTimeFormat('en-US', { timeZone, year: 'numeric', month: '2-digit', day: '2-digit' }).format(ms))
   const options: Intl.DateTimeFormatOptions = { timeZone, hour: '2-digit', minute: '2-digit', second: '2-digit', hour12: false }
-  if (day !== today) Object.assign(options, { month: '2-digit', day: '2-digit' })
+  if (day !== today) Object.assign(options, lang.value === 'zh' ? { month: '2-digit', day: '2-digit' } : { month: 'short', day: 'numeric' })
   if (day.slice(6) !== today.slice(6)) options.year = 'numeric'
   return new Intl.DateTimeFormat(lang.value === 'zh' ? 'zh-CN' : 'en-GB', options).format(atMs)
 }

@@ -77,6 +77,8 @@ describe('words', () => {
     const now = new Date(2026, 10, 27, 12).getTime()
     const of = (year: number, month: number, day: number) => localTime(new Date(year, month, day, 9, 5).getTime(), now)
     expect([of(2026, 10, 27), of(2026, 10, 3), of(2028, 10, 27)]).toEqual(['09:05:00', '11/03 09:05:00', '2028/11/27 09:05:00'])
+    lang.value = 'en'
+    expect([of(2026, 10, 27), of(2026, 11, 4), of(2028, 10, 27)]).toEqual(['09:05:00', '4 Dec, 09:05:00', '27 Nov 2028, 09:05:00'])
   })
 
   it('leaves an unknown hole to be seen', () => {

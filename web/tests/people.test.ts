@@ -137,8 +137,8 @@ describe('a grant in words', () => {
 
   it('is timed by the clock of Beijing, as its hours are', () => {
     const day = { valid_from: '2026-11-26T15:30:00Z', valid_until: '2026-11-26T16:30:00Z' }
-    expect(validText(day, NOW)).toBe('26/11, 23:30:00 to 00:30:00')
-    expect(validText({ valid_from: '2025-12-31T16:00:00Z', valid_until: null }, NOW)).toBe('From 01/01, 00:00:00, until revoked')
+    expect(validText(day, NOW)).toBe('26 Nov, 23:30:00 to 00:30:00')
+    expect(validText({ valid_from: '2025-12-31T16:00:00Z', valid_until: null }, NOW)).toBe('From 1 Jan, 00:00:00, until revoked')
   })
 
   it('is revoked by whoever manages what it is on, a denial by whoever manages the district', () => {
