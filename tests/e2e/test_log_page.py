@@ -39,6 +39,10 @@ async def test_everybody_reads_their_own_rows_and_an_auditor_all(
     broken: list[str] = []
     page.on("pageerror", lambda error: broken.append(str(error)))
     await page.get_by_test_id("log-acts").click()
+    told = page.get_by_test_id("log-row-demo_seeded").get_by_test_id("log-detail")
+    await expect(told.locator("summary")).to_contain_text("cameras 3000", timeout=PATIENCE_MS)
+    await told.locator("summary").click()
+    await expect(told.locator("dl")).to_contain_text("farm")
     theirs = signed_in_of(page, "yongshun")
     await expect(theirs.first).to_be_visible(timeout=PATIENCE_MS)
     await theirs.first.get_by_role("button", name="yongshun").click()

@@ -29,6 +29,6 @@ export function logAnswer(url: URL, signedIn: string): Answer | null {
   const found = looks.filter((look) => (person === '' || look.subject_name === person) && (channelId === null || look.channel_id === channelId))
   const ended = found.filter((look) => look.seq !== null).reverse()
   if (url.pathname.endsWith('/views')) return ok({ open: found.filter((look) => look.seq === null), items: ended, next_cursor: null })
-  const items = ended.map((look): LogRow => ({ ...look, seq: look.seq ?? 0, at: look.written_at ?? '', act: look.kind === 'still' ? 'snapshot' : 'view_end', outcome: 'ok', area_name: null, detail: {} }))
+  const items = ended.map((look): LogRow => ({ ...look, seq: look.seq ?? 0, at: look.written_at ?? '', act: look.kind === 'still' ? 'snapshot' : 'view_end', outcome: 'ok', area_name: null, detail: { view_id: look.view_id, profile: look.profiles[0], cause: 'stopped', purpose: look.purpose, purpose_note: look.purpose_note } }))
   return ok({ items, next_cursor: null })
 }
