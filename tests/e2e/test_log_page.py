@@ -39,6 +39,15 @@ async def test_everybody_reads_their_own_rows_and_an_auditor_all(
     broken: list[str] = []
     page.on("pageerror", lambda error: broken.append(str(error)))
     await page.get_by_test_id("log-acts").click()
+    search, purpose, since = [
+        await page.get_by_test_id(f"log-{each}").bounding_box()
+        for each in ("search", "purpose", "since")
+    ]
+    assert search is not None
+    assert purpose is not None
+    assert since is not None
+    assert abs(search["y"] - purpose["y"]) < purpose["height"], "no button stands alone"
+    assert since["width"] >= 240, "a time is seen to its end"
     told = page.get_by_test_id("log-row-demo_seeded").get_by_test_id("log-detail")
     await expect(told.locator("summary")).to_contain_text("cameras 3000", timeout=PATIENCE_MS)
     await told.locator("summary").click()
