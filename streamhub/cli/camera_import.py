@@ -17,6 +17,7 @@ from .area import area_by
 from .camera import app, channel_by
 from .control import LONG_S, Api, AsJson, CliError, run, settings_or_fail
 from .files import read_file
+from .import_words import words
 from .output import print_json, say, show_object, show_rows
 
 __all__ = ["app"]  # the commands of `camera` and these
@@ -111,7 +112,7 @@ def import_cameras(
     if as_json:
         print_json({**job, "rows": rows})
     else:
-        _tell(job, rows, said, kept=not dry_run, report=report, max_added=MAX_ADDED)
+        _tell(job, rows, said, language, kept=not dry_run, report=report, max_added=MAX_ADDED)
     if refused and not (job["state"] == "applied" and without_refused):
         raise typer.Exit(1)
 
@@ -154,6 +155,7 @@ def _tell(
     job: dict[str, Any],
     rows: list[dict[str, Any]],
     said: Callable[[Mapping[str, Any]], str],
+    language: str,
     *,
     kept: bool,
     report: Path | None,
@@ -166,10 +168,7 @@ def _tell(
     found = [(f"row {row['row']}", finding) for row in rows for finding in row["findings"]]
     _say_findings(found, said, "--report FILE.xlsx and --json have them all.")
     counts = job["counts"]
-    say(
-        f"{job['rows_done']} rows: {counts['add']} to add, {counts['change']} to change, "
-        f"{counts['same']} as they are, {counts['refused']} refused; {counts['warnings']} warnings."
-    )
+    say(words("counts", language, rows=job["rows_done"], **counts))
     if job["state"] == "checked":
         added = [_added(row) for row in rows if row["verdict"] == "add"]
         _say_most(added, max_added, "to add; --json has them all, field by field.")
@@ -180,18 +179,15 @@ def _tell(
                     f"{change['before'] or '-'} -> {change['after'] or '-'}"
                 )
     if report is not None:
-        say(f"The workbook with its errors: {report}")
+        say(words("report", language, report=report))
     if job["state"] == "applied":
         _tell_applied(job)
     elif kept and counts["refused"]:
-        say(
-            "Nothing is changed yet. Correct these rows and import the file again; or, without "
-            f"them: streamhub camera apply-import {job['id']} --without-refused"
-        )
+        say(words("refused", language, id=job["id"]))
     elif kept:
-        say(f"Nothing is changed yet. To apply it: streamhub camera apply-import {job['id']}")
+        say(words("to_apply", language, id=job["id"]))
     else:
-        say("Nothing is changed.")
+        say(words("dry_run", language))
 
 
 def _say_findings(
@@ -258,7 +254,7 @@ def imports(
     if as_json:
         print_json({**job, "rows": found})
     else:
-        _tell(job, found, said, kept=True, report=None, max_added=None)
+        _tell(job, found, said, language, kept=True, report=None, max_added=None)
 
 
 @app.command("apply-import")
