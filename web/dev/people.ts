@@ -111,7 +111,7 @@ function explain(channelId: string, query: URLSearchParams): Answer {
   const allowed = lines.length > 0
   const [ids, may] = [lines.map((each) => each.id).join(', '), allowed ? 'may' : 'may not']
   return ok({
-    subject_id: account.id, username: account.username, channel_id: channelId, action, at: AT, allowed, reason: allowed ? 'granted' : 'no_grant', until: null, opens_at: null,
+    subject_id: account.id, username: account.username, channel_id: channelId, action, at: AT, allowed, reason: allowed ? 'granted' : 'no_grant', until: null, until_is_least: false, opens_at: null,
     sentence: { zh: `${account.username}${allowed ? '可以' : '不可以'}：${allowed ? `依据授权 ${ids}` : '没有任何有效授权允许'}。`, en: `${account.username} ${may} ${action}: ${allowed ? `by ${ids}` : 'no grant that holds then allows it'}.` },
     grants: lines.map((each) => ({ grant_id: each.id, role_name: each.role_name, effect: each.effect, says: 'allows', until: null, grant: each, sentence: { zh: `${each.id} 允许`, en: `${each.id} allows` } })),
   } satisfies Explanation)
@@ -122,7 +122,7 @@ function whoCan(channelId: string): Answer {
     const own = grants.filter((each) => holds(each, account.id) && about(each, channelId))
     const actions = ACTIONS.filter((action) => own.some((each) => each.actions.includes(action)))
     if (actions.length === 0) return []
-    return [{ subject_id: account.id, username: account.username, display_name: account.display_name, actions: actions.map((action) => ({ action, purpose_required: false, until: null, grant_ids: own.map((each) => each.id) })) }]
+    return [{ subject_id: account.id, username: account.username, display_name: account.display_name, actions: actions.map((action) => ({ action, purpose_required: false, until: null, until_is_least: false, grant_ids: own.map((each) => each.id) })) }]
   })
   return ok({ items: able, next_cursor: null, total: able.length })
 }

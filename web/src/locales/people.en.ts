@@ -146,6 +146,7 @@ export const peopleEn: Record<keyof typeof peopleZh, string> = {
   'why.can_n': '{n} may use “{camera}”',
   'why.can_nobody': 'Nobody may use “{camera}”.',
   'why.until': 'until {time} Beijing time',
+  'why.until_least': 'at least until {time} Beijing time',
   'why.with_purpose': 'with a purpose',
   'why.card': 'Who can see this camera?',
 }

@@ -144,6 +144,7 @@ export const peopleZh = {
   'why.can_n': '共 {n} 个账号可以使用「{camera}」',
   'why.can_nobody': '没有账号可以使用「{camera}」。',
   'why.until': '至北京时间 {time}',
+  'why.until_least': '至少到北京时间 {time}',
   'why.with_purpose': '须事由',
   'why.card': '谁能看这台摄像机？',
 } as const
