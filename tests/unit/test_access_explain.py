@@ -187,4 +187,4 @@ def test_where_the_search_gives_up_it_says_at_least() -> None:
     assert told.decision.until_is_least
     words = sentence(told)
     assert ", at least until 2026-" in words.en
-    assert ",至少到 2026-" in words.zh
+    assert "，至少到 2026-" in words.zh
