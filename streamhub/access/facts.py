@@ -207,6 +207,9 @@ class Facts:
     def subject(self, subject_id: str) -> Subject | None:
         return self.subjects.get(subject_id)
 
+    def subject_named(self, username: str) -> Subject | None:
+        return next((each for each in self.subjects.values() if each.username == username), None)
+
     def channel(self, channel_id: str) -> Channel | None:
         return self.channels.get(channel_id)
 

@@ -304,7 +304,7 @@ class SignIns:
 
     def _is_known(self, name: str, remote: str) -> bool:
         facts = self._facts.current
-        subject = next((row for row in facts.subjects.values() if row.username == name), None)
+        subject = facts.subject_named(name)
         if subject is None:
             return False
         return any(row.remote == remote for row in facts.sign_ins_of(subject.id))

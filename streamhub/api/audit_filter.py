@@ -178,8 +178,8 @@ def _subject_id(facts: Facts, subject: str | None) -> str | None:
     """Of a username, the id; what is neither may be the id of a subject that is gone."""
     if subject is None or facts.subject(subject) is not None:
         return subject
-    named = (row.id for row in facts.subjects.values() if row.username == subject)
-    return next(named, subject)
+    named = facts.subject_named(subject)
+    return subject if named is None else named.id
 
 
 def _within(query: AuditQuery, facts: Facts, scope: Scope, area_id: str | None) -> AuditQuery:

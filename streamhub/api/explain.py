@@ -107,12 +107,15 @@ async def _overseer_or_oneself(
             raise NotVisible("There is no such thing, or it is not yours to see.")
         return found
     _require_oversight(services, who, channel_id)
-    for each in facts.subjects.values():
-        if named in (each.id, each.username):
-            return each
-    raise Problem(
-        422, "unknown_subject", "There is no such subject; choose one.", extra={"field": "subject"}
-    )
+    found = facts.subject(named) or facts.subject_named(named)
+    if found is None:
+        raise Problem(
+            422,
+            "unknown_subject",
+            "There is no such subject; choose one.",
+            extra={"field": "subject"},
+        )
+    return found
 
 
 def _require_oversight(services: Services, who: Principal, channel_id: str) -> None:

@@ -311,9 +311,8 @@ def _subject_id(services: Services, body: GrantCreate) -> str | None:
             "Grant to one: by subject_id, by username or by role_id.",
             extra={"field": "subject_id"},
         )
-    name = body.username.strip().lower()
-    subjects = services.facts.current.subjects.values()
-    return next((each.id for each in subjects if each.username == name), "")
+    named = services.facts.current.subject_named(body.username.strip().lower())
+    return "" if named is None else named.id
 
 
 def _roles_of(services: Services, subject_id: str | None) -> list[str]:
